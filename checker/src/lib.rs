@@ -1,0 +1,1 @@
+//! Placeholder essay, replaced as the crate is written.
