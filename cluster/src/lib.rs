@@ -1,1 +1,13 @@
-//! Placeholder essay, replaced as the crate is written.
+//! A replicated key-value store on Raft: the system that `harness` tests, and a text to learn Raft from.
+//!
+//! One process is one node. It keeps a log on its own disk, agrees on that log with its peers, and applies
+//! it to a map of keys to values. Clients speak to any node over gRPC ([`proto`], `docs/protocol.md`).
+//!
+//! | module | what it is | I/O |
+//! |---|---|---|
+//! | [`proto`] | the messages and services on the wire | – |
+//!
+//! Nothing else in the workspace is a dependency of this crate: it is an island that the harness knows as
+//! bytes on a socket.
+
+pub mod proto;
