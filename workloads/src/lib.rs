@@ -1,1 +1,28 @@
-//! Placeholder essay, replaced as the crate is written.
+//! What clients do, and what is right.
+//!
+//! A [`Workload`] is a set of functions, a [`Generator`] that says which of them each client calls next, and the spec
+//! that every history of them must obey. The traits that a system's clients implement, and the classes of their
+//! errors, are here too ([`KvClient`], [`ErrorClass`]), so that a workload never knows which system it runs against.
+//!
+//! Adding a workload is one file and one line of the registry ([`all`]). Nothing here does I/O, reads a clock, or draws
+//! anything that the seed does not fix.
+
+mod client;
+mod draw;
+mod generator;
+mod keyed;
+mod keys;
+mod kv;
+mod register;
+mod registry;
+mod settings;
+mod workload;
+
+pub use client::{BoxFuture, ClientError, ErrorClass, KvAnswer, KvClient, KvOperation, execute};
+pub use generator::{Caller, Completion, Generator, Invocation};
+pub use registry::{all, by_name};
+pub use settings::Settings;
+pub use workload::Workload;
+
+/// The error code of a compare-and-set that compared unequal: an observation, where any other `fail` is none.
+pub const MISMATCH: &str = "mismatch";

@@ -1,0 +1,32 @@
+//! Many keys with read, write, compare-and-set and delete, every written value unique.
+//!
+//! Unique values make a read name the write it saw, so a stale read or a lost write has nowhere to hide.
+
+use crate::keyed::{Keyed, Mix, Values};
+use crate::{Generator, Settings, Workload};
+
+/// See the module.
+pub(crate) struct Kv;
+
+impl Workload for Kv {
+    fn name(&self) -> &'static str {
+        "kv"
+    }
+
+    fn about(&self) -> &'static str {
+        "many keys: read, write, compare-and-set and delete, every written value unique"
+    }
+
+    fn check(&self) -> &'static str {
+        "linearizable"
+    }
+
+    fn functions(&self) -> &'static [&'static str] {
+        &["read", "write", "cas", "delete"]
+    }
+
+    fn generator(&self, settings: &Settings) -> Box<dyn Generator> {
+        let mix = Mix { read: 40, write: 30, cas: 22, delete: 8 };
+        Box::new(Keyed::new(settings, mix, Values::Unique))
+    }
+}

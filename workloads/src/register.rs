@@ -1,0 +1,33 @@
+//! A few linearizable registers with read, write and compare-and-set over five small values.
+//!
+//! The classic of Jepsen: with so few values the same one comes back again and again, so a compare-and-set applied
+//! twice, or decided on an old state, can succeed where unique values would always expose or refuse it.
+
+use crate::keyed::{Keyed, Mix, Values};
+use crate::{Generator, Settings, Workload};
+
+/// See the module.
+pub(crate) struct Register;
+
+impl Workload for Register {
+    fn name(&self) -> &'static str {
+        "register"
+    }
+
+    fn about(&self) -> &'static str {
+        "a few registers: read, write and compare-and-set over five small values"
+    }
+
+    fn check(&self) -> &'static str {
+        "linearizable"
+    }
+
+    fn functions(&self) -> &'static [&'static str] {
+        &["read", "write", "cas"]
+    }
+
+    fn generator(&self, settings: &Settings) -> Box<dyn Generator> {
+        let mix = Mix { read: 44, write: 30, cas: 26, delete: 0 };
+        Box::new(Keyed::new(settings, mix, Values::Small(5)))
+    }
+}
