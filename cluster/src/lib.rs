@@ -5,9 +5,13 @@
 //!
 //! | module | what it is | I/O |
 //! |---|---|---|
+//! | [`raft`] | agreement on one log: a pure function of events | none |
+//! | [`bug`] | mistakes that can be switched on, to be found | none |
 //! | [`proto`] | the messages and services on the wire | – |
 //!
 //! Nothing else in the workspace is a dependency of this crate: it is an island that the harness knows as
 //! bytes on a socket.
 
+pub mod bug;
 pub mod proto;
+pub mod raft;

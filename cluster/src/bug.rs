@@ -1,0 +1,213 @@
+//! Bugs put in on purpose.
+//!
+//! A harness that has never caught anything proves nothing. So this node can be started with one of
+//! the mistakes below switched on, and the harness must find it from the outside, by what clients see.
+//!
+//! Each bug is one `if` at one place, named here. When that `if` is taken the code emits a *mark*:
+//! [`Mark::Reached`] when the changed line ran, and [`Mark::Triggered`] when the correct code would
+//! have acted differently. Detection is a third thing, and the harness's: the marks are counted in a
+//! side file that no verdict reads. They tell a weak checker from a fault that never bit.
+//!
+//! A buggy node lies; it never panics. A violation has to show as a history that no correct system
+//! could produce, not as a crash.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One deliberate bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Bug {
+    /// The leader answers reads at once (in `raft/reads.rs`).
+    LocalRead,
+    /// Every node answers reads at once (in `raft/reads.rs`).
+    FollowerRead,
+    /// The leader acknowledges a write when it appends it (in `raft/replication.rs`).
+    AckOnAppend,
+    /// The leader commits with one node too few (in `raft/replication.rs`).
+    QuorumMinusOne,
+    /// Votes are granted without comparing logs (in `raft/election.rs`).
+    NoElectionRestriction,
+    /// A retried command is applied a second time (in the state machine's sessions).
+    RetryDoubleApply,
+    /// A compare-and-set is decided when it is proposed (in the server).
+    CasAtLeader,
+}
+
+impl Bug {
+    /// Every bug, in the order in which they are listed to people.
+    pub const ALL: [Bug; 7] = [
+        Bug::LocalRead,
+        Bug::FollowerRead,
+        Bug::AckOnAppend,
+        Bug::QuorumMinusOne,
+        Bug::NoElectionRestriction,
+        Bug::RetryDoubleApply,
+        Bug::CasAtLeader,
+    ];
+
+    /// The name used on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Bug::LocalRead => "local-read",
+            Bug::FollowerRead => "follower-read",
+            Bug::AckOnAppend => "ack-on-append",
+            Bug::QuorumMinusOne => "quorum-minus-one",
+            Bug::NoElectionRestriction => "no-election-restriction",
+            Bug::RetryDoubleApply => "retry-double-apply",
+            Bug::CasAtLeader => "cas-at-leader",
+        }
+    }
+
+    /// One sentence: what the node does wrong and what clients can see of it.
+    pub fn about(self) -> &'static str {
+        match self {
+            Bug::LocalRead => {
+                "the leader answers reads from its own state without asking a quorum whether it still \
+                 leads: a deposed leader returns stale values"
+            }
+            Bug::FollowerRead => {
+                "any node answers reads from what it has applied: a node that lags returns stale values"
+            }
+            Bug::AckOnAppend => {
+                "the leader acknowledges a write as soon as it has appended it, before a quorum has it: \
+                 an acknowledged write is lost when the leader is replaced"
+            }
+            Bug::QuorumMinusOne => {
+                "an entry commits with one node fewer than a majority: two leaders can commit different \
+                 entries at one index"
+            }
+            Bug::NoElectionRestriction => {
+                "nodes vote without comparing logs: a node that lacks committed entries can lead, and \
+                 erases them"
+            }
+            Bug::RetryDoubleApply => {
+                "the state machine forgets which commands of a session it has applied: a retried command \
+                 takes effect twice"
+            }
+            Bug::CasAtLeader => {
+                "a compare-and-set is decided against the leader's state when it is proposed, not when it \
+                 is applied: two of them can win from one value"
+            }
+        }
+    }
+
+    fn bit(self) -> u8 {
+        1 << (self as u8)
+    }
+}
+
+impl fmt::Display for Bug {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// A name that is no bug's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownBug {
+    /// What was asked for.
+    pub name: String,
+}
+
+impl fmt::Display for UnknownBug {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "unknown bug `{}`", self.name)
+    }
+}
+
+impl std::error::Error for UnknownBug {}
+
+impl FromStr for Bug {
+    type Err = UnknownBug;
+
+    fn from_str(name: &str) -> Result<Bug, UnknownBug> {
+        Bug::ALL
+            .into_iter()
+            .find(|bug| bug.name() == name)
+            .ok_or_else(|| UnknownBug { name: name.to_owned() })
+    }
+}
+
+/// How far a bug got, told by the buggy code itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mark {
+    /// The changed line ran.
+    Reached,
+    /// The changed line ran and the correct code would have acted differently.
+    Triggered,
+}
+
+/// The bugs that are switched on: usually none, in tests one.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bugs(u8);
+
+impl Bugs {
+    /// A correct node.
+    pub const NONE: Bugs = Bugs(0);
+
+    /// These bugs and one more.
+    #[must_use]
+    pub fn with(self, bug: Bug) -> Bugs {
+        Bugs(self.0 | bug.bit())
+    }
+
+    /// Whether this bug is switched on.
+    pub fn has(self, bug: Bug) -> bool {
+        self.0 & bug.bit() != 0
+    }
+
+    /// Whether this is a correct node.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The bugs that are switched on, in the order of [`Bug::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Bug> {
+        Bug::ALL.into_iter().filter(move |bug| self.has(*bug))
+    }
+}
+
+impl From<Bug> for Bugs {
+    fn from(bug: Bug) -> Bugs {
+        Bugs::NONE.with(bug)
+    }
+}
+
+impl FromIterator<Bug> for Bugs {
+    fn from_iter<I: IntoIterator<Item = Bug>>(bugs: I) -> Bugs {
+        bugs.into_iter().fold(Bugs::NONE, Bugs::with)
+    }
+}
+
+impl fmt::Debug for Bugs {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.iter().map(Bug::name)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_are_distinct() {
+        for (position, bug) in Bug::ALL.into_iter().enumerate() {
+            assert_eq!(bug.name().parse(), Ok(bug));
+            assert!(Bug::ALL[position + 1..].iter().all(|other| other.name() != bug.name()));
+            assert_eq!(Bugs::from(bug).iter().collect::<Vec<_>>(), [bug]);
+        }
+        assert_eq!(
+            "stale-read".parse::<Bug>().unwrap_err().to_string(),
+            "unknown bug `stale-read`"
+        );
+    }
+
+    #[test]
+    fn a_set_of_bugs_holds_what_was_put_in() {
+        let bugs: Bugs = [Bug::CasAtLeader, Bug::LocalRead].into_iter().collect();
+        assert!(bugs.has(Bug::LocalRead) && bugs.has(Bug::CasAtLeader));
+        assert!(!bugs.has(Bug::AckOnAppend) && !bugs.is_empty() && Bugs::NONE.is_empty());
+        assert_eq!(format!("{bugs:?}"), r#"["local-read", "cas-at-leader"]"#);
+    }
+}

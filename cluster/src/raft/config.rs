@@ -1,0 +1,51 @@
+//! What a node is told once, when it starts.
+
+use super::message::NodeId;
+use super::quorum::Configuration;
+use crate::bug::Bugs;
+
+/// The settings of one node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Config {
+    /// Who this node is.
+    pub id: NodeId,
+    /// Who votes, this node among them.
+    pub configuration: Configuration,
+    /// Bounds on what is sent and held.
+    pub limits: Limits,
+    /// Deliberate bugs; none in a correct node.
+    pub bugs: Bugs,
+}
+
+impl Config {
+    /// A correct node with the default limits.
+    pub fn new(id: NodeId, configuration: Configuration) -> Config {
+        Config { id, configuration, limits: Limits::default(), bugs: Bugs::NONE }
+    }
+}
+
+/// Bounds on what is sent and held. Each is at least 1; a single entry larger than a byte limit
+/// still goes, alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Limits {
+    /// Entries in one append.
+    pub append_entries: usize,
+    /// Bytes of commands in one append.
+    pub append_bytes: usize,
+    /// Appends sent to one follower and not yet answered. Beyond it entries gather, so a slow
+    /// follower gets few large appends rather than many small ones.
+    pub appends_in_flight: usize,
+    /// Bytes of commands appended by this leader and not yet committed.
+    pub uncommitted_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            append_entries: 1024,
+            append_bytes: 1 << 20,
+            appends_in_flight: 4,
+            uncommitted_bytes: 64 << 20,
+        }
+    }
+}

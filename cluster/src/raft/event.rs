@@ -1,0 +1,172 @@
+//! What goes into the core and what comes out.
+//!
+//! The driver feeds one [`Event`] at a time into [`Raft::step`](super::Raft::step) and carries out
+//! the [`Effect`]s in the order given. That order matters in one way only: an [`Effect::Apply`]
+//! comes before the [`Effect::ReadReady`] that relies on it.
+
+use super::message::{Entry, Index, Message, NodeId, Term};
+use crate::bug::{Bug, Mark};
+use std::sync::Arc;
+
+/// The three clocks a node needs. The driver owns them; a timer that was set again before it fired
+/// fires once, at the later time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// A follower's patience with a silent leader, and a leader's with a silent quorum. The driver
+    /// draws its length afresh, between one and two election timeouts, each time it is set.
+    Election,
+    /// The leader's beat. Runs only on a leader.
+    Heartbeat,
+    /// One minimum election timeout since the leader was last heard. While it runs, this node
+    /// votes for nobody else.
+    Contact,
+}
+
+/// One command to be replicated.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Proposal {
+    /// The driver's name for it; comes back in the effects.
+    pub tag: u64,
+    /// The bytes for the state machine.
+    pub command: Arc<[u8]>,
+}
+
+/// Something that happened to a node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Event {
+    /// A timer fired.
+    Timeout(Timer),
+    /// A message arrived.
+    Receive(Message),
+    /// Clients want these commands replicated.
+    Propose(Vec<Proposal>),
+    /// Clients want to read; one tag each.
+    Read(Vec<u64>),
+    /// The batch with this ticket, and every earlier one, will survive a crash.
+    Durable {
+        /// The ticket of an [`Effect::Persist`].
+        ticket: u64,
+    },
+}
+
+/// What a node must not forget across a crash, apart from its log (§5, Figure 2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HardState {
+    /// The latest term this node has seen.
+    pub term: Term,
+    /// Whom it voted for in that term.
+    pub vote: Option<NodeId>,
+}
+
+/// One atomic addition to the write-ahead log. Batches become durable in the order of their
+/// tickets; within a batch: hard state, then truncation, then entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Batch {
+    /// 1, 2, 3 … since this node started. Come back as [`Event::Durable`]; one for the newest of
+    /// several is enough.
+    pub ticket: u64,
+    /// The new hard state, if it changed.
+    pub hard_state: Option<HardState>,
+    /// Forget every entry with this index or a later one.
+    pub truncate_from: Option<Index>,
+    /// Entries that follow what is then the end of the log.
+    pub entries: Vec<Entry>,
+}
+
+/// What the driver reads back from the disk at the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Recovered {
+    /// The last durable hard state; the default for a node that never ran.
+    pub hard_state: HardState,
+    /// Every durable entry, indexes 1, 2, 3 … without a gap.
+    pub log: Vec<Entry>,
+}
+
+/// What a node is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Follows a leader, or waits for one.
+    Follower,
+    /// Asks whether an election could succeed, without starting one.
+    PreCandidate,
+    /// Asks for votes.
+    Candidate,
+    /// Leads its term.
+    Leader,
+}
+
+/// Why a proposal was refused. In either case it was certainly not appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rejection {
+    /// This node does not lead.
+    NotLeader {
+        /// Who does, as far as this node knows.
+        leader: Option<NodeId>,
+    },
+    /// Too many bytes wait to be committed already.
+    Overloaded,
+}
+
+/// What the driver is to do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// Start a timer, afresh if it runs.
+    SetTimer(Timer),
+    /// Stop a timer.
+    StopTimer(Timer),
+    /// Write to the write-ahead log and report [`Event::Durable`].
+    Persist(Batch),
+    /// Send now. What had to be durable first is durable: no need to wait for anything.
+    Send(Message),
+    /// The proposal is in this leader's log. It is committed if and when the entry applied at
+    /// `index` has `term`; an entry of another term applied there means it never will be.
+    Appended {
+        /// The proposal's tag.
+        tag: u64,
+        /// The term of its entry.
+        term: Term,
+        /// The index of its entry.
+        index: Index,
+    },
+    /// Acknowledge the proposal although nothing is sure yet. Only with [`Bug::AckOnAppend`].
+    AckEarly {
+        /// The proposal's tag.
+        tag: u64,
+    },
+    /// The proposal was refused and is not in the log.
+    Rejected {
+        /// The proposal's tag.
+        tag: u64,
+        /// Why.
+        reason: Rejection,
+    },
+    /// These entries are committed: apply them, in this order. Each index comes once per start of
+    /// the node.
+    Apply(Vec<Entry>),
+    /// The read may be answered from the state as of `index` or later. All entries up to `index`
+    /// have been handed out by [`Effect::Apply`] before.
+    ReadReady {
+        /// The read's tag.
+        tag: u64,
+        /// The index that had to be applied first.
+        index: Index,
+    },
+    /// The read cannot be answered here; asking elsewhere is safe.
+    ReadFailed {
+        /// The read's tag.
+        tag: u64,
+        /// Who leads, as far as this node knows.
+        leader: Option<NodeId>,
+    },
+    /// Role, term or known leader changed.
+    Role {
+        /// What this node does now.
+        role: Role,
+        /// Its term.
+        term: Term,
+        /// Whom it takes for the leader of that term.
+        leader: Option<NodeId>,
+    },
+    /// A deliberate bug got this far.
+    Mark(Bug, Mark),
+}
