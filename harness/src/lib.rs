@@ -1,1 +1,14 @@
-//! The harness as a library.
+//! The harness as a library: from flags to a verdict.
+//!
+//! `args → Plan → Deployment → {clients, nemesis, observer} → History → Verdict → Report`. Every arrow
+//! is a value with a file in the run folder ([`results`]), so `check` and `run --replay` start again
+//! from disk. The binary only parses, dispatches and turns the outcome into an exit code ([`exit`]).
+
+pub mod duration;
+pub mod event;
+pub mod exit;
+pub mod guardian;
+pub mod plan;
+pub mod results;
+pub mod seed;
+pub mod verdict;

@@ -1,0 +1,134 @@
+//! Everything about a run that can be known before anything starts.
+//!
+//! A plan is resolved: no default, option or random choice is left to make. It holds no port, path,
+//! process id or clock reading, so one seed and one command line give one `plan.json`, byte for byte,
+//! on every machine; `harness run --replay RUN` plays it again. It fixes what will be done, not how
+//! the operating system interleaves it.
+
+use crate::duration::as_text;
+use crate::seed::Seed;
+use history::NodeId;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The plan of one run; `plan.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The format version, 1.
+    pub plan: u32,
+    /// The system under test.
+    pub system: String,
+    /// What clients do.
+    pub workload: String,
+    /// Where every random choice comes from.
+    pub seed: Seed,
+    /// How many nodes.
+    pub nodes: u16,
+    /// Who the clients are.
+    pub clients: Clients,
+    /// Operations invoked per second, over all clients together.
+    pub rate_per_second: u32,
+    /// Length of the work phase.
+    #[serde(with = "as_text")]
+    pub time: Duration,
+    /// Keys in use at once.
+    pub keys: usize,
+    /// Operations after which a key is retired.
+    pub retire_operations: u64,
+    /// Unknown outcomes after which a key is retired.
+    pub retire_unknown: u64,
+    /// Longest wait for one operation, over all its attempts.
+    #[serde(with = "as_text")]
+    pub deadline: Duration,
+    /// Longest wait for one attempt of an operation.
+    #[serde(with = "as_text")]
+    pub attempt: Duration,
+    /// How often a leader says that it lives.
+    #[serde(with = "as_text")]
+    pub heartbeat: Duration,
+    /// The shortest election timeout; the longest is twice that.
+    #[serde(with = "as_text")]
+    pub election: Duration,
+    /// Size of a log segment of a node, in bytes.
+    pub segment_bytes: u64,
+    /// A node made slow on purpose for the whole run, without any fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_node: Option<NodeId>,
+    /// The seeded bug that every node has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bug: Option<String>,
+    /// How long the system may take to serve through every live node after the last heal.
+    #[serde(with = "as_text")]
+    pub recovery_limit: Duration,
+    /// How many nodes may be down or cut off at once.
+    pub fault_budget: u16,
+    /// Classes of faults that will be injected, in order of name.
+    pub faults: Vec<String>,
+    /// Classes that `all` leaves out here, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub omitted: Vec<Omitted>,
+    /// When which fault strikes whom.
+    pub schedule: serde_json::Value,
+}
+
+impl Plan {
+    /// The format version that this version of the harness writes.
+    pub const FORMAT: u32 = 1;
+}
+
+/// Who the clients are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clients {
+    /// Pinned to one node each, and only reading, so that a deposed leader is always asked.
+    pub pinned_readers: usize,
+    /// Pinned to one node each, and doing everything.
+    pub pinned: usize,
+    /// Following the leader, and doing everything.
+    pub following: usize,
+}
+
+impl Clients {
+    /// Divides `total` clients over `nodes` nodes: a reader for each node as long as no more than
+    /// half of the clients are readers; of the rest, one third is pinned.
+    #[must_use]
+    pub fn divide(total: usize, nodes: u16) -> Self {
+        let pinned_readers = usize::from(nodes).min(total / 2);
+        let rest = total - pinned_readers;
+        let pinned = rest / 3;
+        Self { pinned_readers, pinned, following: rest - pinned }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.pinned_readers + self.pinned + self.following
+    }
+}
+
+/// A class of fault that a plan leaves out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Omitted {
+    /// The class.
+    pub fault: String,
+    /// Why.
+    pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Clients;
+
+    #[test]
+    fn someone_always_writes() {
+        for nodes in 1..=9 {
+            for total in 1..=60 {
+                let clients = Clients::divide(total, nodes);
+                assert_eq!(clients.total(), total);
+                assert!(clients.following > 0, "{total} clients, {nodes} nodes");
+            }
+        }
+        let usual = Clients { pinned_readers: 5, pinned: 1, following: 4 };
+        assert_eq!(Clients::divide(10, 5), usual);
+    }
+}

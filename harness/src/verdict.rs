@@ -1,0 +1,13 @@
+//! What a run, or a history from elsewhere, amounts to.
+//!
+//! Five checks, each a pure function of recorded facts: the workload's own (such as `linearizable`),
+//! `crashes`, `recovery`, `coverage` and `power`. `harness run` and `harness check` call the same
+//! functions on the same files, so a run can be judged again at any time. Rulings merge worst-wins.
+//! No check reads a clock, and none reads the counters of seeded bugs.
+
+mod document;
+
+pub use document::{
+    Blocked, Check, Coverage, FaultCoverage, HarnessFacts, Mark, OperationRow, OutcomeCounts,
+    Outcomes, Overlap, Ruling, Seconds, Step, UnknownKey, VerdictDocument, Violation,
+};
