@@ -1,0 +1,3 @@
+//! Ready specifications.
+pub mod keyed;
+pub mod register;
