@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`raft`] | agreement on one log: a pure function of events | none |
 //! | [`bug`] | mistakes that can be switched on, to be found | none |
+//! | [`wal`] | the log on disk, with group commit and recovery | files |
 //! | [`proto`] | the messages and services on the wire | – |
 //!
 //! Nothing else in the workspace is a dependency of this crate: it is an island that the harness knows as
@@ -15,3 +16,4 @@
 pub mod bug;
 pub mod proto;
 pub mod raft;
+pub mod wal;

@@ -1,0 +1,154 @@
+//! The seam between the log and the disk, and the real side of it: one directory.
+//!
+//! A [`Disk`] holds a flat set of named files of fixed size. What `write` did may be lost until `sync` of
+//! that file returned; a file that was created or renamed may be lost until [`Disk::sync`] returned. Those
+//! are the only promises the log builds on, so the tests put a double behind this seam that keeps nothing
+//! else. The seam knows nothing of records.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+
+/// A flat set of named files.
+pub trait Disk: Send + Sync {
+    /// Where this is, for messages to people.
+    fn place(&self) -> String;
+    /// Names of all files, in no particular order.
+    fn names(&self) -> io::Result<Vec<String>>;
+    /// The whole content of a file.
+    fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+    /// Creates a file of `size` zero bytes that are on stable storage, replacing any of that name.
+    ///
+    /// The zeros are written, not reserved: a reserved extent costs a journal commit at each later sync.
+    fn create(&self, name: &str, size: u64) -> io::Result<Box<dyn DiskFile>>;
+    /// Opens an existing file for writing.
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
+    /// Renames a file; not durable before [`Disk::sync`].
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file; not durable before [`Disk::sync`].
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Makes creations, renames and removals durable.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// A file of fixed size open for writing.
+pub trait DiskFile: Send {
+    /// Writes all bytes at `offset`; they may be lost until [`DiskFile::sync`] returned.
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Returns once every earlier write is on stable storage. After an error nothing is known of those
+    /// writes, and a later success means nothing: the caller must not try again.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// A directory that this process has to itself.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    handle: File,
+    _lock: Flock<File>,
+}
+
+impl Directory {
+    /// Creates the directory if it is missing, and locks it until dropped.
+    ///
+    /// # Errors
+    /// The path cannot be created, written or locked; a message that names it. `WouldBlock` means that
+    /// another process has it.
+    pub fn open(path: &Path) -> io::Result<Directory> {
+        let named = |what: &str, error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot {what} {}: {error}", path.display()))
+        };
+        let existed = path.is_dir();
+        fs::create_dir_all(path).map_err(|e| named("create the data directory", e))?;
+        if !existed && let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+            File::open(parent)
+                .and_then(|p| p.sync_all())
+                .map_err(|e| named("sync the parent of", e))?;
+        }
+        let handle = File::open(path).map_err(|e| named("open the data directory", e))?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.join("lock"))
+            .map_err(|e| named("write to the data directory", e))?;
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
+            let error = io::Error::from(errno);
+            if error.kind() == io::ErrorKind::WouldBlock {
+                let message =
+                    format!("the data directory {} is in use by another node", path.display());
+                io::Error::new(io::ErrorKind::WouldBlock, message)
+            } else {
+                named("lock the data directory", error)
+            }
+        })?;
+        Ok(Directory { path: path.to_owned(), handle, _lock: lock })
+    }
+}
+
+impl Disk for Directory {
+    fn place(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            names.extend(entry?.file_name().into_string());
+        }
+        Ok(names)
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(self.path.join(name))?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn create(&self, name: &str, size: u64) -> io::Result<Box<dyn DiskFile>> {
+        const CHUNK: usize = 1 << 20;
+        let path = self.path.join(name);
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(path)?;
+        let zeros = vec![0; CHUNK];
+        let mut left = size;
+        while left > 0 {
+            let length = left.min(CHUNK as u64);
+            file.write_all(&zeros[..length as usize])?;
+            left -= length;
+        }
+        file.sync_all()?;
+        Ok(Box::new(RealFile(file)))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        let file = OpenOptions::new().write(true).open(self.path.join(name))?;
+        Ok(Box::new(RealFile(file)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.handle.sync_all()
+    }
+}
+
+struct RealFile(File);
+
+impl DiskFile for RealFile {
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}

@@ -1,0 +1,179 @@
+//! A disk for tests that keeps only what the seam promises.
+//!
+//! [`Memory::crash`] is a power cut: every write that no `sync` covered is dropped, and every creation or
+//! rename that no directory sync covered is undone. With [`Memory::lie`] `sync` does nothing, which is how
+//! the tests show that they would notice a missing fdatasync. It is not fast and not part of a node.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::disk::{Disk, DiskFile};
+
+/// An in-memory disk; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    files: Vec<Content>,
+    names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    lie: bool,
+    fail: bool,
+    syncs: u64,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    now: Vec<u8>,
+    durable: Vec<u8>,
+}
+
+impl Memory {
+    /// An empty disk.
+    pub fn new() -> Memory {
+        Memory::default()
+    }
+
+    /// Cuts the power: what was not synced is gone.
+    pub fn crash(&self) {
+        let mut inner = self.inner();
+        inner.names = inner.durable_names.clone();
+        for file in &mut inner.files {
+            file.now.clone_from(&file.durable);
+        }
+    }
+
+    /// From now on `sync` answers ok and does nothing.
+    pub fn lie(&self) {
+        self.inner().lie = true;
+    }
+
+    /// From now on every sync of a file fails.
+    pub fn fail(&self) {
+        self.inner().fail = true;
+    }
+
+    /// How many times a file was synced.
+    pub fn syncs(&self) -> u64 {
+        self.inner().syncs
+    }
+
+    /// Replaces the content of a file, durably: damage.
+    pub fn put(&self, name: &str, bytes: Vec<u8>) {
+        let mut inner = self.inner();
+        let id = inner.files.len();
+        inner.files.push(Content { now: bytes.clone(), durable: bytes });
+        inner.names.insert(name.to_owned(), id);
+        inner.durable_names.insert(name.to_owned(), id);
+    }
+
+    /// A copy of the durable content, to be put back with [`Memory::restore`].
+    pub fn image(&self) -> Vec<(String, Vec<u8>)> {
+        let inner = self.inner();
+        let named = inner.durable_names.iter();
+        named.map(|(name, id)| (name.clone(), inner.files[*id].durable.clone())).collect()
+    }
+
+    /// Goes back to an image, whatever was written since.
+    pub fn restore(&self, image: Vec<(String, Vec<u8>)>) {
+        let mut inner = self.inner();
+        inner.names.clear();
+        inner.durable_names.clear();
+        drop(inner);
+        for (name, bytes) in image {
+            self.put(&name, bytes);
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn id(&self, name: &str) -> io::Result<usize> {
+        self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Disk for Memory {
+    fn place(&self) -> String {
+        "memory".to_owned()
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        Ok(self.inner().names.keys().cloned().collect())
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        let inner = self.inner();
+        Ok(inner.files[inner.id(name)?].now.clone())
+    }
+
+    fn create(&self, name: &str, size: u64) -> io::Result<Box<dyn DiskFile>> {
+        let mut inner = self.inner();
+        let id = inner.files.len();
+        let zeros = vec![0; size as usize];
+        inner.files.push(Content { now: zeros.clone(), durable: zeros });
+        inner.names.insert(name.to_owned(), id);
+        Ok(Box::new(MemoryFile { disk: self.clone(), id }))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        let id = self.inner().id(name)?;
+        Ok(Box::new(MemoryFile { disk: self.clone(), id }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut inner = self.inner();
+        let id = inner.id(from)?;
+        inner.names.remove(from);
+        inner.names.insert(to.to_owned(), id);
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut inner = self.inner();
+        inner.id(name)?;
+        inner.names.remove(name);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut inner = self.inner();
+        inner.durable_names = inner.names.clone();
+        Ok(())
+    }
+}
+
+struct MemoryFile {
+    disk: Memory,
+    id: usize,
+}
+
+impl DiskFile for MemoryFile {
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut inner = self.disk.inner();
+        let start = offset as usize;
+        let target = inner.files[self.id].now.get_mut(start..start + bytes.len());
+        target.ok_or_else(|| io::Error::other("a write past the end"))?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let mut inner = self.disk.inner();
+        inner.syncs += 1;
+        if inner.fail {
+            return Err(io::Error::other("the disk is broken"));
+        }
+        if !inner.lie {
+            let file = &mut inner.files[self.id];
+            file.durable.clone_from(&file.now);
+        }
+        Ok(())
+    }
+}
