@@ -3,7 +3,9 @@
 //! Unique values make a read name the write it saw, so a stale read or a lost write has nowhere to hide.
 
 use crate::keyed::{Keyed, Mix, Values};
-use crate::{Generator, Settings, Workload};
+use crate::{DecodeError, Generator, JudgeOptions, Settings, Workload, decode};
+use checker::Judgement;
+use history::{History, Operation};
 
 /// See the module.
 pub(crate) struct Kv;
@@ -28,5 +30,17 @@ impl Workload for Kv {
     fn generator(&self, settings: &Settings) -> Box<dyn Generator> {
         let mix = Mix { read: 40, write: 30, cas: 22, delete: 8 };
         Box::new(Keyed::new(settings, mix, Values::Unique))
+    }
+
+    fn judge(
+        &self,
+        history: &History,
+        options: &JudgeOptions<'_>,
+    ) -> Result<Judgement, DecodeError> {
+        decode::judge(history, options)
+    }
+
+    fn describe(&self, operation: &Operation) -> String {
+        decode::describe(operation)
     }
 }

@@ -8,21 +8,27 @@
 //! anything that the seed does not fix.
 
 mod client;
+mod datum;
+mod decode;
 mod draw;
 mod generator;
 mod keyed;
 mod keys;
 mod kv;
+mod power;
 mod register;
 mod registry;
 mod settings;
 mod workload;
 
 pub use client::{BoxFuture, ClientError, ErrorClass, KvAnswer, KvClient, KvOperation, execute};
+pub use datum::Datum;
+pub use decode::DecodeError;
 pub use generator::{Caller, Completion, Generator, Invocation};
+pub use power::{CasPower, Concurrency, Power, Tally, power};
 pub use registry::{all, by_name};
 pub use settings::Settings;
-pub use workload::Workload;
+pub use workload::{JudgeOptions, Workload};
 
 /// The error code of a compare-and-set that compared unequal: an observation, where any other `fail` is none.
 pub const MISMATCH: &str = "mismatch";

@@ -4,7 +4,9 @@
 //! twice, or decided on an old state, can succeed where unique values would always expose or refuse it.
 
 use crate::keyed::{Keyed, Mix, Values};
-use crate::{Generator, Settings, Workload};
+use crate::{DecodeError, Generator, JudgeOptions, Settings, Workload, decode};
+use checker::Judgement;
+use history::{History, Operation};
 
 /// See the module.
 pub(crate) struct Register;
@@ -29,5 +31,17 @@ impl Workload for Register {
     fn generator(&self, settings: &Settings) -> Box<dyn Generator> {
         let mix = Mix { read: 44, write: 30, cas: 26, delete: 0 };
         Box::new(Keyed::new(settings, mix, Values::Small(5)))
+    }
+
+    fn judge(
+        &self,
+        history: &History,
+        options: &JudgeOptions<'_>,
+    ) -> Result<Judgement, DecodeError> {
+        decode::judge(history, options)
+    }
+
+    fn describe(&self, operation: &Operation) -> String {
+        decode::describe(operation)
     }
 }
