@@ -155,3 +155,6 @@ pub(crate) fn describe(operation: &Operation) -> String {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,3 +132,70 @@ fn span(operation: &Operation) -> (u64, u64) {
 fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { (part as f64 / whole as f64 * 1e4).round() / 1e4 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use history::{Nanos, Process};
+    use serde_json::Value;
+
+    fn operation(f: &str, key: &str, from: u64, to: u64, outcome: &str) -> Operation {
+        let time = Nanos(to);
+        Operation {
+            index: 0,
+            process: Process::Client(0),
+            f: f.to_owned(),
+            key: Some(key.to_owned()),
+            input: Value::Null,
+            node: None,
+            invoked: Nanos(from),
+            start: from,
+            end: Some(to),
+            outcome: match outcome {
+                "ok" => Outcome::Ok { index: 1, time, value: Value::Null },
+                "info" => Outcome::Info { index: None, time: None, error: None },
+                error => Outcome::Fail { index: 1, time, error: Some(error.to_owned()) },
+            },
+        }
+    }
+
+    #[test]
+    fn functions_that_never_succeed_are_named() {
+        let operations = [
+            operation("read", "a", 0, 1, "ok"),
+            operation("write", "a", 2, 3, "overloaded"),
+            operation("write", "a", 4, 5, "info"),
+        ];
+        let tallies = tally(&operations, &["read", "write", "delete"]);
+        assert_eq!(tallies["write"], Tally { ok: 0, fail: 1, info: 1 });
+        assert_eq!(tallies["read"], Tally { ok: 1, fail: 0, info: 0 });
+        assert_eq!(tallies["delete"], Tally::default());
+    }
+
+    #[test]
+    fn concurrency_is_counted_by_key() {
+        let operations = [
+            operation("read", "a", 0, 10, "ok"),
+            operation("read", "a", 10, 20, "ok"),
+            operation("read", "b", 11, 20, "ok"),
+            operation("read", "a", 15, 30, "ok"),
+        ];
+        assert_eq!(concurrency(&operations), Concurrency { mean: 1.5, max: 2 });
+        assert_eq!(concurrency(&[]), Concurrency::default());
+    }
+
+    #[test]
+    fn a_cas_counts_when_a_node_decided_it() {
+        let operations = [
+            operation("cas", "a", 0, 1, "ok"),
+            operation("cas", "a", 2, 3, "mismatch"),
+            operation("cas", "a", 4, 5, "mismatch"),
+            operation("cas", "a", 6, 7, "overloaded"),
+            operation("cas", "a", 8, 9, "info"),
+            operation("write", "a", 8, 9, "mismatch"),
+        ];
+        let expected = CasPower { swapped: 1, mismatched: 2, success_rate: 0.3333 };
+        assert_eq!(cas(&operations), Some(expected));
+        assert_eq!(cas(&operations[5..]), None);
+    }
+}
