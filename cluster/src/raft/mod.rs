@@ -1,11 +1,109 @@
 //! Raft, as a pure function of what happens to it.
+//!
+//! Several nodes keep copies of one log and must never disagree about what is in it, although
+//! messages get lost, nodes crash and come back, and nobody can tell a dead node from a slow one.
+//! Raft (Ongaro and Ousterhout, 2014; section numbers here are that paper's, "thesis" is Ongaro's)
+//! does it with a leader: time is cut into *terms*, each term has at most one leader, and only the
+//! leader adds to the log. This module is the whole algorithm. It does no I/O and has no clock, no
+//! randomness and no threads: an [`Event`] goes in, [`Effect`]s come out.
+//!
+//! ```
+//! use cluster::raft::{Config, Configuration, Effect, Event, Raft, Recovered, Role, Timer};
+//!
+//! let mut node = Raft::new(Config::new(1, Configuration::of([1])), Recovered::default());
+//! let mut effects = Vec::new();
+//! node.start(&mut effects);
+//! node.step(Event::Timeout(Timer::Election), &mut effects);
+//! // It votes for itself; the vote counts once it cannot be forgotten.
+//! let Some(Effect::Persist(batch)) = effects.iter().find(|e| matches!(e, Effect::Persist(_)))
+//! else { panic!("a vote is written down") };
+//! let ticket = batch.ticket;
+//! node.step(Event::Durable { ticket }, &mut effects);
+//! assert_eq!(node.role(), Role::Leader);
+//! ```
+//!
+//! Because a node is a value (`Clone`, `Eq`, `Hash`), the same code runs in a real process, where a
+//! driver owns the sockets, the disk and the timers; in golden scripts, which fix its behaviour
+//! message by message; and in a seeded simulator, which tries to make it break its promises.
+//!
+//! # The algorithm in one page
+//!
+//! *Elections.* A follower that hears no leader for a random while asks the others for their votes,
+//! in a new term. Each node votes once a term, on disk, and only for a candidate whose log is at least
+//! as up to date as its own. A majority makes a leader; two majorities share a node, so there is one
+//! leader a term.
+//!
+//! *Replication.* The leader appends commands to its log and sends them on. Every append names the
+//! position before it; a follower without that position refuses, and the leader goes back until the
+//! logs meet. What then conflicts with the leader's log is erased from the follower's.
+//!
+//! *Commitment.* An entry of the leader's own term that a majority holds on disk is committed, with
+//! all before it. Whoever leads later got a vote from that majority, so it has the entry: what is
+//! committed stays, and is applied by every node in the same order.
+//!
+//! *Reads* do not need the log, but they need a leader that still is one: it asks a majority after
+//! the read came in, and answers from a state that contains all that was committed by then.
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | term | a reign, numbered; at most one leader in each |
+//! | entry, index, position | a command in the log; its place; place and term together, written `3@1` |
+//! | durable | will be found on this node's disk after a crash |
+//! | matched | the prefix of a follower's durable log that the leader knows to equal its own |
+//! | committed | will be in the log of every later leader, for ever |
+//! | applied | handed to the state machine |
+//! | promise | a message that says something its sender must not forget: a vote, an acknowledgement |
+//! | round | a numbered question of the leader to all: do I still lead? |
+//!
+//! # Invariants
+//!
+//! * At most one leader a term (election safety).
+//! * A leader never changes or removes an entry of its own log (leader append-only).
+//! * Two logs that share a position share everything before it (log matching).
+//! * What is committed in a term is in the log of every leader of a later term (leader completeness).
+//! * No two nodes apply different entries at one index (state machine safety).
+//! * No promise leaves a node before its disk holds what was promised.
+//! * A read sees everything that was acknowledged before it began.
+//!
+//! [`Raft::check`] tests what one node can know of these; `cluster/tests/raft` tests the rest.
+//!
+//! # Reading order
+//!
+//! `message`, what nodes say to each other; `event`, the seam to the driver; `node`, the state, the
+//! dispatch and terms; `election`; `replication`, with `progress` for its pace; `gate`, what must wait
+//! for the disk; `reads`. The rest is small: `log`, `quorum`, `config`, `status`, `invariants`, `trace`.
+//!
+//! # What the driver owes
+//!
+//! * After [`Raft::start`], one [`Raft::step`] at a time, its effects carried out in order.
+//! * [`Effect::Persist`] batches written in order, and [`Event::Durable`] only after an fsync.
+//! * Election timeouts drawn at random, afresh each time; [`Timer::Contact`] no longer than the
+//!   shortest of them; a heartbeat several times shorter than that.
+//! * At a failed write: stop. A node that cannot write must not go on.
+//! * After a restart, commands are applied again from the first index: the state machine starts empty.
+//!
+//! # Not here
+//!
+//! Snapshots, membership changes, leadership transfer and lease reads. Commands are opaque bytes;
+//! sessions that make retries harmless belong to the state machine.
 #![forbid(unsafe_code)]
 
 mod config;
+mod election;
 mod event;
+mod gate;
+mod invariants;
+mod log;
 mod message;
 mod node;
+mod progress;
 mod quorum;
+mod reads;
+mod replication;
+mod status;
+mod trace;
 
 pub use config::{Config, Limits};
 pub use event::{Batch, Effect, Event, HardState, Proposal, Recovered, Rejection, Role, Timer};

@@ -1,64 +1,238 @@
-//! One node.
+//! One node: its state, and the dispatch of events to the parts of the algorithm.
+//!
+//! The parts are in `election`, `replication` and `reads`, each an `impl Raft`. What all of them
+//! share is here: terms, following a leader, committing, and the checks that run after every step.
 
 use super::config::Config;
-use super::event::{Effect, Event, Recovered, Role, Timer};
-use super::message::{Index, NodeId, Position, Term};
+use super::event::{Effect, Event, HardState, Recovered, Timer};
+use super::gate::{Gate, Promise};
+use super::log::Log;
+use super::message::{Body, Index, Message, NodeId, Term};
+use super::progress::Leadership;
+use std::collections::BTreeMap;
 
-/// One node of a cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// One node of a cluster. See the [module](super) for how to drive it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Raft {
-    config: Config,
-    recovered: Recovered,
+    pub(super) config: Config,
+    /// Term and vote, as last handed to the disk.
+    pub(super) hard_state: HardState,
+    pub(super) log: Log,
+    /// What is durable, and the promises that wait for it.
+    pub(super) gate: Gate,
+    /// The highest index known to be committed.
+    pub(super) commit: Index,
+    /// The highest index ever handed out to be applied; equal to `commit` unless a deliberate bug
+    /// took committed entries back.
+    pub(super) applied: Index,
+    /// The leader of this term, if known.
+    pub(super) leader: Option<NodeId>,
+    /// Whether that leader was heard within a minimum election timeout.
+    pub(super) contact: bool,
+    pub(super) standing: Standing,
+}
+
+/// The role, with what only that role has.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Standing {
+    Follower,
+    /// The answers to its pre-votes so far.
+    PreCandidate(BTreeMap<NodeId, bool>),
+    /// The votes so far, its own among them once that is durable.
+    Candidate(BTreeMap<NodeId, bool>),
+    Leader(Box<Leadership>),
 }
 
 impl Raft {
     /// A node with what it read back from its disk. It does nothing before [`Raft::start`].
+    ///
+    /// # Panics
+    /// If the recovered entries have gaps or the configuration lacks this node.
     pub fn new(config: Config, recovered: Recovered) -> Raft {
-        Raft { config, recovered }
+        assert!(
+            config.configuration.voters.contains(&config.id),
+            "n{} is not in its own configuration {:?}",
+            config.id,
+            config.configuration.voters
+        );
+        let log = Log::recovered(recovered.log);
+        Raft {
+            gate: Gate::new(log.last().index),
+            config,
+            hard_state: recovered.hard_state,
+            log,
+            commit: 0,
+            applied: 0,
+            leader: None,
+            contact: false,
+            standing: Standing::Follower,
+        }
     }
 
     /// The first effects: sets the election timer and reports the role. Call once.
     pub fn start(&mut self, effects: &mut Vec<Effect>) {
         effects.push(Effect::SetTimer(Timer::Election));
+        effects.push(self.describe());
     }
 
-    /// Takes one event and appends its effects.
+    /// Takes one event and adds what follows from it to `effects`.
+    ///
+    /// # Panics
+    /// If an invariant of Raft is broken, which a correct cluster on honest disks cannot do. With a
+    /// deliberate bug switched on it never panics.
     pub fn step(&mut self, event: Event, effects: &mut Vec<Effect>) {
-        let _ = (event, effects, &self.recovered);
+        let (before, hard_state) = (self.describe(), self.hard_state);
+        match event {
+            Event::Timeout(Timer::Contact) => self.contact = false,
+            Event::Timeout(Timer::Election) => self.election_timeout(effects),
+            Event::Timeout(Timer::Heartbeat) => self.heartbeat_timeout(effects),
+            Event::Receive(message) => self.receive(message, effects),
+            Event::Propose(proposals) => self.propose(proposals, effects),
+            Event::Read(tags) => self.read(&tags, effects),
+            Event::Durable { ticket } => self.durable_up_to(ticket, effects),
+        }
+        self.gate.finish(self.log.last().index, effects);
+        let after = self.describe();
+        if after != before {
+            effects.push(after);
+        }
+        debug_assert_eq!(self.check(hard_state), Ok(()), "{self:#?}");
     }
 
-    /// Who this node is.
-    pub fn id(&self) -> NodeId {
-        self.config.id
+    fn durable_up_to(&mut self, ticket: u64, effects: &mut Vec<Effect>) {
+        for promise in self.gate.reported(ticket) {
+            self.keep(promise, effects);
+        }
+        self.advance_commit(effects);
     }
 
-    /// What it does.
-    pub fn role(&self) -> Role {
-        Role::Follower
+    /// Makes a promise that must not leave before what this step and earlier ones wrote.
+    pub(super) fn promise(&mut self, promise: Promise, effects: &mut Vec<Effect>) {
+        if let Some(promise) = self.gate.promise(promise) {
+            self.keep(promise, effects);
+        }
     }
 
-    /// Its term.
-    pub fn term(&self) -> Term {
-        0
+    fn keep(&mut self, promise: Promise, effects: &mut Vec<Effect>) {
+        match promise {
+            Promise::Send(message) => effects.push(Effect::Send(message)),
+            Promise::OwnVote => self.count_vote(self.config.id, true, effects),
+        }
     }
 
-    /// Whom it takes for the leader of its term.
-    pub fn leader(&self) -> Option<NodeId> {
-        None
+    fn receive(&mut self, message: Message, effects: &mut Vec<Effect>) {
+        let Message { from, to, term, body } = message;
+        if to != self.config.id || from == to || !self.config.configuration.voters.contains(&from) {
+            return;
+        }
+        // A pre-vote is a question: whatever its term, it changes nothing here.
+        if let Body::PreVote { term, last } = body {
+            return self.answer_pre_vote(from, term, last, effects);
+        }
+        if term > self.hard_state.term {
+            if matches!(body, Body::Vote { .. }) && self.is_content_without(from) {
+                return;
+            }
+            let leads = matches!(body, Body::Append { .. } | Body::Heartbeat { .. });
+            self.follow(term, leads.then_some(from), effects);
+        }
+        // Granted by a node that has not caught up with our term, so before the next test.
+        if let Body::PreVoteAnswer { term, granted } = body {
+            return self.count_pre_vote(from, term, granted, effects);
+        }
+        if term < self.hard_state.term {
+            return self.answer_old(from, body, effects);
+        }
+        match body {
+            Body::PreVote { .. } | Body::PreVoteAnswer { .. } => {}
+            Body::Vote { last } => self.answer_vote(from, last, effects),
+            Body::VoteAnswer { granted } => self.count_vote(from, granted, effects),
+            Body::Append { base, entries, commit } => {
+                self.append(from, base, entries, commit, effects);
+            }
+            Body::AppendAccepted { matched } => self.append_accepted(from, matched, effects),
+            Body::AppendRejected { base, hint } => self.append_rejected(from, base, hint, effects),
+            Body::Heartbeat { commit, round } => self.heartbeat(from, commit, round, effects),
+            Body::HeartbeatAnswer { round } => self.heartbeat_answered(from, round, effects),
+        }
     }
 
-    /// The highest index it knows to be committed.
-    pub fn commit(&self) -> Index {
-        0
+    /// Answers a request of an earlier term with our own, so that its sender catches up (etcd#8243).
+    /// An answer of an earlier term is of no use to anyone.
+    fn answer_old(&mut self, from: NodeId, body: Body, effects: &mut Vec<Effect>) {
+        let answer = match body {
+            Body::Vote { .. } => Body::VoteAnswer { granted: false },
+            Body::Append { base, .. } => self.refusal(base.index),
+            Body::Heartbeat { round, .. } => Body::HeartbeatAnswer { round },
+            _ => return,
+        };
+        effects.push(self.send(from, answer));
     }
 
-    /// The end of its log.
-    pub fn last(&self) -> Position {
-        Position::default()
+    /// Becomes a follower, in `term`, of `leader` if that is known.
+    pub(super) fn follow(&mut self, term: Term, leader: Option<NodeId>, effects: &mut Vec<Effect>) {
+        if term > self.hard_state.term {
+            self.set_hard_state(HardState { term, vote: None });
+            self.gate.forget_promises();
+            self.contact = false;
+        }
+        self.leader = leader;
+        let earlier = std::mem::replace(&mut self.standing, Standing::Follower);
+        if let Standing::Leader(leadership) = earlier {
+            effects.extend(leadership.reads.abandon(leader));
+            effects.push(Effect::StopTimer(Timer::Heartbeat));
+            effects.push(Effect::SetTimer(Timer::Election));
+        }
     }
 
-    /// The last index of its log that would survive a crash.
-    pub fn durable(&self) -> Index {
-        0
+    /// The leader of this term was heard.
+    pub(super) fn heard_leader(&mut self, leader: NodeId, effects: &mut Vec<Effect>) {
+        assert!(
+            !matches!(self.standing, Standing::Leader(_)),
+            "n{leader} and n{} both lead term {}",
+            self.config.id,
+            self.hard_state.term
+        );
+        self.follow(self.hard_state.term, Some(leader), effects);
+        self.contact = true;
+        effects.push(Effect::SetTimer(Timer::Election));
+        effects.push(Effect::SetTimer(Timer::Contact));
+    }
+
+    pub(super) fn set_hard_state(&mut self, hard_state: HardState) {
+        self.hard_state = hard_state;
+        self.gate.write_hard_state(hard_state);
+    }
+
+    /// Raises the commit index and hands out what that commits.
+    pub(super) fn commit_up_to(&mut self, index: Index, effects: &mut Vec<Effect>) {
+        if index <= self.commit {
+            return;
+        }
+        self.commit = index;
+        if index > self.applied {
+            let entries = self.log.between(self.applied, index).to_vec();
+            self.applied = index;
+            effects.push(Effect::Apply(entries));
+        }
+    }
+
+    /// A message of this node, in its term.
+    pub(super) fn message(&self, to: NodeId, body: Body) -> Message {
+        Message { from: self.config.id, to, term: self.hard_state.term, body }
+    }
+
+    /// The effect of sending one now.
+    pub(super) fn send(&self, to: NodeId, body: Body) -> Effect {
+        Effect::Send(self.message(to, body))
+    }
+
+    /// Every other voter.
+    pub(super) fn peers(&self) -> Vec<NodeId> {
+        self.config.configuration.peers(self.config.id).collect()
+    }
+
+    fn describe(&self) -> Effect {
+        Effect::Role { role: self.role(), term: self.term(), leader: self.leader }
     }
 }

@@ -1,0 +1,188 @@
+//! What a leader knows of one follower, and how it paces what it sends.
+//!
+//! Where a follower's log ends is not known at first: the leader *probes*, one append at a time,
+//! going back at each refusal. Once an append was accepted it *replicates*: it sends ahead without
+//! waiting, up to a limit of unanswered appends, and returns to probing when one is refused or lost.
+
+use super::config::Limits;
+use super::message::{Index, NodeId};
+use super::reads::Reads;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Heartbeat timeouts that an append may go unanswered, while the follower does answer heartbeats,
+/// before it counts as lost. Two, because the first may fire right after the append was sent.
+const PATIENCE: u8 = 2;
+
+/// What only a leader has.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Leadership {
+    /// Every other voter.
+    pub(super) followers: BTreeMap<NodeId, Progress>,
+    /// The index of the no-op that opened this term.
+    pub(super) first: Index,
+    /// Bytes of commands appended and not yet committed.
+    pub(super) uncommitted_bytes: usize,
+    /// What the disk had done at the last election timeout, if it owed anything then.
+    pub(super) owed_at_last_timeout: Option<u64>,
+    /// Reads that wait to be confirmed.
+    pub(super) reads: Reads,
+}
+
+/// One follower, seen from the leader.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Progress {
+    /// The last index up to which the follower's durable log is known to agree.
+    pub(super) matched: Index,
+    /// The next index to send.
+    pub(super) next: Index,
+    /// Whether it has answered anything since the leader's last election timeout.
+    pub(super) answered: bool,
+    /// The newest read round it has answered.
+    pub(super) round: u64,
+    flow: Flow,
+    /// Heartbeat timeouts since the last answer to an append, while one is outstanding.
+    beats: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Flow {
+    /// One append at a time; `waiting` while it is unanswered.
+    Probe { waiting: bool },
+    /// The last index of each unanswered append, oldest first.
+    Replicate { in_flight: VecDeque<Index> },
+}
+
+impl Progress {
+    /// A follower of a new leader, whose log ends just before `next`: the best first guess.
+    pub(super) fn new(next: Index) -> Progress {
+        Progress {
+            matched: 0,
+            next,
+            answered: false,
+            round: 0,
+            flow: Flow::Probe { waiting: false },
+            beats: 0,
+        }
+    }
+
+    /// Whether an append may be sent to it now, given that the log ends at `last`.
+    pub(super) fn ready(&self, last: Index, limits: &Limits) -> bool {
+        self.next <= last
+            && match &self.flow {
+                Flow::Probe { waiting } => !waiting,
+                Flow::Replicate { in_flight } => in_flight.len() < limits.appends_in_flight.max(1),
+            }
+    }
+
+    /// An append of the entries from `next` to `last` was sent.
+    pub(super) fn sent(&mut self, last: Index) {
+        if !self.outstanding() {
+            self.beats = 0;
+        }
+        match &mut self.flow {
+            Flow::Probe { waiting } => *waiting = true,
+            Flow::Replicate { in_flight } => {
+                in_flight.push_back(last);
+                self.next = last + 1;
+            }
+        }
+    }
+
+    /// An append was accepted.
+    pub(super) fn accepted(&mut self, matched: Index) {
+        self.beats = 0;
+        self.matched = self.matched.max(matched);
+        self.next = self.next.max(self.matched + 1);
+        match &mut self.flow {
+            Flow::Probe { .. } => self.flow = Flow::Replicate { in_flight: VecDeque::new() },
+            Flow::Replicate { in_flight } => in_flight.retain(|last| *last > matched),
+        }
+    }
+
+    /// Whether a refusal of `base` answers what was last sent, and is not an old one.
+    pub(super) fn is_news(&self, base: Index) -> bool {
+        match self.flow {
+            Flow::Probe { .. } => base + 1 == self.next,
+            Flow::Replicate { .. } => base > self.matched && base < self.next,
+        }
+    }
+
+    /// Starts again from just after `base`, or from what is known to match if that is later.
+    pub(super) fn probe_after(&mut self, base: Index) {
+        self.beats = 0;
+        self.next = base.max(self.matched) + 1;
+        self.flow = Flow::Probe { waiting: false };
+    }
+
+    /// A heartbeat timeout passed.
+    pub(super) fn beat(&mut self) {
+        if self.outstanding() {
+            self.beats = (self.beats + 1).min(PATIENCE);
+        }
+    }
+
+    /// The follower answered a heartbeat, so it lives: an append that it has owed an answer for so
+    /// long was lost, and is sent again.
+    pub(super) fn alive(&mut self) {
+        if self.beats >= PATIENCE {
+            let base = match self.flow {
+                Flow::Probe { .. } => self.next.saturating_sub(1),
+                Flow::Replicate { .. } => self.matched,
+            };
+            self.probe_after(base);
+        }
+    }
+
+    fn outstanding(&self) -> bool {
+        match &self.flow {
+            Flow::Probe { waiting } => *waiting,
+            Flow::Replicate { in_flight } => !in_flight.is_empty(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_goes_one_at_a_time_and_replication_runs_ahead() {
+        let limits = Limits { appends_in_flight: 2, ..Limits::default() };
+        let mut progress = Progress::new(5);
+        assert!(progress.ready(9, &limits) && !progress.ready(4, &limits));
+        progress.sent(6);
+        assert!(!progress.ready(9, &limits), "one probe at a time");
+        progress.accepted(6);
+        progress.sent(7);
+        progress.sent(8);
+        assert_eq!((progress.matched, progress.next), (6, 9));
+        assert!(!progress.ready(9, &limits), "two in flight");
+        progress.accepted(8);
+        assert!(progress.ready(9, &limits), "one answer covers both");
+    }
+
+    #[test]
+    fn an_old_refusal_changes_nothing() {
+        let mut progress = Progress::new(5);
+        assert!(progress.is_news(4) && !progress.is_news(3));
+        progress.accepted(6);
+        progress.sent(9);
+        assert!(!progress.is_news(6) && progress.is_news(8) && !progress.is_news(12));
+        progress.probe_after(2);
+        assert_eq!(progress.next, 7, "never before what is known to match");
+    }
+
+    #[test]
+    fn a_lost_append_is_sent_again_only_to_a_follower_that_lives() {
+        let mut progress = Progress::new(1);
+        progress.accepted(0);
+        progress.sent(3);
+        progress.beat();
+        progress.alive();
+        assert_eq!(progress.next, 4, "one beat proves nothing");
+        progress.beat();
+        assert_eq!(progress.next, 4);
+        progress.alive();
+        assert_eq!(progress.next, 1);
+    }
+}
