@@ -1,1 +1,65 @@
-//! Placeholder essay, replaced as the crate is written.
+//! What goes wrong, and how it heals.
+//!
+//! A [`Schedule`] says what goes wrong and when: a pure value, drawn from a seed by [`schedule()`]
+//! or written by hand. The [`Nemesis`] plays it against an [`Environment`], which is the whole of the
+//! world that a [`Fault`] may touch, and leaves a [`Receipt`] for each fault: what was asked, what
+//! took effect, how that is known, when it healed. Partitions go through the proxy [`Hub`], which
+//! carries every connection between the nodes and from clients to them.
+//!
+//! Words: a fault is *injected* and *healed*; a *class* is a kind of fault (`partition`, `kill`,
+//! `pause`); a *target* is the name of the nodes hit; a *link* is an ordered pair of nodes; a
+//! *shape* is a way to divide the network.
+//!
+//! Invariants, each held by a test:
+//! - one seed gives one schedule, with every class early and the end of the run left in peace;
+//! - a schedule never takes more nodes than its fault budget from the majority;
+//! - a plan of the network takes effect on all links at once, and nothing crosses a held link after;
+//! - held bytes are delivered exactly once and in order, or their connection is reset;
+//! - whatever was injected is healed, also when the nemesis is stopped, fails or is dropped;
+//! - a fault counts only if its receipt shows that it bit.
+//!
+//! ```
+//! use faults::{Settings, schedule};
+//! use std::time::Duration;
+//!
+//! let settings = Settings::new(&["partition", "kill"], 5, Duration::from_secs(30), 7);
+//! let faults = schedule(&settings)?;
+//! assert_eq!(faults, schedule(&settings)?, "a seed is a schedule");
+//! # Ok::<(), faults::ScheduleError>(())
+//! ```
+
+mod coverage;
+mod draw;
+mod environment;
+mod fault;
+mod kill;
+mod link;
+mod milliseconds;
+mod nemesis;
+mod partition;
+mod pause;
+pub mod proxy;
+mod random;
+mod receipt;
+pub mod registry;
+mod schedule;
+mod shape;
+mod target;
+
+pub use coverage::{ClassCoverage, coverage};
+pub use draw::{ScheduleError, Settings, schedule};
+pub use environment::{
+    Applied, BoxFuture, Environment, EnvironmentError, Network, ProcessState, Sighting,
+};
+pub use fault::{Context, Draft, Fault, Power, Proof};
+pub use kill::Kill;
+pub use link::{ClientRule, Counters, Heal, Link, Mode, Plan, Rule};
+pub use nemesis::{Nemesis, Played, Wiring};
+pub use partition::Partition;
+pub use pause::Pause;
+pub use proxy::Hub;
+pub use random::Random;
+pub use receipt::Receipt;
+pub use schedule::{Entry, Schedule, Trigger};
+pub use shape::Shape;
+pub use target::{Resolved, Target, minority, resolve};

@@ -1,0 +1,280 @@
+//! Draws a schedule from a seed.
+//!
+//! Each class has a lane of its own with its own stream of draws: faults of some seconds with short
+//! gaps. The lanes are merged under the fault budget: at no moment may the faults that can be in
+//! effect (each counted from the earliest start to the latest end) keep more nodes from the majority
+//! than the budget allows, because a correct system may then stand still and nothing is learned.
+//!
+//! The first round gives each class a place of its own in the first half of the work; after that
+//! faults of different classes overlap where the budget has room. Kills and pauses are often tied to
+//! another class's fault: right after the change of leader it brings about, or at the edge of its
+//! heal, when nodes that missed something come back. That is where protocols break.
+//!
+//! The end of the work stays free, so that operations after the last heal are seen to succeed.
+
+use crate::fault::{Draft, Fault};
+use crate::random::Random;
+use crate::registry;
+use crate::schedule::{Entry, Schedule, Trigger};
+use std::time::Duration;
+
+/// Stream that orders the first round.
+const ORDER_STREAM: u64 = 100;
+/// Stream of an entry's own seed.
+const ENTRY_STREAM: u64 = 101;
+/// First of the streams of the lanes, one for each class by its place in the registry.
+const LANE_STREAM: u64 = 200;
+
+/// The shortest fault that is worth injecting.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// How far a fault is moved when there is no room for it.
+const NUDGE: Duration = Duration::from_millis(200);
+/// How long before its latest moment a fault tied to a change of leader waits at most.
+const PATIENCE: Duration = Duration::from_millis(2500);
+
+/// What a schedule is drawn for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The classes of fault to inject, by name.
+    pub classes: Vec<String>,
+    /// How many nodes there are.
+    pub nodes: usize,
+    /// How many nodes may be down, paused or cut off at once.
+    pub budget: usize,
+    /// The length of the work phase.
+    pub work: Duration,
+    /// The seed.
+    pub seed: u64,
+}
+
+impl Settings {
+    /// Settings with the budget of a majority system: as many nodes as can be lost while a majority
+    /// remains, but at least one.
+    #[must_use]
+    pub fn new(classes: &[&str], nodes: usize, work: Duration, seed: u64) -> Self {
+        let classes = classes.iter().map(|&class| class.to_owned()).collect();
+        Self { classes, nodes, budget: crate::target::minority(nodes), work, seed }
+    }
+}
+
+/// No schedule can be drawn from these settings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScheduleError {
+    /// There is no class of that name.
+    #[error("unknown fault `{0}`")]
+    UnknownClass(String),
+    /// The class can do nothing here.
+    #[error("`{class}` cannot bite: {reason}")]
+    CannotBite {
+        /// The class.
+        class: String,
+        /// Why not.
+        reason: String,
+    },
+    /// There is no time for it all.
+    #[error("{} ms of work are too short for {classes} classes of fault", work.as_millis())]
+    TooShort {
+        /// The length of the work phase.
+        work: Duration,
+        /// How many classes were asked for.
+        classes: usize,
+    },
+}
+
+/// Draws the schedule of these settings.
+///
+/// # Errors
+/// A class is unknown, cannot bite on so few nodes, or the work is too short for all classes.
+pub fn schedule(settings: &Settings) -> Result<Schedule, ScheduleError> {
+    let mut lanes = lanes(settings)?;
+    let mut drawing = Drawing::new(settings);
+    drawing.first_round(&mut lanes)?;
+    drawing.fill(&mut lanes);
+    Ok(drawing.finish())
+}
+
+/// The faults of one class, drawn one after the other.
+struct Lane {
+    fault: &'static dyn Fault,
+    random: Random,
+    next: Duration,
+}
+
+fn lanes(settings: &Settings) -> Result<Vec<Lane>, ScheduleError> {
+    let mut lanes: Vec<Lane> = Vec::new();
+    for class in &settings.classes {
+        let place = registry::all().iter().position(|fault| fault.name() == class);
+        let place = place.ok_or_else(|| ScheduleError::UnknownClass(class.clone()))?;
+        let fault = registry::all()[place];
+        let no_budget = || "the system declares a fault budget of 0 nodes".to_owned();
+        let reason =
+            fault.cannot_bite(settings.nodes).or_else(|| (settings.budget == 0).then(no_budget));
+        if let Some(reason) = reason {
+            return Err(ScheduleError::CannotBite { class: class.clone(), reason });
+        }
+        if lanes.iter().all(|lane| lane.fault.name() != class) {
+            let random = Random::new(settings.seed, LANE_STREAM + place as u64);
+            lanes.push(Lane { fault, random, next: Duration::ZERO });
+        }
+    }
+    lanes.sort_by_key(|lane| registry::all().iter().position(|f| f.name() == lane.fault.name()));
+    Ok(lanes)
+}
+
+/// A fault with its place in time.
+struct Placed {
+    fault: &'static dyn Fault,
+    draft: Draft,
+    trigger: Trigger,
+    duration: Duration,
+}
+
+impl Placed {
+    fn start(&self) -> Duration {
+        self.trigger.earliest()
+    }
+
+    fn end(&self) -> Duration {
+        self.trigger.latest() + self.duration
+    }
+}
+
+struct Drawing<'a> {
+    settings: &'a Settings,
+    last_heal: Duration,
+    placed: Vec<Placed>,
+}
+
+impl<'a> Drawing<'a> {
+    fn new(settings: &'a Settings) -> Self {
+        let work = settings.work;
+        let tail = Duration::from_secs(1).max(work / 20).min(work / 4);
+        Self { settings, last_heal: work - tail, placed: Vec::new() }
+    }
+
+    /// Gives each class a slot of its own within the first half of the work.
+    fn first_round(&mut self, lanes: &mut [Lane]) -> Result<(), ScheduleError> {
+        let mut order: Vec<usize> = (0..lanes.len()).collect();
+        Random::new(self.settings.seed, ORDER_STREAM).shuffle(&mut order);
+        let lead = Duration::from_millis(500).min(self.settings.work / 30);
+        let round = (self.settings.work / 2).min(Duration::from_secs(6) * lanes.len() as u32);
+        let slot = whole_milliseconds((round - lead) / lanes.len().max(1) as u32);
+        if slot < SHORTEST * 2 {
+            let (work, classes) = (self.settings.work, lanes.len());
+            return Err(ScheduleError::TooShort { work, classes });
+        }
+        for (turn, &place) in order.iter().enumerate() {
+            let lane = &mut lanes[place];
+            let draft = self.draft(lane);
+            let time = lead + slot * turn as u32 + lane.random.between(Duration::ZERO, slot / 8);
+            let trigger = Trigger::At { time: whole_milliseconds(time) };
+            let duration = whole_milliseconds(draft.duration.min(slot * 3 / 4));
+            let placed = Placed { fault: lane.fault, draft, trigger, duration };
+            lane.next = placed.end() + gap(&mut lane.random);
+            self.placed.push(placed);
+        }
+        Ok(())
+    }
+
+    /// Lets the lanes take turns, the one that is free first, until the end is reached.
+    fn fill(&mut self, lanes: &mut [Lane]) {
+        while let Some(lane) = lanes.iter_mut().min_by_key(|lane| lane.next) {
+            if lane.next + SHORTEST > self.last_heal {
+                return;
+            }
+            let draft = self.draft(lane);
+            let trigger = self.trigger(lane, lane.next);
+            self.place(lane, draft, trigger);
+        }
+    }
+
+    fn draft(&self, lane: &mut Lane) -> Draft {
+        lane.fault.draw(&mut lane.random, self.settings.nodes, self.settings.budget)
+    }
+
+    /// A time from `free` on; often one that is tied to a fault of another class.
+    fn trigger(&self, lane: &mut Lane, free: Duration) -> Trigger {
+        let (tie, late) = (lane.random.below(100), lane.random.below(50));
+        let edge = lane.random.between(Duration::ZERO, Duration::from_millis(400));
+        let others = || self.placed.iter().filter(|other| other.fault.name() != lane.fault.name());
+        let change = others()
+            .filter(|other| other.draft.target == crate::target::Target::Leader)
+            .filter(|other| other.start() >= free && other.start() < free + PATIENCE * 2)
+            .min_by_key(|other| other.start());
+        let heal = others()
+            .filter(|other| other.end() >= free + edge && other.end() < free + PATIENCE * 2)
+            .min_by_key(|other| other.end());
+        match (tie, change, heal) {
+            (0..40, Some(other), _) => Trigger::OnLeaderChange {
+                armed: other.start(),
+                after: Duration::from_millis(late),
+                latest: other.trigger.latest() + other.duration.min(PATIENCE),
+            },
+            (40..70, _, Some(other)) => Trigger::At { time: other.end() - edge },
+            _ => Trigger::At { time: free },
+        }
+    }
+
+    /// Places the fault where the budget has room for it, as early as possible from its trigger on.
+    fn place(&mut self, lane: &mut Lane, draft: Draft, mut trigger: Trigger) {
+        loop {
+            let room = self.last_heal.saturating_sub(trigger.latest());
+            let duration = whole_milliseconds(draft.duration.min(room));
+            if duration < SHORTEST {
+                lane.next += NUDGE * 5;
+                return;
+            }
+            let placed = Placed { fault: lane.fault, draft, trigger, duration };
+            if self.has_room(&placed) {
+                lane.next = placed.end() + gap(&mut lane.random);
+                self.placed.push(placed);
+                return;
+            }
+            trigger = Trigger::At { time: trigger.earliest() + NUDGE };
+        }
+    }
+
+    /// Whether the budget is kept at every moment at which `new` could be in effect. The load only
+    /// rises where a fault starts, so those moments are enough.
+    fn has_room(&self, new: &Placed) -> bool {
+        let beside: Vec<&Placed> = self
+            .placed
+            .iter()
+            .filter(|other| other.start() < new.end() && new.start() < other.end())
+            .collect();
+        if beside.iter().any(|other| other.fault.name() == new.fault.name()) {
+            return false;
+        }
+        let starts = beside.iter().map(|other| other.start()).chain([new.start()]);
+        starts.filter(|&at| at >= new.start()).all(|at| {
+            let active = beside.iter().filter(|other| other.start() <= at && at < other.end());
+            let load: usize = active.map(|other| other.draft.load).sum();
+            load + new.draft.load <= self.settings.budget
+        })
+    }
+
+    fn finish(mut self) -> Schedule {
+        self.placed.sort_by_key(|placed| (placed.start(), placed.fault.name()));
+        let mut seeds = Random::new(self.settings.seed, ENTRY_STREAM);
+        let entries = self.placed.into_iter().zip(1..).map(|(placed, id)| Entry {
+            id,
+            fault: placed.fault.name().to_owned(),
+            trigger: placed.trigger,
+            duration: placed.duration,
+            target: placed.draft.target,
+            shape: placed.draft.shape,
+            heal: placed.draft.heal,
+            seed: seeds.draw() >> 11,
+        });
+        Schedule { entries: entries.collect() }
+    }
+}
+
+/// Between two faults of one class.
+fn gap(random: &mut Random) -> Duration {
+    random.between(Duration::from_millis(400), Duration::from_millis(1800))
+}
+
+fn whole_milliseconds(time: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}

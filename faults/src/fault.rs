@@ -1,0 +1,106 @@
+//! What a class of fault is: a name, an honest sentence, how to draw one, how to inject it and how
+//! to heal it.
+
+use crate::environment::{BoxFuture, Environment, EnvironmentError};
+use crate::link::{Heal, Link};
+use crate::nemesis::Wiring;
+use crate::random::Random;
+use crate::schedule::Entry;
+use crate::shape::Shape;
+use crate::target::Target;
+use history::NodeId;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
+
+/// What a system must allow for a fault to be possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Power {
+    /// Its links can be cut.
+    Cut,
+    /// Its nodes can be killed and started again.
+    Kill,
+    /// Its nodes can be stopped and continued.
+    Pause,
+}
+
+/// What one injection does, as drawn from a seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// Who is hit.
+    pub target: Target,
+    /// How the network is divided.
+    pub shape: Option<Shape>,
+    /// How the network heals.
+    pub heal: Option<Heal>,
+    /// How long it lasts, if there is room for that.
+    pub duration: Duration,
+    /// How many nodes it may keep from the others at once.
+    pub load: usize,
+}
+
+/// What a fault has to work with while it is injected and healed.
+pub struct Context<'a> {
+    /// What it may touch.
+    pub environment: &'a dyn Environment,
+    /// The links that all active faults hold together.
+    pub wiring: &'a Wiring,
+    /// The entry being played.
+    pub entry: &'a Entry,
+    /// The nodes its target stands for.
+    pub nodes: &'a [NodeId],
+    /// The links it holds.
+    pub cut: &'a [Link],
+}
+
+/// What a healed fault has to show for itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proof {
+    /// Whether it bit.
+    pub effective: bool,
+    /// Why that is known, or why it did not bite.
+    pub reason: String,
+    /// What was seen.
+    pub evidence: Value,
+}
+
+/// A class of fault. One file, and one line in [`crate::registry`].
+pub trait Fault: Send + Sync {
+    /// Its name in flags, files and reports.
+    fn name(&self) -> &'static str;
+
+    /// One sentence: what it does, and what it does not test.
+    fn about(&self) -> &'static str;
+
+    /// What the system must allow.
+    fn power(&self) -> Power;
+
+    /// Why it cannot bite on a cluster of this many nodes, if it cannot.
+    fn cannot_bite(&self, nodes: usize) -> Option<String>;
+
+    /// Draws one injection that takes no more than `budget` of `nodes` nodes from a majority.
+    fn draw(&self, random: &mut Random, nodes: usize, budget: usize) -> Draft;
+
+    /// Whether its nodes answer nobody while it lasts, so that no other fault should choose them.
+    fn takes_down(&self) -> bool;
+
+    /// The links it holds, once its nodes are known.
+    fn cut(&self, _entry: &Entry, _nodes: &[NodeId], _chosen: &[NodeId]) -> Vec<Link> {
+        Vec::new()
+    }
+
+    /// Does it. What is returned is what was seen, for [`Fault::heal`].
+    fn inject<'a>(
+        &'a self,
+        context: &'a Context<'a>,
+    ) -> BoxFuture<'a, Result<Value, EnvironmentError>>;
+
+    /// Undoes it, also where the injection failed half-way (`seen` is then null). May be called
+    /// again if it fails.
+    fn heal<'a>(
+        &'a self,
+        context: &'a Context<'a>,
+        seen: &'a Value,
+    ) -> BoxFuture<'a, Result<Proof, EnvironmentError>>;
+}

@@ -1,0 +1,176 @@
+//! Partition: some links between nodes hold their bytes, then deliver them or reset.
+//!
+//! It counts as effective only if nothing at all crossed a held link while it was in effect and
+//! somebody tried to: bytes were read from a sender or were waiting, or a connection was dialled.
+//! The hub takes both readings at the very moments the plan takes effect and ends.
+
+use crate::environment::{BoxFuture, EnvironmentError};
+use crate::fault::{Context, Draft, Fault, Power, Proof};
+use crate::link::{Counters, Heal, Link, Plan};
+use crate::random::Random;
+use crate::schedule::Entry;
+use crate::shape::Shape;
+use crate::target::Target;
+use history::NodeId;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The class `partition`.
+#[derive(Clone, Copy, Debug)]
+pub struct Partition;
+
+/// Shapes and targets with their weights. Cutting off the leader finds most bugs: a new one is
+/// elected while the old one still has clients.
+const CHOICES: [(u64, (Shape, Target)); 10] = [
+    (42, (Shape::Isolate, Target::Leader)),
+    (8, (Shape::Isolate, Target::One)),
+    (14, (Shape::Halves, Target::Leader)),
+    (6, (Shape::Halves, Target::One)),
+    (7, (Shape::MajoritiesRing, Target::All)),
+    (7, (Shape::Bridge, Target::One)),
+    (5, (Shape::OneWayIn, Target::Leader)),
+    (6, (Shape::OneWayOut, Target::Leader)),
+    (2, (Shape::OneWayIn, Target::One)),
+    (3, (Shape::OneWayOut, Target::One)),
+];
+
+impl Fault for Partition {
+    fn name(&self) -> &'static str {
+        "partition"
+    }
+
+    fn about(&self) -> &'static str {
+        "holds the bytes of some links between nodes, one way or both, then delivers them in order \
+         or resets the connections; a new connection over a held link is accepted and hangs, it is \
+         not left without an answer to its SYN"
+    }
+
+    fn power(&self) -> Power {
+        Power::Cut
+    }
+
+    fn cannot_bite(&self, nodes: usize) -> Option<String> {
+        (nodes < 2).then(|| "a cluster of one node has no link to cut".to_owned())
+    }
+
+    fn draw(&self, random: &mut Random, nodes: usize, budget: usize) -> Draft {
+        let fits = |shape: Shape, target: Target| {
+            nodes >= shape.least_nodes() && shape.load(target.size(nodes), nodes, budget) <= budget
+        };
+        let choices: Vec<(u64, (Shape, Target))> =
+            CHOICES.into_iter().filter(|&(_, (shape, target))| fits(shape, target)).collect();
+        let (shape, target) = random.weighted(&choices).unwrap_or((Shape::Isolate, Target::Leader));
+        let long = Duration::from_secs(2)..Duration::from_secs(5);
+        let duration = match random.below(100) {
+            0..15 => random.between(Duration::from_secs(1), long.start),
+            15..90 => random.between(long.start, long.end),
+            _ => random.between(long.end, Duration::from_secs(6)),
+        };
+        let heal = if random.chance(75) { Heal::Deliver } else { Heal::Cut };
+        let load = shape.load(target.size(nodes), nodes, budget);
+        Draft { target, shape: Some(shape), heal: Some(heal), duration, load }
+    }
+
+    fn takes_down(&self) -> bool {
+        false
+    }
+
+    fn cut(&self, entry: &Entry, nodes: &[NodeId], chosen: &[NodeId]) -> Vec<Link> {
+        let shape = entry.shape.unwrap_or(Shape::Isolate);
+        let mut random = Random::new(entry.seed, crate::nemesis::SHAPE_STREAM);
+        shape.links(nodes, chosen, &mut random).into_iter().collect()
+    }
+
+    fn inject<'a>(
+        &'a self,
+        context: &'a Context<'a>,
+    ) -> BoxFuture<'a, Result<Value, EnvironmentError>> {
+        Box::pin(async move {
+            let heal = context.entry.heal.unwrap_or_default();
+            let plan = Plan::hold(context.cut.iter().copied(), heal);
+            let network = context.environment.network();
+            let applied = context.wiring.add(network, context.entry.id, plan).await?;
+            Ok(readings(context.cut, |link| applied.counters.get(&link).copied()))
+        })
+    }
+
+    fn heal<'a>(
+        &'a self,
+        context: &'a Context<'a>,
+        seen: &'a Value,
+    ) -> BoxFuture<'a, Result<Proof, EnvironmentError>> {
+        Box::pin(async move {
+            let network = context.environment.network();
+            let applied = context.wiring.remove(network, context.entry.id).await?;
+            let after = readings(context.cut, |link| applied.counters.get(&link).copied());
+            Ok(prove(seen, &after))
+        })
+    }
+}
+
+/// One link's counters at one moment.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Reading {
+    link: Link,
+    counters: Counters,
+}
+
+fn readings(links: &[Link], counters: impl Fn(Link) -> Option<Counters>) -> Value {
+    let readings: Vec<Reading> = links
+        .iter()
+        .map(|&link| Reading { link, counters: counters(link).unwrap_or_default() })
+        .collect();
+    json!(readings)
+}
+
+/// What happened on one held link while it was held.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Crossing {
+    link: Link,
+    forwarded_bytes: u64,
+    ends: u64,
+    read_bytes: u64,
+    waiting_bytes: u64,
+    dialled: u64,
+}
+
+impl Crossing {
+    fn between(before: &Reading, after: &Reading) -> Self {
+        let (first, last) = (&before.counters, &after.counters);
+        Self {
+            link: before.link,
+            forwarded_bytes: last.forwarded_bytes.saturating_sub(first.forwarded_bytes),
+            ends: last.ends.saturating_sub(first.ends),
+            read_bytes: last.read_bytes.saturating_sub(first.read_bytes),
+            waiting_bytes: last.waiting_bytes,
+            dialled: last.dialled.saturating_sub(first.dialled),
+        }
+    }
+
+    fn leaked(&self) -> bool {
+        self.forwarded_bytes > 0 || self.ends > 0
+    }
+
+    fn tried(&self) -> bool {
+        self.read_bytes > 0 || self.waiting_bytes > 0 || self.dialled > 0
+    }
+}
+
+fn prove(before: &Value, after: &Value) -> Proof {
+    let parse = |value: &Value| Vec::<Reading>::deserialize(value).unwrap_or_default();
+    let (before, after) = (parse(before), parse(after));
+    let crossings: Vec<Crossing> =
+        before.iter().zip(&after).map(|(first, last)| Crossing::between(first, last)).collect();
+    let tried = crossings.iter().filter(|crossing| crossing.tried()).count();
+    let (effective, reason) = match crossings.iter().find(|crossing| crossing.leaked()) {
+        _ if crossings.is_empty() => (false, "it never took effect".to_owned()),
+        Some(leak) => (false, format!("{} bytes crossed {}", leak.forwarded_bytes, leak.link)),
+        None if tried == 0 => (false, "nothing tried to cross a held link".to_owned()),
+        None => (
+            true,
+            format!("nothing crossed {} held links; {tried} of them were tried", crossings.len()),
+        ),
+    };
+    Proof { effective, reason, evidence: json!({ "links": crossings }) }
+}

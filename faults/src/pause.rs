@@ -1,0 +1,92 @@
+//! Pause: SIGSTOP and SIGCONT. The node keeps its connections and its memory and loses only time,
+//! like a process under a long garbage collection or a machine that was suspended.
+
+use crate::environment::{BoxFuture, EnvironmentError, ProcessState, Sighting};
+use crate::fault::{Context, Draft, Fault, Power, Proof};
+use crate::random::Random;
+use crate::target::Target;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The class `pause`.
+#[derive(Clone, Copy, Debug)]
+pub struct Pause;
+
+impl Fault for Pause {
+    fn name(&self) -> &'static str {
+        "pause"
+    }
+
+    fn about(&self) -> &'static str {
+        "stops nodes with SIGSTOP and continues them with SIGCONT; their connections stay open and \
+         their clocks go on"
+    }
+
+    fn power(&self) -> Power {
+        Power::Pause
+    }
+
+    fn cannot_bite(&self, nodes: usize) -> Option<String> {
+        (nodes == 0).then(|| "there is no node to pause".to_owned())
+    }
+
+    fn draw(&self, random: &mut Random, nodes: usize, budget: usize) -> Draft {
+        let several = if budget > 1 && nodes > 2 { 10 } else { 0 };
+        let choices = [(65, Target::Leader), (25, Target::One), (several, Target::LeaderMinority)];
+        let target = random.weighted(&choices).unwrap_or(Target::One);
+        let short = random.chance(20);
+        let duration = if short && target == Target::One {
+            random.between(Duration::from_millis(100), Duration::from_millis(300))
+        } else {
+            random.between(Duration::from_millis(300), Duration::from_secs(3))
+        };
+        let load = target.size(nodes);
+        Draft { target, shape: None, heal: None, duration, load }
+    }
+
+    fn takes_down(&self) -> bool {
+        true
+    }
+
+    fn inject<'a>(
+        &'a self,
+        context: &'a Context<'a>,
+    ) -> BoxFuture<'a, Result<Value, EnvironmentError>> {
+        Box::pin(async move {
+            let mut paused = Vec::new();
+            for &node in context.nodes {
+                paused.push(context.environment.pause(node).await?);
+            }
+            Ok(json!(paused))
+        })
+    }
+
+    fn heal<'a>(
+        &'a self,
+        context: &'a Context<'a>,
+        seen: &'a Value,
+    ) -> BoxFuture<'a, Result<Proof, EnvironmentError>> {
+        Box::pin(async move {
+            let mut resumed = Vec::new();
+            for &node in context.nodes {
+                resumed.push(context.environment.resume(node).await?);
+            }
+            Ok(prove(seen, &resumed))
+        })
+    }
+}
+
+fn prove(seen: &Value, resumed: &[Sighting]) -> Proof {
+    let paused = Vec::<Sighting>::deserialize(seen).unwrap_or_default();
+    let (effective, reason) = if paused.is_empty() {
+        (false, "no node was paused".to_owned())
+    } else if let Some(node) = paused.iter().find(|node| node.state != ProcessState::Stopped) {
+        (false, format!("process {} of {} was not seen stopped", node.pid, node.node))
+    } else if let Some(node) = resumed.iter().find(|node| node.state != ProcessState::Running) {
+        (false, format!("process {} of {} did not run again", node.pid, node.node))
+    } else {
+        (true, "each process was seen stopped, and running afterwards".to_owned())
+    };
+    Proof { effective, reason, evidence: json!({ "paused": paused, "resumed": resumed }) }
+}

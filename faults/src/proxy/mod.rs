@@ -1,0 +1,280 @@
+//! The hub: every connection between nodes, and from clients to nodes, goes through it.
+//!
+//! It listens on loopback, on one port for each ordered pair (dialler, target) of nodes and on one
+//! port per node for clients, so the port says who is calling. The ports stay the same for the whole
+//! run; where a node really listens changes at each restart ([`Hub::set_upstream`]).
+//!
+//! ```text
+//!     n1 ──dials──▶ hub port (n1, n2) ──▶ n2       bytes of link n1 → n2, answers of link n2 → n1
+//!     n2 ──dials──▶ hub port (n2, n1) ──▶ n1       bytes of link n2 → n1, answers of link n1 → n2
+//! client ─dials──▶ hub port of n2     ──▶ n2       told apart by connection
+//! ```
+//!
+//! **One thread.** The hub runs on an operating-system thread of its own, on a runtime with that
+//! single thread. A connection checks the plan and writes in one step without waiting in between, and
+//! a plan is swapped in one such step too. So when [`Hub::apply`] returns, every pump has seen the
+//! plan: no byte is written over a held link any more. What was written before is in the kernel and
+//! counts as delivered.
+//!
+//! **Holding.** Over a held link at most one more chunk (64 KiB) is read from each connection, which
+//! shows that something tried to cross; then reading stops and the sender's kernel fills up, as it
+//! would if packets were lost. The ends of a stream (FIN and RST) are held with its bytes. Nothing is
+//! thrown away: at heal everything is delivered in order, or the connection is reset, as the plan
+//! says. A connection made over a held link is accepted (the kernel does that before anyone can say
+//! no) and then hangs: the target is not dialled until the heal. A connect that goes unanswered needs
+//! an accept policy that this hub does not have. Only the dialler's own link decides whether it may
+//! dial: with just the answers held, the target sees the connection and its bytes.
+//!
+//! **Limits.** At most [`MAX_CONNECTIONS`] connections, each with a bounded queue; beyond that a new
+//! one is reset and counted as refused. A hub that is dropped resets everything.
+
+mod board;
+mod connection;
+mod flow;
+mod listener;
+mod side;
+mod tally;
+
+use crate::environment::{Applied, BoxFuture, EnvironmentError, Network};
+use crate::link::{Counters, Link, Plan};
+use board::{Board, Shared};
+use history::NodeId;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// How many connections the hub carries at once.
+pub const MAX_CONNECTIONS: usize = 4096;
+/// How long the hub may take to follow a plan; it normally takes less than a millisecond.
+const APPLY_LIMIT: Duration = Duration::from_secs(5);
+/// How long dropping the hub waits for its thread.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Where a node really listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// For its peers.
+    pub peer: SocketAddr,
+    /// For clients.
+    pub client: SocketAddr,
+}
+
+/// A client connection that is open now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientConnection {
+    /// Its number, which names it in [`Plan::connections`].
+    pub id: u64,
+    /// The node it was made to.
+    pub node: NodeId,
+    /// The client's own address, by which the client knows it too.
+    pub source: SocketAddr,
+}
+
+/// What happened between all clients and one node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientCounters {
+    /// From the clients to the node.
+    pub inward: Counters,
+    /// From the node to the clients.
+    pub outward: Counters,
+}
+
+/// The hub could not start, or is gone.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// A port could not be opened, or the thread not started.
+    #[error("the proxies could not start: {0}")]
+    Start(#[from] std::io::Error),
+    /// Its thread has ended or does not answer.
+    #[error("the proxies do not answer")]
+    Gone,
+}
+
+enum Command {
+    Apply(Plan, Option<oneshot::Sender<Applied>>),
+    Base(Plan, oneshot::Sender<Applied>),
+}
+
+/// The proxies of one run. See the [module](self).
+#[derive(Debug)]
+pub struct Hub {
+    shared: Arc<Shared>,
+    peers: BTreeMap<Link, SocketAddr>,
+    clients: BTreeMap<NodeId, SocketAddr>,
+    commands: Option<mpsc::Sender<Command>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Hub {
+    /// Opens all ports and starts the thread. Every node is down until [`Hub::set_upstream`] says
+    /// where it is: connections to it are reset.
+    ///
+    /// # Errors
+    /// A port cannot be opened or the thread cannot be started.
+    pub fn start(nodes: &[NodeId]) -> Result<Self, HubError> {
+        let mut ports = Vec::new();
+        let (mut peers, mut clients) = (BTreeMap::new(), BTreeMap::new());
+        for &target in nodes {
+            let (client, address) = listener::open()?;
+            clients.insert(target, address);
+            ports.push((listener::Port { target, dialler: None }, client));
+            for &dialler in nodes.iter().filter(|&&dialler| dialler != target) {
+                let (peer, address) = listener::open()?;
+                peers.insert(Link::new(dialler, target), address);
+                ports.push((listener::Port { target, dialler: Some(dialler) }, peer));
+            }
+        }
+        let shared = Arc::new(Shared::new(nodes));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (commands, inbox) = mpsc::channel(64);
+        let theirs = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("proxies".to_owned()).spawn(move || {
+            let tasks = tokio::task::LocalSet::new();
+            tasks.block_on(&runtime, serve(theirs, ports, inbox));
+        })?;
+        Ok(Self { shared, peers, clients, commands: Some(commands), thread: Some(thread) })
+    }
+
+    /// Where `dialler` reaches `target`; none for nodes the hub does not know.
+    #[must_use]
+    pub fn peer_address(&self, dialler: NodeId, target: NodeId) -> Option<SocketAddr> {
+        self.peers.get(&Link::new(dialler, target)).copied()
+    }
+
+    /// Where clients reach `node`; none for a node the hub does not know.
+    #[must_use]
+    pub fn client_address(&self, node: NodeId) -> Option<SocketAddr> {
+        self.clients.get(&node).copied()
+    }
+
+    /// Says where `node` listens from now on; none while it is down, when new connections to it are
+    /// reset. Connections that exist are left to end by themselves.
+    pub fn set_upstream(&self, node: NodeId, upstream: Option<Upstream>) {
+        self.shared.set_upstream(node, upstream);
+    }
+
+    /// Puts a plan into effect in place of the one before it, on all links at once, and returns when
+    /// nothing is passed over a held link any more. It stays on top of the base plan.
+    ///
+    /// # Errors
+    /// [`HubError::Gone`] if the hub's thread does not answer within 5 s.
+    pub async fn apply(&self, plan: Plan) -> Result<Applied, HubError> {
+        self.ask(|reply| Command::Apply(plan, Some(reply))).await
+    }
+
+    /// Sets the plan that holds beneath every other one, for a network that is slow for a whole run.
+    ///
+    /// # Errors
+    /// [`HubError::Gone`] if the hub's thread does not answer within 5 s.
+    pub async fn set_base(&self, plan: Plan) -> Result<Applied, HubError> {
+        self.ask(|reply| Command::Base(plan, reply)).await
+    }
+
+    async fn ask(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Applied>) -> Command,
+    ) -> Result<Applied, HubError> {
+        let commands = self.commands.as_ref().ok_or(HubError::Gone)?;
+        let (reply, answer) = oneshot::channel();
+        let asked = async {
+            commands.send(command(reply)).await.map_err(|_| HubError::Gone)?;
+            answer.await.map_err(|_| HubError::Gone)
+        };
+        tokio::time::timeout(APPLY_LIMIT, asked).await.unwrap_or(Err(HubError::Gone))
+    }
+
+    /// Delivers everything again, without waiting for it to be in effect. For `Drop`.
+    pub fn release(&self) {
+        let Some(commands) = &self.commands else { return };
+        let deadline = Instant::now() + Duration::from_millis(500);
+        while let Err(mpsc::error::TrySendError::Full(_)) =
+            commands.try_send(Command::Apply(Plan::default(), None))
+        {
+            if Instant::now() >= deadline {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// The counters of one link now; none for a link the hub does not know.
+    #[must_use]
+    pub fn counters(&self, link: Link) -> Option<Counters> {
+        self.shared.link_tally(link).map(|tally| tally.read())
+    }
+
+    /// What passed between all clients and one node; none for a node the hub does not know.
+    #[must_use]
+    pub fn client_counters(&self, node: NodeId) -> Option<ClientCounters> {
+        let [inward, outward] = self.shared.client_tallies(node)?;
+        Some(ClientCounters { inward: inward.read(), outward: outward.read() })
+    }
+
+    /// The client connections that are open now, by number.
+    #[must_use]
+    pub fn client_connections(&self) -> Vec<ClientConnection> {
+        self.shared.client_connections()
+    }
+
+    /// How many connections the hub carries now.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.connections()
+    }
+}
+
+impl Network for Hub {
+    fn apply(&self, plan: Plan) -> BoxFuture<'_, Result<Applied, EnvironmentError>> {
+        let applied = Self::apply(self, plan);
+        Box::pin(async move { applied.await.map_err(|error| EnvironmentError(error.to_string())) })
+    }
+
+    fn release(&self) {
+        Self::release(self);
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.commands = None;
+        let Some(thread) = self.thread.take() else { return };
+        let deadline = Instant::now() + SHUTDOWN_LIMIT;
+        while !thread.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        if thread.is_finished() {
+            // A panic of the hub has already been printed, and everything it carried is closed.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The hub's thread: listens until the hub is dropped.
+async fn serve(
+    shared: Arc<Shared>,
+    ports: Vec<(listener::Port, std::net::TcpListener)>,
+    mut inbox: mpsc::Receiver<Command>,
+) {
+    let board = Board::new(shared);
+    for (port, socket) in ports {
+        tokio::task::spawn_local(listener::listen(port, socket, board.clone()));
+    }
+    while let Some(command) = inbox.recv().await {
+        match command {
+            Command::Apply(plan, reply) => {
+                let applied = board.apply(plan);
+                // Whoever asked may have given up; the plan is in effect all the same.
+                let _ = reply.map(|reply| reply.send(applied));
+            }
+            Command::Base(plan, reply) => {
+                let _ = reply.send(board.set_base(plan));
+            }
+        }
+    }
+}
+
+/// The address every listener of the hub is bound to.
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
