@@ -1,0 +1,123 @@
+//! Starting one child of the guardian, and finding the ones nobody asked for.
+//!
+//! A child leads its own process group, so that signals reach its descendants and the terminal's
+//! Ctrl-C does not reach it; it dies with the guardian; and it says that it is ready by one line on
+//! a pipe.
+
+use super::message::{READY_FD, Spawn};
+use history::NodeId;
+use nix::fcntl::OFlag;
+use nix::sys::signal::{SigSet, Signal};
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+/// The longest ready line, in bytes.
+const READY_LINE_LIMIT_BYTES: usize = 4096;
+
+/// A live child.
+#[derive(Debug)]
+pub(super) struct Child {
+    pub(super) node: NodeId,
+    ready: Option<File>,
+    ready_text: Vec<u8>,
+}
+
+impl Child {
+    /// The read end of its ready pipe, until its line has come.
+    pub(super) fn ready_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.ready.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Reads what the pipe has; returns the line once, when it is complete.
+    pub(super) fn take_ready_line(&mut self) -> Option<String> {
+        let pipe = self.ready.as_mut()?;
+        let mut buffer = [0u8; READY_LINE_LIMIT_BYTES];
+        match pipe.read(&mut buffer) {
+            Ok(0) => self.ready = None,
+            Ok(count) => self.ready_text.extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return None,
+            Err(_) => self.ready = None,
+        }
+        if let Some(end) = self.ready_text.iter().position(|byte| *byte == b'\n') {
+            self.ready = None;
+            let line = self.ready_text.drain(..=end).take(end).collect::<Vec<u8>>();
+            return Some(String::from_utf8_lossy(&line).into_owned());
+        }
+        if self.ready_text.len() > READY_LINE_LIMIT_BYTES {
+            self.ready = None;
+        }
+        None
+    }
+}
+
+/// Starts a child. The error is a sentence's fragment.
+pub(super) fn start(spawn: &Spawn) -> Result<(i32, Child), String> {
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&spawn.log)
+        .map_err(|error| format!("open its log {}: {error}", spawn.log.display()))?;
+    let second = log.try_clone().map_err(|error| format!("share its log: {error}"))?;
+    let (ready, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
+        .map_err(|errno| format!("make its ready pipe: {errno}"))?;
+    let mut command = Command::new(&spawn.program);
+    command
+        .args(&spawn.args)
+        .envs(spawn.env.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(second)
+        .process_group(0);
+    if spawn.program == std::path::Path::new("/proc/self/exe") {
+        command.arg0("harness");
+    }
+    tie(&mut command, &write);
+    let process =
+        command.spawn().map_err(|error| format!("start {}: {error}", spawn.program.display()))?;
+    // The kernel's process ids are at most 2^22, so the conversion keeps the number.
+    let pid = i32::try_from(process.id()).map_err(|error| error.to_string())?;
+    let child = Child { node: spawn.node, ready: Some(File::from(ready)), ready_text: Vec::new() };
+    Ok((pid, child))
+}
+
+/// Ties the child's life to this process and gives it its ready pipe.
+fn tie(command: &mut Command, ready: &OwnedFd) {
+    let guardian = nix::unistd::getpid();
+    let ready = ready.as_raw_fd();
+    let prepare = move || {
+        SigSet::empty().thread_set_mask()?;
+        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+        if nix::unistd::getppid() != guardian {
+            // The guardian died before the line above could have any effect.
+            return Err(std::io::Error::from(nix::errno::Errno::ESRCH));
+        }
+        // SAFETY: both numbers are plain integers; `ready` is open (the guardian keeps it until
+        // the spawn has returned) and nothing else in this process uses `READY_FD`.
+        if unsafe { libc::dup2(ready, READY_FD) } < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        // SAFETY: as above. The pipe's flags are shared by both descriptors, so the node gets a
+        // blocking one by clearing O_NONBLOCK on its own end only, which is a separate description
+        // from the guardian's end.
+        if unsafe { libc::fcntl(READY_FD, libc::F_SETFL, 0) } < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        Ok(())
+    };
+    // SAFETY: the closure runs between fork and exec in a single-threaded process and only makes
+    // system calls; it allocates nothing and takes no lock.
+    unsafe { command.pre_exec(prepare) };
+}
+
+/// The processes whose parent this one is, grandchildren it has inherited included.
+pub(super) fn below_this_process() -> Vec<i32> {
+    let own = std::process::id();
+    std::fs::read_to_string(format!("/proc/self/task/{own}/children"))
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|text| text.parse().ok())
+        .collect()
+}

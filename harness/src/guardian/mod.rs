@@ -1,0 +1,386 @@
+//! The guardian: one small process per run that owns every process the run starts, so that nothing
+//! outlives the harness, however it ends.
+//!
+//! [`Guardian::start`] runs this very binary again as `harness guardian`, in a session of its own
+//! (no signal of the terminal reaches it) and with one end of a socket pair. The guardian is a
+//! subreaper; it starts each node on request, in the node's own process group, and reports what
+//! becomes of it. When its end of the pair reads end-of-file, because the harness closed it, exited
+//! or was killed, it sends SIGKILL to every group, stopped ones too, reaps them and exits.
+//!
+//! Two nets below that one: nodes are killed by the kernel when the guardian dies
+//! (`PR_SET_PDEATHSIG`), and a guardian that breaks is noticed here as a closed socket.
+//!
+//! Invariants: the harness never signals a process itself (only the guardian knows that a number
+//! still means the process it started, because it has not reaped it); every wait here has a limit;
+//! every line and queue a bound. It starts from a fresh exec and not from a fork, so it may be
+//! started whether or not a runtime's threads exist.
+//!
+//! What it does not do: restart nodes, decide which exits were faults (the deployment does), or
+//! enter namespaces.
+
+mod child;
+pub mod evidence;
+mod message;
+mod process;
+
+pub use message::{ExitStatus, NodeSignal, READY_FD, Spawn};
+
+use history::NodeId;
+use message::{Lines, Notice, Request};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long the guardian may take over one request.
+const REPLY_LIMIT: Duration = Duration::from_secs(5);
+/// How long the guardian may take to kill everything and exit.
+const LEAVE_LIMIT: Duration = Duration::from_secs(3);
+/// How long one write to the guardian may take.
+const WRITE_LIMIT: Duration = Duration::from_secs(2);
+
+/// What can go wrong between the harness and its guardian.
+#[derive(Debug, thiserror::Error)]
+pub enum GuardianError {
+    /// It could not be started.
+    #[error("start the guardian: {0}")]
+    Start(#[source] std::io::Error),
+    /// It has exited; every node died with it.
+    #[error("the guardian is gone ({0}), and every node with it")]
+    Gone(String),
+    /// It did not do as asked.
+    #[error("{0}")]
+    Refused(String),
+    /// It did not answer, or something did not happen, in time.
+    #[error("{what} within {limit:?}")]
+    Late {
+        /// What was waited for, as "no reply …".
+        what: String,
+        /// For how long.
+        limit: Duration,
+    },
+    /// It, or something below it, is still there after the end of the run.
+    #[error("the guardian left something behind: {0}")]
+    Behind(String),
+}
+
+/// A node's process that ended and was reaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Which node.
+    pub node: NodeId,
+    /// Its process, which no longer exists.
+    pub pid: i32,
+    /// How it ended.
+    pub status: ExitStatus,
+}
+
+/// What to call, on the guardian's reader thread, as soon as an exit is heard of.
+pub type ExitHook = Box<dyn Fn(Exit) + Send + Sync>;
+
+/// The flags of the hidden `harness guardian`.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Args {
+    /// The inherited socket to the harness
+    #[arg(long)]
+    pub socket_fd: i32,
+}
+
+/// Runs the guardian process to its end: 0 when nothing is left below it, 1 when something is, 254
+/// when the descriptor is not a socket.
+#[must_use]
+pub fn enter(args: Args) -> ExitCode {
+    if !is_socket(args.socket_fd) {
+        return ExitCode::from(254);
+    }
+    // SAFETY: the descriptor is open (checked above), was inherited for this purpose and is known
+    // to nothing else in this process, which has only just started.
+    let socket = UnixStream::from(unsafe { OwnedFd::from_raw_fd(args.socket_fd) });
+    let flags = nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC);
+    if nix::fcntl::fcntl(&socket, flags).is_err() {
+        return ExitCode::from(254);
+    }
+    if process::serve(socket) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn is_socket(fd: i32) -> bool {
+    std::fs::metadata(format!("/proc/self/fd/{fd}"))
+        .is_ok_and(|data| std::os::unix::fs::FileTypeExt::is_socket(&data.file_type()))
+        && fd > 2
+}
+
+/// The harness's handle on its guardian. Dropping it ends every node.
+pub struct Guardian {
+    socket: UnixStream,
+    writing: Mutex<u64>,
+    process: Mutex<Option<Child>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    on_exit: Mutex<Option<ExitHook>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Answers nobody has taken yet, by request.
+    replies: BTreeMap<u64, Result<i32, String>>,
+    /// The ready line of each live process that has one.
+    ready: BTreeMap<i32, String>,
+    /// How each process ended.
+    exits: BTreeMap<i32, Exit>,
+    /// Why the guardian is gone.
+    gone: Option<String>,
+}
+
+impl Guardian {
+    /// Starts a guardian from `executable`, which is `/proc/self/exe` except in tests.
+    ///
+    /// # Errors
+    /// When the process or its socket cannot be made.
+    pub fn start(executable: &Path) -> Result<Self, GuardianError> {
+        let (socket, theirs) = UnixStream::pair().map_err(GuardianError::Start)?;
+        socket.set_write_timeout(Some(WRITE_LIMIT)).map_err(GuardianError::Start)?;
+        let reading = socket.try_clone().map_err(GuardianError::Start)?;
+        let process = exec(executable, &theirs).map_err(GuardianError::Start)?;
+        drop(theirs);
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            on_exit: Mutex::default(),
+        });
+        let heard = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("guardian".to_owned())
+            .spawn(move || heard.listen(reading))
+            .map_err(GuardianError::Start)?;
+        Ok(Self { socket, writing: Mutex::new(0), process: Mutex::new(Some(process)), shared })
+    }
+
+    /// Has `hook` called for each exit from now on, in order, before any wait on it returns.
+    pub fn on_exit(&self, hook: ExitHook) {
+        *lock(&self.shared.on_exit) = Some(hook);
+    }
+
+    /// Starts a node and returns its process id.
+    ///
+    /// # Errors
+    /// When the node runs already, its program or log cannot be opened, or the guardian is gone.
+    pub fn spawn(&self, spawn: Spawn) -> Result<i32, GuardianError> {
+        self.request(|id| Request::Spawn { id, spawn })
+    }
+
+    /// Signals a node's whole group; returns the process id it was sent to.
+    ///
+    /// # Errors
+    /// When the node is not running or the guardian is gone.
+    pub fn signal(&self, node: NodeId, signal: NodeSignal) -> Result<i32, GuardianError> {
+        self.request(|id| Request::Signal { id, node, signal })
+    }
+
+    /// Waits for the line a node writes when it serves.
+    ///
+    /// # Errors
+    /// [`GuardianError::Refused`] with the exit if the node ended first, [`GuardianError::Late`] if
+    /// neither happened within `limit`.
+    pub fn await_ready(&self, pid: i32, limit: Duration) -> Result<String, GuardianError> {
+        self.shared.wait("no ready line", limit, |state| {
+            if let Some(line) = state.ready.get(&pid) {
+                return Some(Ok(line.clone()));
+            }
+            let exit = state.exits.get(&pid)?;
+            let reason = format!("it exited before it was ready ({})", exit.status);
+            Some(Err(GuardianError::Refused(reason)))
+        })
+    }
+
+    /// Waits until a process has ended and was reaped.
+    ///
+    /// # Errors
+    /// When it has not within `limit`, or the guardian is gone.
+    pub fn await_exit(&self, pid: i32, limit: Duration) -> Result<Exit, GuardianError> {
+        self.shared.wait("no exit", limit, |state| state.exits.get(&pid).copied().map(Ok))
+    }
+
+    /// The guardian's own process id, none once it is gone.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        lock(&self.process).as_ref().map(Child::id)
+    }
+
+    /// Ends every node and the guardian, and says whether nothing is left.
+    ///
+    /// # Errors
+    /// [`GuardianError::Behind`] when the guardian had to be killed or could not end everything.
+    pub fn close(&self) -> Result<(), GuardianError> {
+        self.end()
+    }
+
+    fn request(&self, request: impl FnOnce(u64) -> Request) -> Result<i32, GuardianError> {
+        let id = {
+            // One writer at a time, so that lines never mix.
+            let mut last = lock(&self.writing);
+            *last += 1;
+            let line = message::line(&request(*last))
+                .map_err(|error| GuardianError::Refused(error.to_string()))?;
+            if line.len() > message::LINE_LIMIT_BYTES {
+                return Err(GuardianError::Refused("the command is too long".to_owned()));
+            }
+            (&self.socket)
+                .write_all(&line)
+                .map_err(|error| self.shared.gone(&error.to_string()))?;
+            *last
+        };
+        self.shared.wait("no reply of the guardian", REPLY_LIMIT, |state| {
+            let reply = state.replies.remove(&id)?;
+            Some(reply.map_err(GuardianError::Refused))
+        })
+    }
+
+    fn end(&self) -> Result<(), GuardianError> {
+        let Some(mut process) = lock(&self.process).take() else {
+            return Ok(());
+        };
+        // An error means that the socket is closed already, which is what is wanted.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        let deadline = Instant::now() + LEAVE_LIMIT;
+        while Instant::now() < deadline {
+            match process.try_wait() {
+                Ok(Some(status)) if status.success() => return Ok(()),
+                Ok(Some(status)) => return Err(GuardianError::Behind(status.to_string())),
+                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+                Err(error) => return Err(GuardianError::Behind(error.to_string())),
+            }
+        }
+        // Its nodes die with it, by PR_SET_PDEATHSIG.
+        let _ = process.kill();
+        let _ = process.wait();
+        Err(GuardianError::Behind("it did not exit".to_owned()))
+    }
+}
+
+impl Drop for Guardian {
+    fn drop(&mut self) {
+        // Nobody is left to tell; `close` is for those who want to know.
+        let _ = self.end();
+    }
+}
+
+impl Shared {
+    /// The reader thread: until the guardian's end closes, or it says something it must not.
+    fn listen(&self, mut socket: UnixStream) {
+        let mut lines = Lines::default();
+        let mut buffer = [0u8; 16 * 1024];
+        let reason = loop {
+            let count = match socket.read(&mut buffer) {
+                Ok(0) => break "it closed its socket".to_owned(),
+                Ok(count) => count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => break error.to_string(),
+            };
+            let Ok(complete) = lines.push(&buffer[..count]) else {
+                break "it sent too long a line".to_owned();
+            };
+            if let Some(reason) = complete.iter().find_map(|line| self.hear(line)) {
+                break reason;
+            }
+        };
+        lock(&self.state).gone.get_or_insert(reason);
+        self.changed.notify_all();
+    }
+
+    /// Takes in one line; returns why to stop listening, if so.
+    fn hear(&self, line: &[u8]) -> Option<String> {
+        let notice = match serde_json::from_slice(line) {
+            Ok(notice) => notice,
+            Err(error) => return Some(format!("it sent something else than a notice: {error}")),
+        };
+        if let Notice::Exited { node, pid, status } = notice {
+            // Before the state, so that whoever waits for the exit finds it recorded.
+            if let Some(hook) = lock(&self.on_exit).as_ref() {
+                hook(Exit { node, pid, status });
+            }
+        }
+        let mut state = lock(&self.state);
+        match notice {
+            Notice::Done { id, pid } => drop(state.replies.insert(id, Ok(pid))),
+            Notice::Failed { id, reason } => drop(state.replies.insert(id, Err(reason))),
+            Notice::Ready { pid, line, .. } => drop(state.ready.insert(pid, line)),
+            Notice::Exited { node, pid, status } => {
+                state.ready.remove(&pid);
+                state.exits.insert(pid, Exit { node, pid, status });
+            }
+            Notice::Leaving { reason } => state.gone = Some(reason),
+        }
+        drop(state);
+        self.changed.notify_all();
+        None
+    }
+
+    fn wait<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut look: impl FnMut(&mut State) -> Option<Result<T, GuardianError>>,
+    ) -> Result<T, GuardianError> {
+        let deadline = Instant::now() + limit;
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(found) = look(&mut state) {
+                return found;
+            }
+            if let Some(reason) = &state.gone {
+                return Err(GuardianError::Gone(reason.clone()));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let what = what.to_owned();
+                return Err(GuardianError::Late { what, limit });
+            }
+            state =
+                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn gone(&self, otherwise: &str) -> GuardianError {
+        let known = lock(&self.state).gone.clone();
+        GuardianError::Gone(known.unwrap_or_else(|| otherwise.to_owned()))
+    }
+}
+
+/// Runs `executable guardian` in a session of its own, with `theirs` inherited.
+fn exec(executable: &Path, theirs: &UnixStream) -> std::io::Result<Child> {
+    let fd = theirs.as_raw_fd();
+    let mut command = Command::new(executable);
+    command
+        .arg0("harness")
+        .arg("guardian")
+        .arg(format!("--socket-fd={fd}"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let prepare = move || {
+        nix::unistd::setsid()?;
+        // SAFETY: a plain system call on a number that is open: the parent keeps `theirs` until
+        // the spawn has returned. It lets the descriptor survive the exec.
+        if unsafe { libc::fcntl(fd, libc::F_SETFD, 0) } < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        Ok(())
+    };
+    // SAFETY: the closure runs between fork and exec and makes two async-signal-safe system calls;
+    // it allocates nothing and takes no lock.
+    unsafe { command.pre_exec(prepare) };
+    command.spawn()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

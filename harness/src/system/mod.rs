@@ -1,0 +1,197 @@
+//! What can be tested: one [`System`] per database, each in a folder of its own.
+//!
+//! A system knows how one node of it is started, when it is ready, how to ask it for its view of the
+//! cluster, what it can be made to suffer and what it promises to survive; and it hands out clients
+//! that speak the traits of `workloads`. Everything else (processes, proxies, faults, recording,
+//! judging) is the same for all systems and knows none by name.
+//!
+//! To add one: a folder here that implements [`System`], and one line in [`all`].
+//!
+//! Invariants: only `system::reference` (and the `node` verb) names the `cluster` crate; the command
+//! line of a node is a value of the plan and of addresses, never of a clock or a random source; a
+//! client never outlives its deadline and never calls an outcome definite but on the typed word of
+//! the node itself.
+
+pub mod reference;
+mod status;
+
+pub use status::{NodeStatus, Probe, Role};
+
+use history::NodeId;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use workloads::KvClient;
+
+/// A database that can be put under test.
+pub trait System: Sync {
+    /// Its name on the command line.
+    fn name(&self) -> &'static str;
+
+    /// One sentence for `harness list systems`.
+    fn about(&self) -> &'static str;
+
+    /// The version under test, for the plan and the report.
+    fn version(&self) -> String;
+
+    /// What can be done to its nodes.
+    fn powers(&self) -> Powers;
+
+    /// How many of `nodes` may be down or cut off at once with operations still ending, no promise
+    /// broken, and the recovery limit met once they are back. A drawn schedule stays within this.
+    fn fault_budget(&self, nodes: u16) -> u16;
+
+    /// How long after the last heal every node must serve again.
+    fn recovery_limit(&self) -> Duration;
+
+    /// The deliberate bugs it can be started with.
+    fn bugs(&self) -> Vec<SeededBug>;
+
+    /// How to start the node that `spec` describes.
+    fn command(&self, spec: &NodeSpec) -> NodeCommand;
+
+    /// The addresses in the line that a node writes when it serves.
+    ///
+    /// # Errors
+    /// What is wrong with the line, as a fragment.
+    fn ready(&self, line: &str) -> Result<NodeAddresses, String>;
+
+    /// A fresh client process: no session, no connection, no memory of earlier ones. It connects on
+    /// its first call, so making one cannot fail.
+    fn client(&self, settings: &ClientSettings) -> Box<dyn KvClient>;
+
+    /// Something that asks one node for its view, through `address`, again and again.
+    fn probe(&self, address: SocketAddr) -> Box<dyn Probe>;
+
+    /// How often each seeded bug was reached and triggered, from the nodes' marks files. A file that
+    /// is missing or unreadable counts as nothing; no verdict depends on it.
+    fn marks(&self, files: &[PathBuf]) -> Vec<MarkCount>;
+}
+
+/// What can be done to a node, apart from starting it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Powers {
+    /// SIGKILL and a restart on the same data.
+    pub kill: bool,
+    /// SIGSTOP and SIGCONT.
+    pub pause: bool,
+    /// Each directed link between two nodes can be cut by the proxies.
+    pub cut: bool,
+}
+
+/// A deliberate bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeededBug {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it changes, in one sentence.
+    pub about: &'static str,
+}
+
+/// How often one seeded bug came up on one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarkCount {
+    /// The position of its file among those asked for.
+    pub file: usize,
+    /// The bug's name.
+    pub bug: &'static str,
+    /// How often its code ran.
+    pub reached: u64,
+    /// How often it made a difference.
+    pub triggered: u64,
+}
+
+/// One node to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSpec {
+    /// Which.
+    pub node: NodeId,
+    /// Where to dial each peer: the proxies' addresses, the same for the whole run.
+    pub peers: BTreeMap<NodeId, SocketAddr>,
+    /// Its data directory, the same across restarts.
+    pub data: PathBuf,
+    /// Where it counts how often a seeded bug came up.
+    pub marks: PathBuf,
+    /// What is the same for every node of the run.
+    pub settings: NodeSettings,
+}
+
+/// The settings every node of a run shares, from the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSettings {
+    /// Time between two heartbeats of a leader.
+    pub heartbeat: Duration,
+    /// The shortest election timeout; the longest is twice that.
+    pub election: Duration,
+    /// Size of a segment of the write-ahead log, in bytes.
+    pub segment_bytes: u64,
+    /// The deliberate bug to run with.
+    pub bug: Option<String>,
+}
+
+impl Default for NodeSettings {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(100),
+            election: Duration::from_millis(300),
+            segment_bytes: 4 << 20,
+            bug: None,
+        }
+    }
+}
+
+/// A program and its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeCommand {
+    /// `/proc/self/exe` for the harness itself.
+    pub program: PathBuf,
+    /// Without the program's name.
+    pub args: Vec<String>,
+    /// Added to the inherited environment.
+    pub env: Vec<(String, String)>,
+}
+
+/// Where a node listens; other ports after each start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct NodeAddresses {
+    /// For its peers.
+    pub peer: SocketAddr,
+    /// For clients and observers.
+    pub client: SocketAddr,
+}
+
+/// Whom a client asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// This node alone, which passes on what only the leader can do.
+    Node(NodeId),
+    /// The leader as far as known, another node when it does not answer.
+    Leader,
+}
+
+/// What a client process is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientSettings {
+    /// Whom it asks.
+    pub route: Route,
+    /// Where each node's clients connect: the proxies' addresses.
+    pub addresses: BTreeMap<NodeId, SocketAddr>,
+    /// How long one attempt may take; an operation's deadline may hold several.
+    pub attempt: Duration,
+    /// Where to start among the nodes, so that clients that follow the leader do not all ask the
+    /// same node first.
+    pub first: usize,
+}
+
+/// Every system there is.
+#[must_use]
+pub fn all() -> &'static [&'static dyn System] {
+    &[&reference::Reference]
+}
+
+/// The system called `name`.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static dyn System> {
+    all().iter().copied().find(|system| system.name() == name)
+}

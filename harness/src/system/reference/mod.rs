@@ -1,0 +1,104 @@
+//! The reference cluster: `harness node`, one process a node, spoken to over gRPC.
+//!
+//! This folder and the `node` verb are the only places that name the `cluster` crate, and they use
+//! three things of it: the wire, the names of the seeded bugs, and the reader of the marks files.
+//! Nothing of a node's code runs in the harness's own process.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`answer`] | the one table that classes every answer and every failure as definite or not |
+//! | [`ledger`] | the rule that ends an operation, given the classes of its attempts so far |
+//! | [`client`] | attempts under one deadline and one session sequence |
+//! | [`probe`] | a node's own view |
+
+pub mod answer;
+mod channel;
+pub mod client;
+pub mod ledger;
+pub mod probe;
+
+use super::{
+    ClientSettings, MarkCount, NodeAddresses, NodeCommand, NodeSpec, Powers, Probe, SeededBug,
+    System,
+};
+use crate::guardian::READY_FD;
+use cluster::bug::Bug;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use workloads::KvClient;
+
+/// The reference cluster of this workspace.
+#[derive(Clone, Copy, Debug)]
+pub struct Reference;
+
+impl System for Reference {
+    fn name(&self) -> &'static str {
+        "reference"
+    }
+
+    fn about(&self) -> &'static str {
+        "the Raft key-value cluster of this workspace, one `harness node` process a node"
+    }
+
+    fn version(&self) -> String {
+        env!("CARGO_PKG_VERSION").to_owned()
+    }
+
+    fn powers(&self) -> Powers {
+        Powers { kill: true, pause: true, cut: true }
+    }
+
+    /// As many as leave a majority. Any number may stop and come back without a promise being
+    /// broken (nothing is acknowledged that is not on a majority's disks), but operations end only
+    /// while a majority runs.
+    fn fault_budget(&self, nodes: u16) -> u16 {
+        nodes.saturating_sub(1) / 2
+    }
+
+    fn recovery_limit(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    fn bugs(&self) -> Vec<SeededBug> {
+        Bug::ALL.map(|bug| SeededBug { name: bug.name(), about: bug.about() }).to_vec()
+    }
+
+    fn command(&self, spec: &NodeSpec) -> NodeCommand {
+        let settings = &spec.settings;
+        let mut args = vec!["node".to_owned()];
+        let mut flag = |name: &str, value: String| args.push(format!("--{name}={value}"));
+        flag("id", spec.node.0.to_string());
+        flag("data", spec.data.display().to_string());
+        for (peer, address) in &spec.peers {
+            flag("peer", format!("{}={address}", peer.0));
+        }
+        flag("listen-peer", "127.0.0.1:0".to_owned());
+        flag("listen-client", "127.0.0.1:0".to_owned());
+        flag("ready-fd", READY_FD.to_string());
+        flag("heartbeat", format!("{}ms", settings.heartbeat.as_millis()));
+        flag("election", format!("{}ms", settings.election.as_millis()));
+        flag("segment-size", settings.segment_bytes.to_string());
+        if let Some(bug) = &settings.bug {
+            flag("bug", bug.clone());
+            flag("marks", spec.marks.display().to_string());
+        }
+        NodeCommand { program: PathBuf::from("/proc/self/exe"), args, env: Vec::new() }
+    }
+
+    fn ready(&self, line: &str) -> Result<NodeAddresses, String> {
+        serde_json::from_str(line).map_err(|error| format!("unexpected ready line: {error}"))
+    }
+
+    fn client(&self, settings: &ClientSettings) -> Box<dyn KvClient> {
+        Box::new(client::ReferenceClient::new(settings))
+    }
+
+    fn probe(&self, address: SocketAddr) -> Box<dyn Probe> {
+        Box::new(probe::ReferenceProbe::new(address))
+    }
+
+    fn marks(&self, _files: &[PathBuf]) -> Vec<MarkCount> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,58 @@
+//! A node's own view of the cluster, asked for by polling. It colours reports and lets a fault find
+//! the leader; it is never proof of anything.
+
+use history::NodeId;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Duration;
+use workloads::BoxFuture;
+
+/// What a node thinks it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It follows.
+    Follower,
+    /// It asks to be elected, or whether it could be.
+    Candidate,
+    /// It leads, as far as it knows.
+    Leader,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Follower => "follower",
+            Self::Candidate => "candidate",
+            Self::Leader => "leader",
+        })
+    }
+}
+
+/// A node's own view.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// What it thinks it is.
+    pub role: Role,
+    /// Its term.
+    pub term: u64,
+    /// The leader it believes in.
+    pub leader: Option<NodeId>,
+    /// Its commit index.
+    pub commit: u64,
+    /// How far it has applied.
+    pub applied: u64,
+    /// How far its log is on stable storage.
+    pub durable: u64,
+    /// The index of its last entry.
+    pub last: u64,
+}
+
+/// Asks one node for its view.
+pub trait Probe: Send {
+    /// Its view now; answers within `limit`, give or take scheduling.
+    ///
+    /// # Errors
+    /// Why there is none, as a fragment: a node that is down, paused, or slow.
+    fn status<'a>(&'a mut self, limit: Duration) -> BoxFuture<'a, Result<NodeStatus, String>>;
+}
