@@ -1,6 +1,10 @@
 //! A whole history: events checked against each other and paired into operations.
+//!
+//! The events stay as they were recorded, so that a part of them can be written again unchanged; the operations are
+//! what the rest of the project works with. What does not fit together is refused by the `pairing` module.
 
-use crate::{Event, Header, HistoryError, Operation};
+use crate::pairing::Pairing;
+use crate::{Event, Header, HistoryError, Operation, Outcome};
 use std::collections::BTreeSet;
 
 /// What decides which of two events came first.
@@ -21,15 +25,15 @@ pub struct History {
     pub order: Order,
     /// Every client operation, in the order of their invocations.
     pub operations: Vec<Operation>,
-    /// Every event of the nemesis.
+    /// Every event of the nemesis, in order.
     pub nemesis: Vec<Event>,
-    /// What was odd and did not matter, in sentences.
+    /// What was odd and does not change what the history proves, in sentences.
     pub warnings: Vec<String>,
     events: Vec<Event>,
 }
 
 impl History {
-    /// Pairs events into operations.
+    /// Checks events against each other and pairs them into operations.
     ///
     /// # Errors
     /// [`HistoryError::Contradiction`] names the first event that cannot follow those before it.
@@ -38,8 +42,16 @@ impl History {
         events: Vec<Event>,
         order: Order,
     ) -> Result<Self, HistoryError> {
-        let _ = (header, events, order);
-        Err(HistoryError::Empty)
+        let mut pairing = Pairing::new(order);
+        for (position, event) in (0_u64..).zip(&events) {
+            pairing.push(position, event).map_err(|problem| HistoryError::Contradiction {
+                line: None,
+                position: position + 1,
+                problem,
+            })?;
+        }
+        let (operations, nemesis) = pairing.finish();
+        Ok(Self { header, order, operations, nemesis, warnings: Vec::new(), events })
     }
 
     /// Every event, in order, as recorded.
@@ -51,7 +63,20 @@ impl History {
     /// The events of the operations with these invocation indexes, in order, as recorded.
     #[must_use]
     pub fn select(&self, invocations: &BTreeSet<u64>) -> Vec<Event> {
-        let _ = invocations;
-        Vec::new()
+        let wanted: BTreeSet<u64> = self
+            .operations
+            .iter()
+            .filter(|operation| invocations.contains(&operation.index))
+            .flat_map(|operation| [Some(operation.index), completion_index(&operation.outcome)])
+            .flatten()
+            .collect();
+        self.events.iter().filter(|event| wanted.contains(&event.index)).cloned().collect()
+    }
+}
+
+fn completion_index(outcome: &Outcome) -> Option<u64> {
+    match outcome {
+        Outcome::Ok { index, .. } | Outcome::Fail { index, .. } => Some(*index),
+        Outcome::Info { index, .. } => *index,
     }
 }
