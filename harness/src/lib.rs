@@ -4,6 +4,7 @@
 //! is a value with a file in the run folder ([`results`]), so `check` and `run --replay` start again
 //! from disk. The binary only parses, dispatches and turns the outcome into an exit code ([`exit`]).
 
+pub mod deploy;
 pub mod duration;
 pub mod event;
 pub mod exit;

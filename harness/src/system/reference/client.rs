@@ -171,10 +171,8 @@ impl ReferenceClient {
 
     async fn open_session(&mut self, limit: Duration) -> Result<u64, Trouble> {
         use proto::open_session_response::Outcome;
-        let request = OpenSessionRequest {
-            deadline_ms: milliseconds(limit),
-            forward: self.forward,
-        };
+        let request =
+            OpenSessionRequest { deadline_ms: milliseconds(limit), forward: self.forward };
         let mut stub = self.stub(limit)?;
         let answer = tokio::time::timeout(limit, stub.open_session(request)).await;
         match self.typed(answer)?.outcome {
@@ -201,8 +199,7 @@ impl ReferenceClient {
             return Err(Trouble::new(answer::MALFORMED, "there is no such node"));
         };
         self.asked = Some(node);
-        let channel =
-            self.channels.entry(node).or_insert_with(|| channel::lazy(address, limit));
+        let channel = self.channels.entry(node).or_insert_with(|| channel::lazy(address, limit));
         Ok(Stub::new(channel.clone()))
     }
 

@@ -140,8 +140,7 @@ mod tests {
     #[test]
     fn a_deduplicated_answer_ends_it_whatever_came_before() {
         for answer in [KvAnswer::Done, KvAnswer::Swapped, KvAnswer::Mismatch] {
-            let attempts =
-                [trouble(answer::TIMEOUT), trouble(answer::NOT_LEADER), Ok(answer)];
+            let attempts = [trouble(answer::TIMEOUT), trouble(answer::NOT_LEADER), Ok(answer)];
             assert_eq!(play(true, &attempts), Ok(answer));
         }
     }

@@ -1,0 +1,132 @@
+//! Kill, restart, pause and resume of real processes, each with its evidence: not that a signal was
+//! sent, but what the process was seen to be afterwards.
+
+use super::ledger::Intent;
+use super::{DeployError, Deployment, Inner, KILL_LIMIT, READY_LIMIT, lock};
+use crate::guardian::{NodeSignal, evidence};
+use faults::{ProcessState, Sighting};
+use history::NodeId;
+use std::time::{Duration, Instant};
+
+/// How long a process may take to be seen stopped, or running, after its signal.
+const STATE_LIMIT: Duration = Duration::from_secs(2);
+
+impl Deployment {
+    /// Ends the node with SIGKILL; returns once it is reaped. It keeps its page cache, and so does
+    /// not test that data was synced.
+    ///
+    /// # Errors
+    /// When the node is not running, or is not gone in time.
+    pub fn kill(&self, node: NodeId) -> Result<Sighting, DeployError> {
+        self.inner.kill(node)
+    }
+
+    /// Starts a dead node on the data it left; returns once it serves. Leaves a running one alone.
+    ///
+    /// # Errors
+    /// When it does not become ready in time, with the end of its log.
+    pub fn restart(&self, node: NodeId) -> Result<Sighting, DeployError> {
+        self.inner.restart(node)
+    }
+
+    /// Stops the node with SIGSTOP; returns once every thread of it is seen stopped.
+    ///
+    /// # Errors
+    /// When the node is not running, or is not seen stopped in time.
+    pub fn pause(&self, node: NodeId) -> Result<Sighting, DeployError> {
+        self.inner.signal_seen(node, NodeSignal::Stop)
+    }
+
+    /// Continues the node with SIGCONT; returns once no thread of it is stopped.
+    ///
+    /// # Errors
+    /// When the node is not running, or is still seen stopped after a while.
+    pub fn resume(&self, node: NodeId) -> Result<Sighting, DeployError> {
+        self.inner.signal_seen(node, NodeSignal::Continue)
+    }
+
+    /// Sends SIGCONT to these nodes, whatever they are, and looks no further.
+    pub fn release(&self, paused: &[NodeId]) {
+        for node in paused {
+            if self.inner.guardian.signal(*node, NodeSignal::Continue).is_ok() {
+                lock(&self.inner.ledger).paused(*node, false);
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn kill(&self, node: NodeId) -> Result<Sighting, DeployError> {
+        let pid =
+            lock(&self.ledger).intend(node, Intent::Kill).ok_or(DeployError::NotRunning(node))?;
+        if let Err(error) = self.guardian.signal(node, NodeSignal::Kill) {
+            lock(&self.ledger).forget_intent(node);
+            return Err(error.into());
+        }
+        self.guardian.await_exit(pid, KILL_LIMIT)?;
+        Ok(sighting(node, pid, ProcessState::Gone))
+    }
+
+    fn restart(&self, node: NodeId) -> Result<Sighting, DeployError> {
+        let running = lock(&self.ledger).pid(node);
+        let pid = match running {
+            Some(pid) => pid,
+            None => {
+                let pid = self.spawn(node)?;
+                if let Err(error) = self.connect(node, pid, Instant::now() + READY_LIMIT) {
+                    self.put_away(node, pid);
+                    return Err(error);
+                }
+                pid
+            }
+        };
+        let state = match evidence::thread_states(pid).as_slice() {
+            [] => ProcessState::Gone,
+            states if states.contains(&'T') => ProcessState::Stopped,
+            _ => ProcessState::Running,
+        };
+        Ok(sighting(node, pid, state))
+    }
+
+    /// A node that hangs in its start is killed, so that the next restart is one; its not being
+    /// ready is the error that is told.
+    fn put_away(&self, node: NodeId, pid: i32) {
+        let mut ledger = lock(&self.ledger);
+        if ledger.pid(node) == Some(pid) {
+            ledger.intend(node, Intent::Kill);
+            drop(ledger);
+            let _ = self.guardian.signal(node, NodeSignal::Kill);
+            let _ = self.guardian.await_exit(pid, KILL_LIMIT);
+        }
+    }
+
+    fn signal_seen(&self, node: NodeId, signal: NodeSignal) -> Result<Sighting, DeployError> {
+        let pause = signal == NodeSignal::Stop;
+        let pid = self.guardian.signal(node, signal)?;
+        lock(&self.ledger).paused(node, pause);
+        let (name, wanted, state, seen) = if pause {
+            let seen = evidence::await_stopped(pid, STATE_LIMIT);
+            ("SIGSTOP", "stopped", ProcessState::Stopped, seen)
+        } else {
+            let seen = evidence::await_running(pid, STATE_LIMIT);
+            ("SIGCONT", "running", ProcessState::Running, seen)
+        };
+        match seen {
+            Ok(_) => Ok(sighting(node, pid, state)),
+            Err(states) => Err(DeployError::NotSeen {
+                node,
+                signal: name,
+                wanted,
+                seen: match states.as_slice() {
+                    [] => "it is gone".to_owned(),
+                    states => format!("its threads are {states:?}"),
+                },
+            }),
+        }
+    }
+}
+
+fn sighting(node: NodeId, pid: i32, state: ProcessState) -> Sighting {
+    // Process ids are positive.
+    Sighting { node, pid: pid.unsigned_abs(), state }
+}

@@ -1,0 +1,264 @@
+//! What became of each process, and why: the one place that knows which exit was asked for.
+
+use super::Clock;
+use super::logs::last_lines;
+use crate::guardian::{Exit, ExitStatus};
+use crate::results::ExitCause;
+use crate::system::NodeAddresses;
+use history::{Nanos, NodeId};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// How many lines of its log are kept with an exit that nothing explains.
+const LOG_LINES: usize = 20;
+
+/// Something that became of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It serves.
+    Ready {
+        /// Which.
+        node: NodeId,
+        /// Its process.
+        pid: i32,
+        /// When its ready line was taken in.
+        at: Nanos,
+    },
+    /// It ended.
+    Exit(NodeExit),
+}
+
+/// A node's process that ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeExit {
+    /// Which node.
+    pub node: NodeId,
+    /// Its process, reaped.
+    pub pid: i32,
+    /// When that was heard of.
+    pub at: Nanos,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Why.
+    pub cause: ExitCause,
+    /// The last lines of its log if nothing explains the exit, newest last.
+    pub log: Vec<String>,
+}
+
+/// What the harness means to do with a process, noted before it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Intent {
+    /// A fault kills it.
+    Kill,
+    /// The run is over; it is to stop in good order.
+    Stop,
+    /// The run is over and it did not stop.
+    Force,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Slot {
+    /// The live process.
+    pid: Option<i32>,
+    addresses: Option<NodeAddresses>,
+    intent: Option<Intent>,
+    paused: bool,
+}
+
+/// The processes of one deployment.
+pub(super) struct Ledger {
+    slots: BTreeMap<NodeId, Slot>,
+    logs: BTreeMap<NodeId, PathBuf>,
+    changes: Vec<Change>,
+    /// Exits heard of before the reply that named the process: a node may die at once.
+    early: BTreeMap<i32, Exit>,
+    clock: Clock,
+}
+
+impl Ledger {
+    pub(super) fn new(logs: BTreeMap<NodeId, PathBuf>, clock: Clock) -> Self {
+        let slots = logs.keys().map(|node| (*node, Slot::default())).collect();
+        Self { slots, logs, changes: Vec::new(), early: BTreeMap::new(), clock }
+    }
+
+    pub(super) fn spawned(&mut self, node: NodeId, pid: i32) {
+        self.slots.insert(node, Slot { pid: Some(pid), ..Slot::default() });
+        if let Some(exit) = self.early.remove(&pid) {
+            self.exited(exit);
+        }
+    }
+
+    /// Notes that a process serves; false if it has ended since.
+    pub(super) fn ready(&mut self, node: NodeId, pid: i32, addresses: NodeAddresses) -> bool {
+        let at = (self.clock)();
+        let Some(slot) = self.slots.get_mut(&node).filter(|slot| slot.pid == Some(pid)) else {
+            return false;
+        };
+        slot.addresses = Some(addresses);
+        self.changes.push(Change::Ready { node, pid, at });
+        true
+    }
+
+    /// Notes what is about to be done to a node's live process; returns that process.
+    pub(super) fn intend(&mut self, node: NodeId, intent: Intent) -> Option<i32> {
+        let slot = self.slots.get_mut(&node)?;
+        slot.intent = Some(intent);
+        slot.pid
+    }
+
+    /// Takes an intent back that came to nothing.
+    pub(super) fn forget_intent(&mut self, node: NodeId) {
+        if let Some(slot) = self.slots.get_mut(&node) {
+            slot.intent = None;
+        }
+    }
+
+    pub(super) fn paused(&mut self, node: NodeId, paused: bool) {
+        if let Some(slot) = self.slots.get_mut(&node) {
+            slot.paused = paused;
+        }
+    }
+
+    /// Notes an exit; false if the process is not (yet) known.
+    pub(super) fn exited(&mut self, exit: Exit) -> bool {
+        let at = (self.clock)();
+        let Exit { node, pid, status } = exit;
+        let Some(slot) = self.slots.get_mut(&node).filter(|slot| slot.pid == Some(pid)) else {
+            self.early.insert(pid, exit);
+            return false;
+        };
+        let cause = cause(slot.intent, status);
+        *slot = Slot::default();
+        let log = match (&cause, self.logs.get(&node)) {
+            (ExitCause::Unexplained, Some(path)) => last_lines(path, LOG_LINES),
+            _ => Vec::new(),
+        };
+        self.changes.push(Change::Exit(NodeExit { node, pid, at, status, cause, log }));
+        true
+    }
+
+    pub(super) fn pid(&self, node: NodeId) -> Option<i32> {
+        self.slots.get(&node)?.pid
+    }
+
+    pub(super) fn addresses(&self, node: NodeId) -> Option<NodeAddresses> {
+        self.slots.get(&node)?.addresses
+    }
+
+    pub(super) fn running(&self) -> Vec<(NodeId, i32)> {
+        self.slots.iter().filter_map(|(node, slot)| Some((*node, slot.pid?))).collect()
+    }
+
+    pub(super) fn live(&self) -> Vec<NodeId> {
+        let serving = |slot: &Slot| slot.addresses.is_some() && !slot.paused;
+        self.slots.iter().filter(|(_, slot)| serving(slot)).map(|(node, _)| *node).collect()
+    }
+
+    pub(super) fn changes(&self, from: usize) -> Vec<Change> {
+        self.changes.get(from..).unwrap_or_default().to_vec()
+    }
+
+    pub(super) fn exits(&self) -> Vec<NodeExit> {
+        let exit = |change: &Change| match change {
+            Change::Exit(exit) => Some(exit.clone()),
+            Change::Ready { .. } => None,
+        };
+        self.changes.iter().filter_map(exit).collect()
+    }
+}
+
+/// Why a process ended: what was meant to happen, if that is also how it ended.
+fn cause(intent: Option<Intent>, status: ExitStatus) -> ExitCause {
+    let killed = status == ExitStatus::Signal(libc::SIGKILL);
+    match intent {
+        Some(Intent::Kill) if killed => ExitCause::Fault,
+        Some(Intent::Stop) if status.is_success() => ExitCause::Stop,
+        Some(Intent::Force) if killed || status.is_success() => ExitCause::Stop,
+        _ => ExitCause::Unexplained,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    const NODE: NodeId = NodeId(1);
+
+    fn ledger() -> Ledger {
+        let mut ledger = Ledger::new(
+            BTreeMap::from([(NODE, PathBuf::from("/nonexistent"))]),
+            Arc::new(|| Nanos(7)),
+        );
+        ledger.spawned(NODE, 42);
+        ledger
+    }
+
+    fn exit(status: ExitStatus) -> Exit {
+        Exit { node: NODE, pid: 42, status }
+    }
+
+    #[test]
+    fn only_what_was_asked_for_explains_an_exit() {
+        use ExitStatus::{Code, Signal};
+        let cases = [
+            (None, Code(0), ExitCause::Unexplained),
+            (None, Signal(9), ExitCause::Unexplained),
+            (Some(Intent::Kill), Signal(9), ExitCause::Fault),
+            (Some(Intent::Kill), Signal(6), ExitCause::Unexplained),
+            (Some(Intent::Kill), Code(101), ExitCause::Unexplained),
+            (Some(Intent::Stop), Code(0), ExitCause::Stop),
+            (Some(Intent::Stop), Code(1), ExitCause::Unexplained),
+            (Some(Intent::Stop), Signal(11), ExitCause::Unexplained),
+            (Some(Intent::Force), Signal(9), ExitCause::Stop),
+            (Some(Intent::Force), Signal(6), ExitCause::Unexplained),
+        ];
+        for (intent, status, wanted) in cases {
+            let mut ledger = ledger();
+            if let Some(intent) = intent {
+                assert_eq!(ledger.intend(NODE, intent), Some(42));
+            }
+            assert!(ledger.exited(exit(status)));
+            assert_eq!(ledger.exits()[0].cause, wanted, "{intent:?} {status}");
+            assert_eq!(ledger.exits()[0].at, Nanos(7));
+        }
+    }
+
+    #[test]
+    fn an_intent_does_not_outlive_its_process() {
+        let mut ledger = ledger();
+        ledger.intend(NODE, Intent::Kill);
+        assert!(ledger.exited(exit(ExitStatus::Signal(9))));
+        ledger.spawned(NODE, 43);
+        assert!(ledger.exited(Exit { pid: 43, ..exit(ExitStatus::Signal(9)) }));
+        assert_eq!(ledger.exits()[1].cause, ExitCause::Unexplained);
+    }
+
+    #[test]
+    fn an_exit_may_be_heard_of_before_the_start() {
+        let mut ledger = ledger();
+        assert!(ledger.exited(exit(ExitStatus::Code(1))));
+        let early = Exit { pid: 50, ..exit(ExitStatus::Code(3)) };
+        assert!(!ledger.exited(early));
+        ledger.spawned(NODE, 50);
+        assert_eq!(ledger.pid(NODE), None);
+        assert_eq!(ledger.exits()[1].status, ExitStatus::Code(3));
+    }
+
+    #[test]
+    fn a_node_is_live_while_it_serves_and_is_not_paused() {
+        let mut ledger = ledger();
+        assert!(ledger.live().is_empty());
+        let address = "127.0.0.1:1".parse().expect("an address");
+        let addresses = NodeAddresses { peer: address, client: address };
+        assert!(!ledger.ready(NODE, 41, addresses), "a process that is not there any more");
+        assert!(ledger.ready(NODE, 42, addresses));
+        assert_eq!(ledger.live(), [NODE]);
+        ledger.paused(NODE, true);
+        assert!(ledger.live().is_empty());
+        ledger.paused(NODE, false);
+        assert!(ledger.exited(exit(ExitStatus::Code(0))));
+        assert!(ledger.live().is_empty());
+        assert_eq!(ledger.changes(1).len(), 1);
+    }
+}

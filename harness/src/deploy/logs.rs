@@ -1,0 +1,92 @@
+//! Reading what nodes wrote: the last lines for an error, the panics for the verdict.
+
+use history::NodeId;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// How much of the end of a log is looked at for its last lines, in bytes.
+const TAIL_BYTES: u64 = 16 * 1024;
+/// The longest line that is shown, in characters.
+const LINE_LIMIT: usize = 500;
+/// How many panics of one node are told.
+const PANIC_LIMIT: usize = 10;
+
+/// A panic that a node's log tells of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Panic {
+    /// Which node.
+    pub node: NodeId,
+    /// The line, and the one after it, which holds the message.
+    pub lines: Vec<String>,
+}
+
+/// The last `count` lines of a file that are not blank, newest last; none if it cannot be read.
+#[must_use]
+pub fn last_lines(path: &Path, count: usize) -> Vec<String> {
+    let tail = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let text = tail().unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(count)..].iter().map(|line| shown(line)).collect()
+}
+
+/// The panics in a node's log, the first few; none if it cannot be read.
+pub(super) fn panics(node: NodeId, path: &Path) -> Vec<Panic> {
+    let Ok(file) = File::open(path) else { return Vec::new() };
+    let mut lines = BufReader::new(file).split(b'\n').map_while(Result::ok);
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        if found.len() == PANIC_LIMIT {
+            break;
+        }
+        let text = String::from_utf8_lossy(&line);
+        if text.starts_with("thread '") && text.contains("panicked at") {
+            let message = lines.next().map(|line| shown(&String::from_utf8_lossy(&line)));
+            let lines = std::iter::once(shown(&text)).chain(message).collect();
+            found.push(Panic { node, lines });
+        }
+    }
+    found
+}
+
+fn shown(line: &str) -> String {
+    line.trim_end().chars().take(LINE_LIMIT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn file(content: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(content.as_bytes()).expect("room for it");
+        file
+    }
+
+    #[test]
+    fn the_last_lines_are_the_newest() {
+        let log = file("one\ntwo\n\nthree\nfour");
+        assert_eq!(last_lines(log.path(), 2), ["three", "four"]);
+        assert_eq!(last_lines(log.path(), 9).len(), 4);
+        assert!(last_lines(Path::new("/nonexistent"), 2).is_empty());
+        let long = file(&"x".repeat(100_000));
+        assert_eq!(last_lines(long.path(), 5)[0].len(), LINE_LIMIT);
+    }
+
+    #[test]
+    fn a_panic_is_found_with_its_message() {
+        let log = file("fine\nthread 'main' (7) panicked at src/a.rs:1:2:\nboom\nnote: run with\n");
+        let found = panics(NodeId(2), log.path());
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].lines[1], "boom");
+    }
+}

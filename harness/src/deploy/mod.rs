@@ -1,0 +1,394 @@
+//! From a plan to running nodes: processes, proxies, and the environment that faults act on.
+//!
+//! A [`Deployment`] is one cluster: a [`Guardian`] that owns the processes, a [`Hub`] of proxies
+//! that carries every connection between nodes and from clients to them, and a ledger of what became
+//! of each process. Nodes listen on port 0 and say where; only the proxies' addresses are known to
+//! peers and clients, so a node that is killed comes back on other ports and nobody notices. Nothing
+//! has a fixed port or a shared folder: any number of deployments fit on one machine.
+//!
+//! Invariants: every wait has a limit; a node is signalled by its guardian only; every exit is in
+//! [`Deployment::exits`] with its cause, and only a kill that was asked for makes it a fault's; after
+//! [`Deployment::stop`] nothing is left or the error says what.
+//!
+//! It writes no file of the run folder (what is worth a file is returned as a value) and it does not
+//! judge: an unexplained exit is the verdict's business.
+
+mod environment;
+mod evidence;
+mod ledger;
+mod logs;
+mod record;
+
+pub use environment::{RealEnvironment, Witness};
+pub use ledger::{Change, NodeExit};
+pub use logs::{Panic, last_lines};
+pub use record::{DeploymentRecord, NodeRecord};
+
+use crate::guardian::{Guardian, GuardianError, NodeSignal, Spawn};
+use crate::results::RunFolder;
+use crate::system::{NodeAddresses, NodeSettings, NodeSpec, Probe, System};
+use faults::proxy::Upstream;
+use faults::{Hub, Plan};
+use history::{Nanos, NodeId};
+use ledger::{Intent, Ledger};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a node may take from its start to its ready line.
+pub const READY_LIMIT: Duration = Duration::from_secs(10);
+/// How long nodes may take to stop in good order before they are killed.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// How long a process may take to be gone after SIGKILL.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+/// How many lines of a node's log an error shows.
+const LOG_LINES: usize = 5;
+/// How much later a slow node's bytes arrive, each way.
+const SLOW_BY: Duration = Duration::from_millis(40);
+
+/// The recorder's clock, lent.
+pub type Clock = Arc<dyn Fn() -> Nanos + Send + Sync>;
+
+/// What to deploy.
+#[derive(Clone)]
+pub struct Settings {
+    /// The system under test.
+    pub system: &'static dyn System,
+    /// The nodes and where each keeps its files, whose folders exist.
+    pub nodes: BTreeMap<NodeId, NodePaths>,
+    /// What every node is started with.
+    pub node: NodeSettings,
+    /// A node whose every byte arrives late for the whole run, without any fault.
+    pub slow_node: Option<NodeId>,
+}
+
+/// Where a node keeps its files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodePaths {
+    /// What it wrote to stdout and stderr, over all its starts.
+    pub log: PathBuf,
+    /// Its data directory.
+    pub data: PathBuf,
+    /// Its counters of a seeded bug.
+    pub marks: PathBuf,
+}
+
+impl NodePaths {
+    /// The paths of `node` in a run folder, made absolute: a node has its own idea of a working
+    /// directory.
+    ///
+    /// # Errors
+    /// When the working directory of this process cannot be read.
+    pub fn of(folder: &RunFolder, node: NodeId) -> std::io::Result<Self> {
+        Ok(Self {
+            log: std::path::absolute(folder.node_log(node))?,
+            data: std::path::absolute(folder.node_data(node))?,
+            marks: std::path::absolute(folder.node_marks(node))?,
+        })
+    }
+}
+
+/// Why a cluster, or one node of it, is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// The proxies could not be started.
+    #[error("the proxies could not be started: {0}")]
+    Hub(String),
+    /// A node did not become ready.
+    #[error("{node} {reason}")]
+    NotReady {
+        /// Which.
+        node: NodeId,
+        /// What it did instead, as "did not become ready in 10 s".
+        reason: String,
+        /// The last lines of its log, newest last.
+        log_lines: Vec<String>,
+        /// Where the rest of them is.
+        log: PathBuf,
+    },
+    /// The guardian failed.
+    #[error(transparent)]
+    Guardian(#[from] GuardianError),
+    /// A node was to be acted on that is not there.
+    #[error("{0} is not running")]
+    NotRunning(NodeId),
+    /// A node did not do what its signal asks for.
+    #[error("{node} was sent {signal} and is not {wanted}: {seen}")]
+    NotSeen {
+        /// Which.
+        node: NodeId,
+        /// The signal.
+        signal: &'static str,
+        /// What it should have become.
+        wanted: &'static str,
+        /// What it was.
+        seen: String,
+    },
+    /// The deployment has no such node.
+    #[error("there is no {0}")]
+    NoSuchNode(NodeId),
+}
+
+impl From<DeployError> for crate::exit::Failure {
+    fn from(error: DeployError) -> Self {
+        let failure = Self::environment(error.to_string());
+        match error {
+            DeployError::NotReady { log_lines, log, .. } => {
+                failure.details(log_lines).hint(format!("its whole log is {}", log.display()))
+            }
+            _ => failure,
+        }
+    }
+}
+
+/// How a deployment ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stopped {
+    /// Nodes that did not stop on SIGTERM in time and were killed.
+    pub forced: Vec<NodeId>,
+}
+
+/// A running cluster. Clones share it; when the last one is dropped everything is killed.
+#[derive(Clone)]
+pub struct Deployment {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    ledger: Arc<Mutex<Ledger>>,
+    /// Before the hub: on drop the nodes go first, then the proxies.
+    guardian: Guardian,
+    hub: Arc<Hub>,
+}
+
+impl Deployment {
+    /// Starts proxies and nodes and returns once every node serves. Blocks for up to
+    /// [`READY_LIMIT`]; call it before, or off, an async runtime.
+    ///
+    /// # Errors
+    /// When anything cannot be started; what had been started is killed.
+    pub fn start(
+        guardian: Guardian,
+        settings: Settings,
+        clock: Clock,
+    ) -> Result<Self, DeployError> {
+        let ids: Vec<NodeId> = settings.nodes.keys().copied().collect();
+        let hub = Hub::start(&ids).map_err(|error| DeployError::Hub(error.to_string()))?;
+        if let Some(node) = settings.slow_node {
+            slow_down(&hub, Plan::slow_node(node, &ids, SLOW_BY))?;
+        }
+        let hub = Arc::new(hub);
+        let logs = settings.nodes.iter().map(|(node, paths)| (*node, paths.log.clone()));
+        let ledger = Arc::new(Mutex::new(Ledger::new(logs.collect(), clock)));
+        let (heard, proxies) = (Arc::clone(&ledger), Arc::clone(&hub));
+        guardian.on_exit(Box::new(move |exit| {
+            if lock(&heard).exited(exit) {
+                proxies.set_upstream(exit.node, None);
+            }
+        }));
+        let inner = Inner { settings, ledger, guardian, hub };
+        let deadline = Instant::now() + READY_LIMIT;
+        let pids = ids
+            .iter()
+            .map(|node| Ok((*node, inner.spawn(*node)?)))
+            .collect::<Result<Vec<_>, DeployError>>()?;
+        for (node, pid) in pids {
+            inner.connect(node, pid, deadline)?;
+        }
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// All nodes, in order.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<NodeId> {
+        self.inner.settings.nodes.keys().copied().collect()
+    }
+
+    /// The system under test.
+    #[must_use]
+    pub fn system(&self) -> &'static dyn System {
+        self.inner.settings.system
+    }
+
+    /// The proxies.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.inner.hub
+    }
+
+    /// Where clients of each node connect: its proxy, the same for the whole run.
+    #[must_use]
+    pub fn client_addresses(&self) -> BTreeMap<NodeId, SocketAddr> {
+        let hub = &self.inner.hub;
+        self.nodes()
+            .into_iter()
+            .filter_map(|node| Some((node, hub.client_address(node)?)))
+            .collect()
+    }
+
+    /// Where `node` itself listens for clients and observers; none while it is down.
+    #[must_use]
+    pub fn address(&self, node: NodeId) -> Option<SocketAddr> {
+        lock(&self.inner.ledger).addresses(node).map(|addresses| addresses.client)
+    }
+
+    /// Something that asks the node at `address` for its view.
+    #[must_use]
+    pub fn probe(&self, address: SocketAddr) -> Box<dyn Probe> {
+        self.system().probe(address)
+    }
+
+    /// The nodes that run and are not paused.
+    #[must_use]
+    pub fn live(&self) -> Vec<NodeId> {
+        lock(&self.inner.ledger).live()
+    }
+
+    /// Everything that became of the nodes from the `from`-th change on: one numbering for the whole
+    /// run, so that a poller misses nothing.
+    #[must_use]
+    pub fn changes(&self, from: usize) -> Vec<Change> {
+        lock(&self.inner.ledger).changes(from)
+    }
+
+    /// Every exit so far.
+    #[must_use]
+    pub fn exits(&self) -> Vec<NodeExit> {
+        lock(&self.inner.ledger).exits()
+    }
+
+    /// Panics that the nodes' logs tell of: a task may panic without its process ending.
+    #[must_use]
+    pub fn panics(&self) -> Vec<Panic> {
+        let logs = self.inner.settings.nodes.iter();
+        logs.flat_map(|(node, paths)| logs::panics(*node, &paths.log)).collect()
+    }
+
+    /// Ports, process ids and paths, for `deployment.json`.
+    #[must_use]
+    pub fn record(&self) -> DeploymentRecord {
+        let inner = &self.inner;
+        record::of(&inner.settings, &inner.hub, &inner.guardian, &lock(&inner.ledger))
+    }
+
+    /// Stops every node in good order, kills those that do not, ends the guardian, and makes sure
+    /// that nothing is left. Blocks for up to about ten seconds, usually milliseconds.
+    ///
+    /// # Errors
+    /// When something is left.
+    pub fn stop(&self) -> Result<Stopped, DeployError> {
+        self.inner.stop()
+    }
+}
+
+impl Inner {
+    fn spawn(&self, node: NodeId) -> Result<i32, DeployError> {
+        let paths = self.paths(node)?;
+        let others = self.settings.nodes.keys().filter(|other| **other != node);
+        let peers = others.filter_map(|peer| Some((*peer, self.hub.peer_address(node, *peer)?)));
+        let command = self.settings.system.command(&NodeSpec {
+            node,
+            peers: peers.collect(),
+            data: paths.data.clone(),
+            marks: paths.marks.clone(),
+            settings: self.settings.node.clone(),
+        });
+        let log = paths.log.clone();
+        let pid = self.guardian.spawn(Spawn {
+            node,
+            program: command.program,
+            args: command.args,
+            env: command.env,
+            log,
+        })?;
+        lock(&self.ledger).spawned(node, pid);
+        Ok(pid)
+    }
+
+    /// Waits for a started node's ready line and lets the proxies through to it.
+    fn connect(&self, node: NodeId, pid: i32, deadline: Instant) -> Result<(), DeployError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let line = match self.guardian.await_ready(pid, left) {
+            Ok(line) => line,
+            Err(GuardianError::Late { .. }) => {
+                let reason = format!("did not become ready in {} s", READY_LIMIT.as_secs());
+                return Err(self.not_ready(node, reason)?);
+            }
+            Err(GuardianError::Refused(reason)) => return Err(self.not_ready(node, reason)?),
+            Err(error) => return Err(error.into()),
+        };
+        let addresses = match self.settings.system.ready(&line) {
+            Ok(addresses) => addresses,
+            Err(reason) => return Err(self.not_ready(node, reason)?),
+        };
+        let NodeAddresses { peer, client } = addresses;
+        if lock(&self.ledger).ready(node, pid, addresses) {
+            self.hub.set_upstream(node, Some(Upstream { peer, client }));
+        }
+        Ok(())
+    }
+
+    fn not_ready(&self, node: NodeId, reason: String) -> Result<DeployError, DeployError> {
+        let log = self.paths(node)?.log.clone();
+        let log_lines = last_lines(&log, LOG_LINES);
+        Ok(DeployError::NotReady { node, reason, log_lines, log })
+    }
+
+    fn paths(&self, node: NodeId) -> Result<&NodePaths, DeployError> {
+        self.settings.nodes.get(&node).ok_or(DeployError::NoSuchNode(node))
+    }
+
+    fn stop(&self) -> Result<Stopped, DeployError> {
+        let running = lock(&self.ledger).running();
+        for (node, _) in &running {
+            lock(&self.ledger).intend(*node, Intent::Stop);
+            // A stopped process takes no SIGTERM before it continues. Either may fail because the
+            // node has just exited by itself, which the ledger knows.
+            let _ = self.guardian.signal(*node, NodeSignal::Continue);
+            let _ = self.guardian.signal(*node, NodeSignal::Terminate);
+        }
+        let deadline = Instant::now() + STOP_LIMIT;
+        let mut forced = Vec::new();
+        for (node, pid) in &running {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if self.guardian.await_exit(*pid, left).is_err() {
+                lock(&self.ledger).intend(*node, Intent::Force);
+                let _ = self.guardian.signal(*node, NodeSignal::Kill);
+                forced.push(*node);
+            }
+        }
+        for (_, pid) in running {
+            self.guardian.await_exit(pid, KILL_LIMIT)?;
+        }
+        self.guardian.close()?;
+        Ok(Stopped { forced })
+    }
+}
+
+/// Puts the network's standing plan into effect. The hub is asked on a runtime of its own, for the
+/// caller may or may not be on one.
+fn slow_down(hub: &Hub, plan: Plan) -> Result<(), DeployError> {
+    let ask = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        runtime.block_on(hub.set_base(plan)).map_err(|error| error.to_string())
+    };
+    let asked = std::thread::scope(|scope| scope.spawn(ask).join());
+    match asked {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(reason)) => Err(DeployError::Hub(reason)),
+        Err(_) => Err(DeployError::Hub("the thread that asks them panicked".to_owned())),
+    }
+}
+
+/// A path as text, for a record.
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
