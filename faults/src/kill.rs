@@ -51,6 +51,9 @@ impl Fault for Kill {
         context: &'a Context<'a>,
     ) -> BoxFuture<'a, Result<Value, EnvironmentError>> {
         Box::pin(async move {
+            if context.nodes.is_empty() {
+                return Err(EnvironmentError("every node was down already".to_owned()));
+            }
             let mut killed = Vec::new();
             for &node in context.nodes {
                 killed.push(context.environment.kill(node).await?);

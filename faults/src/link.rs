@@ -136,7 +136,7 @@ pub struct ClientRule {
 
 /// What the whole network does; a link that is not named delivers at once. A plan takes effect as a
 /// whole: no moment exists at which one of its links follows it and another does not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Links between nodes.
     pub rules: BTreeMap<Link, Rule>,

@@ -54,6 +54,9 @@ impl Fault for Pause {
         context: &'a Context<'a>,
     ) -> BoxFuture<'a, Result<Value, EnvironmentError>> {
         Box::pin(async move {
+            if context.nodes.is_empty() {
+                return Err(EnvironmentError("every node was down already".to_owned()));
+            }
             let mut paused = Vec::new();
             for &node in context.nodes {
                 paused.push(context.environment.pause(node).await?);

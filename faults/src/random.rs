@@ -84,7 +84,8 @@ mod tests {
         let mut order: Vec<u8> = (0..8).collect();
         random.shuffle(&mut order);
         let wait = random.between(Duration::from_millis(100), Duration::from_millis(300));
-        assert_eq!(format!("{below:?} {order:?} {wait:?}"), "");
+        let golden = "[9, 0, 7, 5, 0, 5] [1, 2, 6, 0, 3, 5, 7, 4] 206ms";
+        assert_eq!(format!("{below:?} {order:?} {wait:?}"), golden);
         assert_ne!(Random::new(7, 1).draw(), Random::new(7, 2).draw(), "streams differ");
     }
 

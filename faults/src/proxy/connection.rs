@@ -145,14 +145,15 @@ impl Connection {
     /// Both directions in one step, in which nothing is waited for.
     fn step(&mut self) -> (Wants, Wants) {
         let (dialler, target) = (&mut self.dialler, &mut self.target);
+        let before = (dialler.broken, target.broken);
         let now = Instant::now();
-        SCRATCH.with_borrow_mut(|scratch| {
+        let (mut forth, back) = SCRATCH.with_borrow_mut(|scratch| {
             let forth = self.forth.step(dialler, target, &self.board, scratch, now);
-            let back = self.back.step(target, dialler, &self.board, scratch, now);
-            // What one direction learns of a side's death may be the other's to pass on.
-            let again = self.forth.step(dialler, target, &self.board, scratch, now);
-            (Wants { again: forth.again || again.again, ..again }, back)
-        })
+            (forth, self.back.step(target, dialler, &self.board, scratch, now))
+        });
+        // What one direction learns of a side's death may be the other's to pass on.
+        forth.again |= before != (dialler.broken, target.broken);
+        (forth, back)
     }
 
     /// Whether nobody is left to tell anything. Closes what ended well.

@@ -190,7 +190,7 @@ impl Flow {
         self.done = Some(end);
     }
 
-    /// Reads once if it may; true if something came.
+    /// Reads once if it may; true if there is something new to write.
     fn fill(
         &mut self,
         from: &mut Side,
@@ -200,9 +200,8 @@ impl Flow {
         wants: &mut Wants,
     ) -> bool {
         if self.done.is_some() || self.end.is_some() {
-            self.notice_late_reset(from, now);
             wants.read = false;
-            return false;
+            return self.notice_late_reset(from, now);
         }
         let delay = self.standing.rule.delay;
         let full = if self.holds() || delay.is_zero() { 1 } else { QUEUE_BYTES };
@@ -212,6 +211,7 @@ impl Flow {
         }
         match from.read(scratch) {
             Ok(None) => return false,
+            Ok(Some(0)) if from.broken => self.end = Some((now + delay, End::Reset)),
             Ok(Some(0)) => self.end = Some((now + delay, End::Finish)),
             Ok(Some(bytes)) => self.take(&scratch[..bytes], to, now),
             Err(_) => self.end = Some((now + delay, End::Reset)),
@@ -220,11 +220,15 @@ impl Flow {
     }
 
     /// A sender whose stream had ended well may turn out to be gone altogether, which its receiver
-    /// learns by reset if it still writes.
-    fn notice_late_reset(&mut self, from: &Side, now: Instant) {
-        if from.broken && self.queue.is_empty() {
+    /// learns by reset if it still writes. True if that is news.
+    fn notice_late_reset(&mut self, from: &Side, now: Instant) -> bool {
+        let finishing = self.end.is_some_and(|(_, end)| end == End::Finish);
+        let told = self.done == Some(End::Reset);
+        let news = from.broken && finishing && !told && self.queue.is_empty();
+        if news {
             self.abort(now);
         }
+        news
     }
 
     /// Takes bytes that were read: past the queue where nothing stands before them, else into it.

@@ -15,7 +15,7 @@ pub(super) const SEND_BUFFER_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct Side {
     stream: Option<TcpStream>,
-    /// The other end is gone: a read or a write has failed.
+    /// The other end is gone: a read or a write has failed. What it had sent before may still be read.
     pub(super) broken: bool,
 }
 
@@ -66,11 +66,9 @@ impl Side {
         &mut self,
         doing: impl FnOnce(&TcpStream) -> io::Result<usize>,
     ) -> io::Result<Option<usize>> {
-        let gone = || io::Error::from(ErrorKind::NotConnected);
-        if self.broken {
-            return Err(gone());
-        }
-        match doing(self.stream.as_ref().ok_or_else(gone)?) {
+        let stream =
+            self.stream.as_ref().ok_or_else(|| io::Error::from(ErrorKind::NotConnected))?;
+        match doing(stream) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             Err(error) => {

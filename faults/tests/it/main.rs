@@ -1,0 +1,13 @@
+//! The crate from outside: the hub over real sockets, schedules over many seeds, the nemesis against
+//! a fake environment.
+
+mod atomic;
+mod holding;
+mod lab;
+mod nemesis;
+mod one_way;
+mod proof;
+mod schedule;
+mod shape;
+mod stage;
+mod transparency;
