@@ -24,6 +24,9 @@ const PERIOD: Duration = Duration::from_millis(5);
 /// A wake-up this late, one in a hundred, is a starved harness: it is half of the reference cluster's heartbeat.
 const STARVED_P99: Duration = Duration::from_millis(50);
 
+/// A percentile of fewer wake-ups says nothing.
+const ENOUGH: u64 = 100;
+
 /// One stall of this length is as long as an election can take.
 const STARVED_MAX: Duration = Duration::from_secs(2);
 
@@ -122,7 +125,7 @@ impl Watch {
             stall_max_ms: millis(max),
             cpu_idle: idle.map(thousandth),
             cpu_steal: steal.map(thousandth),
-            starved: p99 >= STARVED_P99
+            starved: (lateness.count() >= ENOUGH && p99 >= STARVED_P99)
                 || max >= STARVED_MAX
                 || steal.is_some_and(|steal| steal >= STARVED_STEAL),
         }

@@ -2,6 +2,7 @@
 
 use super::{Lines, Recorder};
 use crate::results::{Observation, ObservationHeader, Observed};
+use history::Nanos;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -24,7 +25,12 @@ impl Journal {
 
     /// Appends one observation, made now.
     pub fn observe(&self, what: Observed) {
-        self.lines.append(&Observation { time: self.recorder.now(), what });
+        self.observe_at(self.recorder.now(), what);
+    }
+
+    /// Appends one observation that was made a moment ago.
+    pub fn observe_at(&self, time: Nanos, what: Observed) {
+        self.lines.append(&Observation { time, what });
     }
 
     /// Why an observation is missing, if one is.

@@ -41,6 +41,10 @@ impl Histogram {
         self.max
     }
 
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
     pub(super) fn max(&self) -> Duration {
         self.max
     }

@@ -1,0 +1,243 @@
+//! One run, from a plan to a verdict: deploy → elect → work → heal → settle → final reads → stop → check → report.
+//!
+//! [`execute`] takes a resolved [`Plan`] and an empty run folder and returns when nothing that it started is left. It
+//! emits [`Event`]s for whoever watches and puts everything that a judgement needs into the folder while it happens, so
+//! that a harness killed at any moment leaves a folder that `harness check` can judge.
+//!
+//! The phases in order, each in a module of its own where it has substance: nodes start behind their proxies and are
+//! asked until one leads; clients work while the nemesis plays the schedule (`work`); everything is healed; the
+//! recovery clock runs (`settle`); every key is read through every node (`final_reads`); nodes are stopped, and only
+//! then is anything judged, from the files, as `harness check` would (`judge`).
+//!
+//! A run ends early on a signal, or with `--fail-fast` on the first violation (`fail_fast`): it heals, stops and judges
+//! what it has. Every wait has a limit. What goes wrong outside of the system under test is a [`Failure`], which names
+//! the node where there is one, and the verdict document then says `error`: nothing was judged.
+
+mod fail_fast;
+mod final_reads;
+mod judge;
+mod settle;
+mod signals;
+mod stage;
+mod start;
+mod stop;
+mod work;
+mod world;
+
+use crate::event::{Event, Phase, Sink};
+use crate::exit::{Exit, Failure};
+use crate::guardian::Guardian;
+use crate::plan::Plan;
+use crate::results::{RunFolder, write_json};
+use crate::verdict::{Check, Ruling, VerdictDocument};
+use signals::Signals;
+use stage::Stage;
+use start::Ground;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long somebody may take to lead after the nodes are ready.
+const ELECTION_LIMIT: Duration = Duration::from_secs(20);
+/// How long the final reads may take.
+const FINAL_READS_LIMIT: Duration = Duration::from_secs(30);
+/// How long nodes may take to stop in good order before they are killed.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+/// The same when the run ends early.
+const EARLY_STOP_GRACE: Duration = Duration::from_secs(1);
+/// How long judging may take after an interruption.
+const INTERRUPTED_CHECK_LIMIT: Duration = Duration::from_secs(5);
+
+/// What is not part of the plan because it changes how a run is judged or shown, not what is done.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// End at the first violation.
+    pub fail_fast: bool,
+    /// How long the search may take.
+    pub budget: Duration,
+    /// How much memory the search may take, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// A run that ended by itself.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The code it deserves.
+    pub exit: Exit,
+    /// What was found.
+    pub verdict: VerdictDocument,
+}
+
+/// Why the work ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// The planned time is over.
+    Complete,
+    /// A signal arrived.
+    Interrupted,
+    /// What was recorded so far is a violation.
+    Violated,
+}
+
+/// Executes `plan` in `folder`, which exists and is empty.
+///
+/// # Errors
+/// A [`Failure`] of the harness or its environment: nothing was judged. The folder then says so too.
+pub fn execute(
+    plan: &Plan,
+    folder: &RunFolder,
+    options: &Options,
+    sink: Arc<dyn Sink>,
+) -> Result<Finished, Failure> {
+    let origin = Instant::now();
+    write_json(&folder.plan_json(), plan).map_err(unwritable)?;
+    write_json(&folder.verdict(), &VerdictDocument::provisional(&folder.name()))
+        .map_err(unwritable)?;
+    // Before any thread of the runtime exists.
+    let guardian = Guardian::start(Path::new("/proc/self/exe"))
+        .map_err(|e| Failure::environment(e.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::environment(format!("the async runtime cannot start: {e}")))?;
+    let ended = runtime.block_on(async {
+        let signals = Signals::listen()
+            .map_err(|e| Failure::environment(format!("signals cannot be caught: {e}")))?;
+        let twice = signals.reached(2);
+        let ground = Ground { plan, folder, options, sink, guardian, signals, origin };
+        tokio::select! {
+            biased;
+            () = twice => Ok(interrupted(folder)),
+            ended = phases(ground) => ended,
+        }
+    });
+    // A search that was given up on may still hold a blocking thread; nobody waits for it.
+    runtime.shutdown_background();
+    if let Err(failure) = &ended {
+        write_error(folder, failure);
+    }
+    ended
+}
+
+/// The phases in order.
+async fn phases(ground: Ground<'_>) -> Result<Finished, Failure> {
+    let (folder, sink, origin) = (ground.folder, Arc::clone(&ground.sink), ground.origin);
+    let early = ground.signals.reached(1);
+    let mut stage = tokio::select! {
+        biased;
+        () = early => {
+            // Whatever has been started ends with the guardian.
+            sink.emit(origin.elapsed(), Event::Stopping);
+            return Ok(interrupted(folder));
+        }
+        started = start::start(ground) => started?,
+    };
+    let ended = run(&mut stage).await;
+    stage.enter(Phase::Stop);
+    let complete = matches!(ended, Ok(Ending::Complete));
+    let grace = if complete { STOP_GRACE } else { EARLY_STOP_GRACE };
+    let stopped = stop::stop(&mut stage, grace).await;
+    let ending = ended?;
+    stopped?;
+    stage.check_files()?;
+    judge::judge(&mut stage, ending).await
+}
+
+/// What is left of a run in which nothing was judged because it was told to leave.
+fn interrupted(folder: &RunFolder) -> Finished {
+    Finished { exit: Exit::Interrupted, verdict: VerdictDocument::provisional(&folder.name()) }
+}
+
+/// Everything between the deployment and the stop.
+async fn run(stage: &mut Stage<'_>) -> Result<Ending, Failure> {
+    let interrupted = stage.signals.reached(1);
+    tokio::select! {
+        biased;
+        () = interrupted => {
+            stage.emit(Event::Stopping);
+            return Ok(Ending::Interrupted);
+        }
+        elected = elect(stage) => elected?,
+    }
+    let generator = work::generator(stage);
+    let worked = work::work(stage, &generator).await?;
+    report_heal(stage, &worked);
+    if worked.ending != Ending::Complete {
+        return Ok(worked.ending);
+    }
+    let interrupted = stage.signals.reached(1);
+    tokio::select! {
+        biased;
+        () = interrupted => {
+            stage.emit(Event::Stopping);
+            Ok(Ending::Interrupted)
+        }
+        ended = settle_and_read(stage, &generator) => ended.map(|()| Ending::Complete),
+    }
+}
+
+/// Waits until a node leads.
+async fn elect(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    stage.enter(Phase::Elect);
+    let mut leader = stage.view.watch();
+    let elected = tokio::time::timeout(ELECTION_LIMIT, leader.wait_for(Option::is_some)).await;
+    let Some(leader) = elected.ok().and_then(Result::ok).and_then(|leader| *leader) else {
+        let limit = ELECTION_LIMIT.as_secs();
+        return Err(Failure::environment(format!("no node led within {limit} s"))
+            .details(stop::log_lines(stage))
+            .hint(format!("the logs of all nodes are in {}", stage.folder.root().display())));
+    };
+    stage.emit(Event::Elected { leader: leader.node, term: leader.term });
+    Ok(())
+}
+
+fn report_heal(stage: &Stage<'_>, worked: &work::Worked) {
+    let Some(played) = &worked.played else {
+        stage.warn("healing did not end in time; what was left was released".to_owned());
+        return;
+    };
+    for (id, why) in &played.unhealed {
+        stage.warn(format!("fault {id} was not healed: {why}"));
+    }
+}
+
+async fn settle_and_read(
+    stage: &mut Stage<'_>,
+    generator: &work::SharedGenerator,
+) -> Result<(), Failure> {
+    let unrecorded = |e: crate::recorder::RecordError| Failure::environment(e.to_string());
+    stage.enter(Phase::Settle);
+    let live = stage.deployment.live();
+    let limit = stage.plan.recovery_limit;
+    let settled = settle::settle(&stage.desk, &live, limit).await.map_err(unrecorded)?;
+    stage.emit(Event::AllHealed { first_ok: settled.first_ok });
+    for node in &settled.late {
+        stage.warn(format!("{node} did not serve a write and a read within {} s", limit.as_secs()));
+    }
+    stage.enter(Phase::FinalReads);
+    let keys = work::keys_to_read(generator);
+    let live = stage.deployment.live();
+    let read = final_reads::final_reads(&stage.desk, &live, keys, FINAL_READS_LIMIT)
+        .await
+        .map_err(unrecorded)?;
+    stage.emit(Event::FinalReads { ok: read.ok, asked: read.asked });
+    if read.ok < read.asked {
+        stage.warn(format!("{} of {} final reads got no answer", read.asked - read.ok, read.asked));
+    }
+    stage.check_files()
+}
+
+fn unwritable(error: crate::results::ResultsError) -> Failure {
+    Failure::environment(error.to_string())
+}
+
+/// Leaves a verdict document that says that nothing was judged, if the folder can still be written.
+fn write_error(folder: &RunFolder, failure: &Failure) {
+    let mut document = VerdictDocument::provisional(&folder.name());
+    document.provisional = false;
+    document.verdict = Ruling::Error;
+    document.checks = vec![Check::new("run", Ruling::Error, failure.message.clone())];
+    // The failure itself is what is reported; that this file could not say so too adds nothing.
+    let _ = write_json(&folder.verdict(), &document);
+}

@@ -1,0 +1,113 @@
+//! Everything that the phases of one run share.
+
+use super::Options;
+use super::signals::Signals;
+use super::world::World;
+use crate::deploy::{Change, Deployment};
+use crate::event::{Event, Phase, Sink};
+use crate::exit::Failure;
+use crate::observer::{Observer, View};
+use crate::plan::Plan;
+use crate::recorder::Journal;
+use crate::results::{Observed, RunFolder};
+use crate::stall::Watch;
+use crate::worker::Desk;
+use history::{Header, NodeId};
+use std::sync::Arc;
+use std::time::Duration;
+use workloads::Workload;
+
+/// One run, from the deployment on.
+pub(super) struct Stage<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) folder: &'a RunFolder,
+    pub(super) options: &'a Options,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) workload: &'static dyn Workload,
+    pub(super) header: Header,
+    pub(super) nodes: Vec<NodeId>,
+    pub(super) deployment: Deployment,
+    pub(super) desk: Desk,
+    pub(super) journal: Arc<Journal>,
+    pub(super) observer: Observer,
+    pub(super) view: Arc<View>,
+    pub(super) world: World,
+    pub(super) signals: Signals,
+    pub(super) stalls: Watch,
+    /// How many of the deployment's changes are on file.
+    pub(super) changes: usize,
+}
+
+impl Stage<'_> {
+    /// Since the start of the run.
+    pub(super) fn elapsed(&self) -> Duration {
+        Duration::from_nanos(self.desk.recorder.now().0)
+    }
+
+    /// Tells whoever watches.
+    pub(super) fn emit(&self, event: Event) {
+        self.sink.emit(self.elapsed(), event);
+    }
+
+    /// Says something that makes the run weaker than it looks, on screen and on file.
+    pub(super) fn warn(&self, text: String) {
+        self.journal.observe(Observed::Note { text: text.clone() });
+        self.emit(Event::Warning(text));
+    }
+
+    /// A phase begins.
+    pub(super) fn enter(&mut self, phase: Phase) {
+        // First, so that what is measured belongs to the phase it was measured in.
+        self.sample();
+        self.journal.observe(Observed::Phase { phase });
+        self.emit(Event::Started(phase));
+    }
+
+    /// Writes what became of the nodes and how late the harness was, since the last time.
+    pub(super) fn sample(&mut self) {
+        self.write_changes();
+        let stalls = self.stalls.sample();
+        self.journal.observe(Observed::Harness {
+            stall_p99_ms: stalls.stall_p99_ms,
+            stall_max_ms: stalls.stall_max_ms,
+            starved: stalls.starved,
+        });
+    }
+
+    /// Writes the starts and exits of nodes that are not on file yet.
+    pub(super) fn write_changes(&mut self) {
+        for change in self.deployment.changes(self.changes) {
+            self.changes += 1;
+            let (at, what) = match change {
+                Change::Ready { node, at, .. } => (at, Observed::Ready { node }),
+                Change::Exit(exit) => {
+                    let status = exit.status.to_string();
+                    (
+                        exit.at,
+                        Observed::Exit {
+                            node: exit.node,
+                            status,
+                            cause: exit.cause,
+                            log: exit.log,
+                        },
+                    )
+                }
+            };
+            self.journal.observe_at(at, what);
+        }
+    }
+
+    /// Whether the evidence is still being written.
+    ///
+    /// # Errors
+    /// When a line of it was refused: the run cannot be judged.
+    pub(super) fn check_files(&self) -> Result<(), Failure> {
+        let missing = self.journal.failure().or_else(|| self.world.failure());
+        match missing {
+            None => Ok(()),
+            Some(why) => {
+                Err(Failure::environment(format!("the run folder cannot be written: {why}")))
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! From a plan to a stage: files opened, nodes started behind their proxies, observer and watches running.
+
+use super::signals::Signals;
+use super::stage::Stage;
+use super::world::World;
+use super::{Options, unwritable};
+use crate::deploy::{Deployment, NodePaths, Settings};
+use crate::event::{Event, Phase, Sink};
+use crate::exit::Failure;
+use crate::guardian::Guardian;
+use crate::observer::{Nodes, Observer};
+use crate::plan::Plan;
+use crate::recorder::{Journal, Lines, Recorder};
+use crate::results::{Observed, RunFolder, write_json};
+use crate::stall::Watch;
+use crate::system::{self, ClientSettings, NodeSettings, Probe, Route, System};
+use crate::worker::{Clients, Desk};
+use history::{Header, NodeId};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use workloads::KvClient;
+
+/// What was there before anything of the run was.
+pub(super) struct Ground<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) folder: &'a RunFolder,
+    pub(super) options: &'a Options,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) guardian: Guardian,
+    pub(super) signals: Signals,
+    pub(super) origin: Instant,
+}
+
+/// Starts everything that the phases need; when this returns every node serves.
+pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
+    let Ground { plan, folder, options, sink, guardian, signals, origin } = ground;
+    let workload = workloads::by_name(&plan.workload)
+        .ok_or_else(|| Failure::usage(format!("unknown workload `{}`", plan.workload)))?;
+    let nodes: Vec<NodeId> = (1..=plan.nodes).map(NodeId).collect();
+    let settings = settings(plan, folder, &nodes)?;
+    let files = Files::create(plan, folder, origin)?;
+    let Files { header, recorder, journal, receipts } = files;
+    let stalls = Watch::start()
+        .map_err(|e| Failure::environment(format!("a thread cannot be started: {e}")))?;
+    tokio::spawn(stalls.probe());
+
+    journal.observe(Observed::Phase { phase: Phase::Deploy });
+    sink.emit(Duration::from_nanos(recorder.now().0), Event::Started(Phase::Deploy));
+    let deployment = deploy(guardian, settings, Arc::clone(&recorder)).await?;
+    write_json(&folder.deployment_json(), &deployment.record()).map_err(unwritable)?;
+
+    let direct = Arc::new(Direct(deployment.clone()));
+    let observer = Observer::start(&nodes, direct, Arc::clone(&journal));
+    let view = observer.view();
+    let desk = desk(plan, &deployment, Arc::clone(&recorder));
+    let world = World::new(recorder, Arc::clone(&view), receipts, Arc::clone(&sink));
+    let mut stage = Stage {
+        plan,
+        folder,
+        options,
+        sink,
+        workload,
+        header,
+        nodes,
+        deployment,
+        desk,
+        journal,
+        observer,
+        view,
+        world,
+        signals,
+        stalls,
+        changes: 0,
+    };
+    stage.write_changes();
+    let links = stage.nodes.len() * stage.nodes.len().saturating_sub(1);
+    stage.emit(Event::Deployed { nodes: stage.nodes.clone(), links });
+    Ok(stage)
+}
+
+/// The files that grow while the run goes on, with what was written first.
+struct Files {
+    header: Header,
+    recorder: Arc<Recorder>,
+    journal: Arc<Journal>,
+    receipts: Lines,
+}
+
+impl Files {
+    fn create(plan: &Plan, folder: &RunFolder, origin: Instant) -> Result<Self, Failure> {
+        let mut header = Header::new(plan.workload.clone());
+        header.seed = Some(plan.seed.to_string());
+        header.start = Some(jiff::Timestamp::now().to_string());
+        let recorder = Recorder::start_at(origin, create(&folder.history())?, &header)
+            .map_err(|e| Failure::environment(e.to_string()))?;
+        let recorder = Arc::new(recorder);
+        let refused = |path: &Path, e: std::io::Error| {
+            Failure::environment(format!("cannot write {}: {e}", path.display()))
+        };
+        let journal = Journal::start(Arc::clone(&recorder), create(&folder.cluster())?)
+            .map_err(|e| refused(&folder.cluster(), e))?;
+        let receipts = Lines::start(create(&folder.faults())?, &json!({"faults": 1}))
+            .map_err(|e| refused(&folder.faults(), e))?;
+        Ok(Self { header, recorder, journal: Arc::new(journal), receipts })
+    }
+}
+
+async fn deploy(
+    guardian: Guardian,
+    settings: Settings,
+    recorder: Arc<Recorder>,
+) -> Result<Deployment, Failure> {
+    let start = move || Deployment::start(guardian, settings, Arc::new(move || recorder.now()));
+    match tokio::task::spawn_blocking(start).await {
+        Ok(started) => Ok(started?),
+        Err(e) => Err(Failure::environment(format!("the deployment failed: {e}"))),
+    }
+}
+
+fn desk(plan: &Plan, deployment: &Deployment, recorder: Arc<Recorder>) -> Desk {
+    let clients = SystemClients {
+        system: deployment.system(),
+        addresses: deployment.client_addresses(),
+        attempt: plan.attempt,
+        next: AtomicUsize::new(0),
+    };
+    Desk { recorder, clients: Arc::new(clients), deadline: plan.deadline }
+}
+
+fn settings(plan: &Plan, folder: &RunFolder, nodes: &[NodeId]) -> Result<Settings, Failure> {
+    let system = system::by_name(&plan.system)
+        .ok_or_else(|| Failure::usage(format!("unknown system `{}`", plan.system)))?;
+    let mut paths = BTreeMap::new();
+    for node in nodes {
+        folder.create_node(*node).map_err(unwritable)?;
+        let of = NodePaths::of(folder, *node)
+            .map_err(|e| Failure::environment(format!("the working directory is gone: {e}")))?;
+        paths.insert(*node, of);
+    }
+    Ok(Settings {
+        system,
+        nodes: paths,
+        node: NodeSettings {
+            heartbeat: plan.heartbeat,
+            election: plan.election,
+            segment_bytes: plan.segment_bytes,
+            bug: plan.bug.clone(),
+        },
+        slow_node: plan.slow_node,
+    })
+}
+
+/// A file that is appended to for the whole run and was not there before.
+fn create(path: &Path) -> Result<File, Failure> {
+    File::options()
+        .append(true)
+        .create_new(true)
+        .open(path)
+        .map_err(|e| Failure::environment(format!("cannot create {}: {e}", path.display())))
+}
+
+/// Nodes as the observer sees them: asked directly, past the proxies.
+struct Direct(Deployment);
+
+impl Nodes for Direct {
+    fn address(&self, node: NodeId) -> Option<SocketAddr> {
+        self.0.address(node)
+    }
+
+    fn probe(&self, address: SocketAddr) -> Box<dyn Probe> {
+        self.0.probe(address)
+    }
+}
+
+/// Clients as workers get them: through the proxies.
+struct SystemClients {
+    system: &'static dyn System,
+    addresses: BTreeMap<NodeId, SocketAddr>,
+    attempt: Duration,
+    /// So that clients that follow the leader do not all ask the same node first.
+    next: AtomicUsize,
+}
+
+impl Clients for SystemClients {
+    fn client(&self, node: Option<NodeId>) -> Box<dyn KvClient> {
+        self.system.client(&ClientSettings {
+            route: node.map_or(Route::Leader, Route::Node),
+            addresses: self.addresses.clone(),
+            attempt: self.attempt,
+            first: self.next.fetch_add(1, Ordering::Relaxed),
+        })
+    }
+}
