@@ -136,6 +136,10 @@ pub enum Event {
     Checked {
         /// How long the search took.
         took: Duration,
+        /// Operations judged.
+        operations: u64,
+        /// Keys they touched.
+        keys: u64,
     },
 }
 

@@ -3,6 +3,10 @@
 //! Scripts read these, so they are a contract. Exactly one place turns an outcome into a code
 //! (`main`), and 2 always means unknown: the argument parser's own 2 is remapped to 254.
 
+mod failure;
+
+pub use failure::Failure;
+
 use crate::verdict::Ruling;
 use std::process::ExitCode;
 

@@ -1,2 +1,114 @@
-//! The `harness` command.
-fn main() {}
+//! The `harness` command: parses, dispatches, and turns the outcome into an exit code.
+
+use harness::check::{self, Recorded, Search};
+use harness::cli::{self, CheckArgs, Cli, ListArgs, Verb};
+use harness::exit::{Exit, Failure};
+use harness::list;
+use harness::results::RunFolder;
+use harness::terminal::style::Style;
+use harness::terminal::{self, listing, summary};
+use harness::verdict::VerdictDocument;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    terminal::install_panic_hook();
+    let outcome = std::panic::catch_unwind(|| match cli::parse(std::env::args_os())? {
+        Ok(cli) => dispatch(cli),
+        Err(text) => {
+            terminal::to_stdout(&text);
+            Ok(Exit::Valid)
+        }
+    });
+    let exit = match outcome {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(failure)) => {
+            terminal::failure(&failure);
+            failure.exit
+        }
+        Err(_) => Exit::Error,
+    };
+    exit.into()
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+    match cli.verb {
+        Verb::Check(args) => check_verb(&args),
+        Verb::List(args) => list_verb(&args),
+    }
+}
+
+fn list_verb(args: &ListArgs) -> Result<Exit, Failure> {
+    let rows = list::rows(args.what, &args.results)?;
+    terminal::to_stdout(&listing::render(&rows, &Style::stdout()));
+    Ok(Exit::Valid)
+}
+
+/// `harness check`: judges again and prints. It writes only the verdict of a run that died before it
+/// had one.
+fn check_verb(args: &CheckArgs) -> Result<Exit, Failure> {
+    let search = Search {
+        workload: args.workload.clone(),
+        initial: args.initial.clone(),
+        cas_fail_observes: args.cas_fail_observes,
+        budget: args.budget,
+        memory_bytes: args.memory,
+    };
+    let path = find(&args.path);
+    let (recorded, document, mut context) = if path.is_dir() {
+        check_run(&path, &search)?
+    } else {
+        let (recorded, document) = check::file(&path, &search)?;
+        (recorded, document, summary::Context::default())
+    };
+    let header = &recorded.history.header;
+    context.workload = search.workload.unwrap_or_else(|| header.workload.clone());
+    print(&document, &context, args.json)?;
+    Ok(document.verdict.into())
+}
+
+/// The path itself, or the run of that name among the results.
+fn find(path: &Path) -> PathBuf {
+    let among = Path::new("results").join(path);
+    if !path.exists() && among.is_dir() { among } else { path.to_owned() }
+}
+
+fn check_run(
+    path: &Path,
+    search: &Search,
+) -> Result<(Recorded, VerdictDocument, summary::Context), Failure> {
+    let folder = RunFolder::open(path).map_err(|e| Failure::usage(e.to_string()))?;
+    let (recorded, document) = check::folder(&folder, search)?;
+    if !check::is_finished(&folder) {
+        check::save(&folder, &recorded, &document)?;
+    }
+    let inside = |file: PathBuf| {
+        let name = file.file_name().filter(|_| file.is_file())?;
+        Some(path.join(name).display().to_string())
+    };
+    let context = summary::Context {
+        counterexample: inside(folder.counterexample()),
+        report: inside(folder.report()),
+        replay: Some(path.display().to_string()),
+        seed: recorded.plan.as_ref().map(|plan| plan.seed.to_string()),
+        ..summary::Context::default()
+    };
+    Ok((recorded, document, context))
+}
+
+/// The verdict on stdout: for people, or with `--json` for programs.
+fn print(
+    document: &VerdictDocument,
+    context: &summary::Context,
+    json: bool,
+) -> Result<(), Failure> {
+    let text = if json {
+        let text = serde_json::to_string_pretty(document)
+            .map_err(|e| Failure::environment(format!("cannot write the verdict: {e}")))?;
+        format!("{text}\n")
+    } else {
+        summary::render(document, context, &Style::stdout())
+    };
+    terminal::to_stdout(&text);
+    Ok(())
+}

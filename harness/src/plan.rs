@@ -5,6 +5,8 @@
 //! on every machine; `harness run --replay RUN` plays it again. It fixes what will be done, not how
 //! the operating system interleaves it.
 
+mod resolve;
+
 use crate::duration::as_text;
 use crate::seed::Seed;
 use history::NodeId;
@@ -69,7 +71,7 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub omitted: Vec<Omitted>,
     /// When which fault strikes whom.
-    pub schedule: serde_json::Value,
+    pub schedule: faults::Schedule,
 }
 
 impl Plan {

@@ -5,9 +5,26 @@
 //! functions on the same files, so a run can be judged again at any time. Rulings merge worst-wins.
 //! No check reads a clock, and none reads the counters of seeded bugs.
 
+mod coverage;
+mod crashes;
 mod document;
+mod facts;
+mod injection;
+mod power;
+mod recovery;
+mod workload;
 
+#[cfg(test)]
+mod tests;
+
+pub use coverage::coverage;
+pub use crashes::crashes;
 pub use document::{
     Blocked, Check, Coverage, FaultCoverage, HarnessFacts, Mark, OperationRow, OutcomeCounts,
     Outcomes, Overlap, Ruling, Seconds, Step, UnknownKey, VerdictDocument, Violation,
 };
+pub use facts::{Facts, Injection};
+pub use injection::{detail, injections};
+pub use power::power;
+pub use recovery::recovery;
+pub use workload::workload;

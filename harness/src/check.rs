@@ -1,0 +1,218 @@
+//! Judges what was recorded: a run folder or a history from a file.
+//!
+//! `harness run` ends with this and `harness check` begins with it, so a run can be judged again at
+//! any time with the same answer. What is read here is handed as values to the pure checks of
+//! [`crate::verdict`]; the only clock is the one that ends a search over its budget, which can turn
+//! an answer into unknown and into nothing else.
+//!
+//! A folder that a killed harness left is judged on what is there: whole lines count, a torn last line
+//! does not, a missing file leaves its check unknown.
+
+mod load;
+
+pub use load::{Recorded, read_plan};
+
+use crate::exit::Failure;
+use crate::results::{RunFolder, write_json};
+use crate::verdict::{
+    self, Check, Coverage, Facts, HarnessFacts, OutcomeCounts, Seconds, VerdictDocument,
+};
+use crate::{event::Phase, results::Observed};
+use checker::Limits;
+use history::{Nanos, Outcome};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use workloads::{JudgeOptions, Workload};
+
+/// How to judge.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Search {
+    /// The workload, where the header's is not to be believed.
+    pub workload: Option<String>,
+    /// The value of a key never written, where it is not the header's.
+    pub initial: Option<Value>,
+    /// Whether every failed compare-and-set compared unequal.
+    pub cas_fail_observes: bool,
+    /// Wall-clock time after which what is undecided stays unknown.
+    pub budget: Duration,
+    /// Memory of the search, in bytes.
+    pub memory_bytes: u64,
+}
+
+impl Default for Search {
+    fn default() -> Self {
+        Self {
+            workload: None,
+            initial: None,
+            cas_fail_observes: false,
+            budget: Duration::from_secs(60),
+            memory_bytes: 2 << 30,
+        }
+    }
+}
+
+/// Judges one history file, by its workload's check alone: what else happened, nobody recorded.
+///
+/// # Errors
+/// When the file cannot be read, or is no history of a known workload.
+pub fn file(path: &Path, search: &Search) -> Result<(Recorded, VerdictDocument), Failure> {
+    let recorded = Recorded::from_file(path)?;
+    let document = judge(&recorded, search)?;
+    Ok((recorded, document))
+}
+
+/// Judges what a run recorded, by all five checks.
+///
+/// # Errors
+/// When the folder holds something other than a run, or operations that its workload does not have.
+pub fn folder(folder: &RunFolder, search: &Search) -> Result<(Recorded, VerdictDocument), Failure> {
+    let recorded = Recorded::from_folder(folder)?;
+    let document = judge(&recorded, search)?;
+    Ok((recorded, document))
+}
+
+/// Puts a verdict into the folder of its run, with the counterexample if there is one.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn save(
+    folder: &RunFolder,
+    recorded: &Recorded,
+    document: &VerdictDocument,
+) -> Result<(), Failure> {
+    let smallest = document
+        .checks
+        .iter()
+        .flat_map(|check| &check.violations)
+        .min_by_key(|violation| violation.operations.len());
+    if let Some(violation) = smallest {
+        let operations = violation.operations.iter().map(|row| row.operation).collect();
+        let path = folder.counterexample();
+        std::fs::File::create(&path)
+            .and_then(|file| history::write_counterexample(file, &recorded.history, &operations))
+            .map_err(|e| Failure::environment(format!("cannot write {}: {e}", path.display())))?;
+    }
+    write_json(&folder.verdict(), document).map_err(|e| Failure::environment(e.to_string()))
+}
+
+/// Judges what was recorded.
+///
+/// # Errors
+/// When the workload is unknown, or an operation is none of its own.
+pub fn judge(recorded: &Recorded, search: &Search) -> Result<VerdictDocument, Failure> {
+    let workload = find_workload(recorded, search)?;
+    let injections = verdict::injections(&recorded.receipts, &recorded.history.nemesis);
+    let nothing = Vec::new();
+    let facts = Facts {
+        requested: recorded.plan.as_ref().map_or(&nothing, |plan| &plan.faults),
+        nodes: recorded.plan.as_ref().map_or(0, |plan| plan.nodes),
+        recovery_limit: recorded.plan.as_ref().map_or(Duration::ZERO, |plan| plan.recovery_limit),
+        functions: workload.functions(),
+        history: &recorded.history,
+        injections: &injections,
+        observations: &recorded.observations,
+    };
+    let started = Instant::now();
+    let mut checks = vec![linearizable(workload, &facts, search)?];
+    checks[0].warnings.extend(recorded.notes.iter().cloned());
+    let coverage = match &recorded.plan {
+        Some(_) => beside(&facts, &mut checks),
+        None => Coverage::default(),
+    };
+    Ok(VerdictDocument {
+        format: VerdictDocument::FORMAT,
+        verdict: VerdictDocument::worst(&checks),
+        provisional: false,
+        checks,
+        counts: counts(&facts),
+        coverage,
+        harness: harness(&facts),
+        seconds: Seconds { check: started.elapsed().as_secs_f64(), ..seconds(&facts) },
+        run: recorded.name.clone(),
+    })
+}
+
+fn find_workload(recorded: &Recorded, search: &Search) -> Result<&'static dyn Workload, Failure> {
+    let (name, place) = match &search.workload {
+        Some(name) => (name.as_str(), "--workload"),
+        None => (recorded.history.header.workload.as_str(), "the history's header"),
+    };
+    let known: Vec<&str> = workloads::all().iter().map(|workload| workload.name()).collect();
+    workloads::by_name(name).ok_or_else(|| Failure::unknown_name("workload", name, place, &known))
+}
+
+/// The workload's own check, under a budget of time and memory.
+fn linearizable(
+    workload: &dyn Workload,
+    facts: &Facts<'_>,
+    search: &Search,
+) -> Result<Check, Failure> {
+    let deadline = Instant::now().checked_add(search.budget);
+    let stop = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+    let options = JudgeOptions {
+        initial: search.initial.clone(),
+        cas_fail_observes: search.cas_fail_observes,
+        limits: Limits { bytes: search.memory_bytes, ..Limits::default() },
+        stop: &stop,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    verdict::workload(workload, facts, &options).map_err(|error| {
+        Failure::usage(format!("the history is none of workload `{}`: {error}", workload.name()))
+            .hint("name the right one with `--workload`; `harness list workloads` shows them")
+    })
+}
+
+/// The four checks of a run beside the workload's own.
+fn beside(facts: &Facts<'_>, checks: &mut Vec<Check>) -> Coverage {
+    let (check, coverage) = verdict::coverage(facts);
+    checks.push(verdict::crashes(facts));
+    checks.push(verdict::recovery(facts));
+    checks.push(check);
+    checks.push(verdict::power(facts, coverage.reads_across_leader_change));
+    coverage
+}
+
+fn counts(facts: &Facts<'_>) -> BTreeMap<String, OutcomeCounts> {
+    let mut counts: BTreeMap<String, OutcomeCounts> = BTreeMap::new();
+    for operation in &facts.history.operations {
+        let count = counts.entry(operation.f.clone()).or_default();
+        match operation.outcome {
+            Outcome::Ok { .. } => count.ok += 1,
+            Outcome::Fail { .. } => count.fail += 1,
+            Outcome::Info { .. } => count.info += 1,
+        }
+    }
+    counts
+}
+
+/// The worst that was seen of the harness itself.
+fn harness(facts: &Facts<'_>) -> HarnessFacts {
+    let mut worst = HarnessFacts::default();
+    for observation in facts.observations {
+        if let Observed::Harness { stall_p99_ms, stall_max_ms, starved } = observation.what {
+            worst.stall_p99_ms = worst.stall_p99_ms.max(stall_p99_ms);
+            worst.stall_max_ms = worst.stall_max_ms.max(stall_max_ms);
+            worst.starved |= starved;
+        }
+    }
+    worst
+}
+
+fn seconds(facts: &Facts<'_>) -> Seconds {
+    let work = match (facts.phase(Phase::Work), facts.phase(Phase::Heal)) {
+        (Some(from), Some(to)) => Nanos(to.0.saturating_sub(from.0)).as_seconds(),
+        _ => 0.0,
+    };
+    Seconds { run: facts.end().as_seconds(), work, check: 0.0 }
+}
+
+/// Whether a run came to its verdict; one that did is never judged over.
+#[must_use]
+pub fn is_finished(folder: &RunFolder) -> bool {
+    std::fs::read(folder.verdict())
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<VerdictDocument>(&bytes).ok())
+        .is_some_and(|document| !document.provisional)
+}

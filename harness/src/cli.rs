@@ -1,0 +1,244 @@
+//! What can be typed.
+//!
+//! Arguments are taken in two steps: here they are words with a shape, and [`crate::plan`] decides
+//! what they mean together. Everything that can be wrong with one becomes a [`Failure`]: one sentence,
+//! a hint where there is one, exit code 254.
+
+mod refusal;
+mod text;
+
+pub use refusal::parse;
+
+use crate::duration;
+use crate::seed::Seed;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use history::NodeId;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Tests a distributed system by breaking it and judging what its clients saw.
+#[derive(Debug, Parser)]
+#[command(
+    name = "harness",
+    version,
+    about = "Breaks a real cluster on purpose and judges what its clients saw",
+    before_help = text::EXAMPLES,
+    after_help = text::SEE_HELP,
+    after_long_help = text::exit_codes_and_files(),
+    help_template = text::TEMPLATE,
+    disable_help_subcommand = true,
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Judge a recorded history or a run folder again
+    Check(CheckArgs),
+    /// List what there is to choose from
+    List(ListArgs),
+}
+
+/// `harness run`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    before_help = text::RUN_EXAMPLES,
+    after_help = text::SEE_HELP,
+    after_long_help = text::exit_codes_and_files(),
+    help_template = text::TEMPLATE,
+)]
+pub struct RunArgs {
+    /// The system under test; `harness list systems`
+    #[arg(long, value_name = "NAME", default_value = "reference")]
+    pub system: String,
+    /// What clients do; `harness list workloads`
+    #[arg(long, value_name = "NAME", default_value = "kv")]
+    pub workload: String,
+    /// Classes of faults, separated by commas, or `none`, or `all`; `harness list faults`
+    #[arg(long, value_name = "NAMES", default_value = "partition")]
+    pub faults: String,
+    /// Nodes of the cluster, 1 to 9
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub nodes: u16,
+    /// Clients at work at once, 1 to 1000
+    #[arg(long, value_name = "N", default_value = "10")]
+    pub clients: usize,
+    /// Operations invoked per second, over all clients
+    #[arg(long, value_name = "N", default_value = "500")]
+    pub rate: u32,
+    /// How long clients work
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
+    pub time: Duration,
+    /// Fixes the plan, not the interleaving; drawn afresh if not given
+    #[arg(long, value_name = "SEED")]
+    pub seed: Option<Seed>,
+    /// Start every node with a seeded bug; `harness list bugs`
+    #[arg(long, value_name = "NAME")]
+    pub bug: Option<String>,
+    /// Keys in use at once
+    #[arg(long, value_name = "N", default_value = "8")]
+    pub keys: usize,
+    /// Longest wait for one attempt of an operation
+    #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = duration::parse)]
+    pub attempt: Duration,
+    /// Make one node slow for the whole run
+    #[arg(long, value_name = "NODE")]
+    pub slow_node: Option<NodeId>,
+    /// Play the faults of this file instead of drawing them from the seed
+    #[arg(long, value_name = "FILE", conflicts_with = "replay")]
+    pub schedule: Option<PathBuf>,
+    /// Play the plan of an earlier run again; timing will differ
+    #[arg(long, value_name = "RUN", conflicts_with_all = PLANNED)]
+    pub replay: Option<PathBuf>,
+    /// Runs, one after the other, each with the next seed
+    #[arg(long, value_name = "N", conflicts_with = "until_failure")]
+    pub count: Option<u64>,
+    /// Run again and again until one run is invalid
+    #[arg(long)]
+    pub until_failure: bool,
+    /// End a run as soon as what was recorded so far is a violation
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Where run folders go
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+    /// Print exactly the verdict document on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// No progress on stderr
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Everything that a replayed plan fixes already.
+const PLANNED: [&str; 12] = [
+    "system",
+    "workload",
+    "faults",
+    "nodes",
+    "clients",
+    "rate",
+    "time",
+    "seed",
+    "bug",
+    "keys",
+    "attempt",
+    "slow_node",
+];
+
+/// `harness check`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    before_help = text::CHECK_EXAMPLES,
+    after_help = text::SEE_HELP,
+    after_long_help = text::exit_codes_and_files(),
+    help_template = text::TEMPLATE,
+)]
+pub struct CheckArgs {
+    /// A history, or the folder of a run
+    #[arg(value_name = "FILE|RUN")]
+    pub path: PathBuf,
+    /// Judge by this workload's spec instead of the one that the header names
+    #[arg(long, value_name = "NAME")]
+    pub workload: Option<String>,
+    /// How the history is written
+    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    pub format: Format,
+    /// The value of a key that was never written, as JSON, instead of the header's
+    #[arg(long, value_name = "VALUE", value_parser = json_value)]
+    pub initial: Option<serde_json::Value>,
+    /// Take every failed compare-and-set for one that compared unequal
+    #[arg(long)]
+    pub cas_fail_observes: bool,
+    /// Search no longer than this; what is undecided then is unknown
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration::parse)]
+    pub budget: Duration,
+    /// Search with no more memory than this
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = bytes)]
+    pub memory: u64,
+    /// Print exactly the verdict document on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How a history is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Look at the file
+    Auto,
+    /// JSON Lines, the format of `history.jsonl`
+    Jsonl,
+}
+
+/// `harness list`.
+#[derive(Clone, Debug, Args)]
+#[command(help_template = text::TEMPLATE)]
+pub struct ListArgs {
+    /// What to list
+    #[arg(value_name = "WHAT")]
+    pub what: Listed,
+    /// Where run folders are
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+}
+
+/// What can be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Listed {
+    /// What clients can do
+    Workloads,
+    /// What can go wrong
+    Faults,
+    /// What can be tested
+    Systems,
+    /// Bugs that a system can be started with
+    Bugs,
+    /// Runs so far
+    Runs,
+}
+
+fn json_value(text: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(text)
+        .map_err(|_| format!("`{text}` is not JSON; write it like `null`, `0` or `\"text\"`"))
+}
+
+/// `2GiB`, `512MiB`, `4096KiB` or a plain number of bytes.
+fn bytes(text: &str) -> Result<u64, String> {
+    let error = || format!("`{text}` is not a size; write it like `512MiB` or `2GiB`");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "" | "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        _ => return Err(error()),
+    };
+    let number: u64 = number.parse().map_err(|_| error())?;
+    number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cli, bytes};
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(bytes("2GiB"), Ok(2 << 30));
+        assert_eq!(bytes("512MiB"), Ok(512 << 20));
+        assert_eq!(bytes("7"), Ok(7));
+        for bad in ["", "GiB", "0", "2GB", "-1", "99999999999GiB"] {
+            assert!(bytes(bad).is_err(), "{bad}");
+        }
+    }
+}

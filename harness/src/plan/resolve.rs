@@ -1,0 +1,240 @@
+//! From what was typed to a plan with nothing left open.
+
+use super::{Clients, Omitted, Plan};
+use crate::cli::RunArgs;
+use crate::exit::Failure;
+use crate::seed::Seed;
+use crate::system::{self, System};
+use faults::{Fault, Power, Schedule};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+const NODES: std::ops::RangeInclusive<u64> = 1..=9;
+const CLIENTS: std::ops::RangeInclusive<u64> = 1..=1_000;
+const RATE: std::ops::RangeInclusive<u64> = 1..=100_000;
+const KEYS: std::ops::RangeInclusive<u64> = 1..=10_000;
+const TIME: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+const DEADLINE: Duration = Duration::from_secs(2);
+const SHORTEST_ATTEMPT: Duration = Duration::from_millis(1);
+const HEARTBEAT: Duration = Duration::from_millis(100);
+const ELECTION: Duration = Duration::from_millis(300);
+const SEGMENT_BYTES: u64 = 4 << 20;
+const RETIRE_OPERATIONS: u64 = 300;
+const RETIRE_UNKNOWN: u64 = 10;
+
+impl Plan {
+    /// Decides everything that can be decided before anything starts. Draws only from `seed`.
+    ///
+    /// # Errors
+    /// When a name is unknown, a number out of range, or a fault could not bite.
+    pub fn resolve(args: &RunArgs, seed: Seed) -> Result<Self, Failure> {
+        let system = find_system(&args.system)?;
+        let workload = find_workload(&args.workload)?;
+        check_ranges(args)?;
+        let budget = system.fault_budget(args.nodes);
+        let (faults, omitted) = find_faults(&args.faults, system, args.nodes)?;
+        let mut plan = Self {
+            plan: Self::FORMAT,
+            system: system.name().to_owned(),
+            workload: workload.to_owned(),
+            seed,
+            nodes: args.nodes,
+            clients: Clients::divide(args.clients, args.nodes),
+            rate_per_second: args.rate,
+            time: args.time,
+            keys: args.keys,
+            retire_operations: RETIRE_OPERATIONS,
+            retire_unknown: RETIRE_UNKNOWN,
+            deadline: DEADLINE.max(args.attempt),
+            attempt: args.attempt,
+            heartbeat: HEARTBEAT,
+            election: ELECTION,
+            segment_bytes: SEGMENT_BYTES,
+            slow_node: args.slow_node,
+            bug: args.bug.as_deref().map(|name| find_bug(name, system)).transpose()?,
+            recovery_limit: system.recovery_limit(),
+            fault_budget: budget,
+            faults,
+            omitted,
+            schedule: Schedule::default(),
+        };
+        match &args.schedule {
+            Some(path) => plan.take_schedule(path)?,
+            None => plan.draw_schedule()?,
+        }
+        Ok(plan)
+    }
+
+    /// The same plan under the seed of the next run of a series: only what a seed decides changes.
+    ///
+    /// # Errors
+    /// When no schedule can be drawn.
+    pub fn with_seed(&self, seed: Seed, keep_schedule: bool) -> Result<Self, Failure> {
+        let mut plan = Self { seed, ..self.clone() };
+        if !keep_schedule {
+            plan.draw_schedule()?;
+        }
+        Ok(plan)
+    }
+
+    fn draw_schedule(&mut self) -> Result<(), Failure> {
+        if self.faults.is_empty() {
+            return Ok(());
+        }
+        let settings = faults::Settings {
+            classes: self.faults.clone(),
+            nodes: usize::from(self.nodes),
+            budget: usize::from(self.fault_budget),
+            work: self.time,
+            seed: self.seed.derive("schedule"),
+        };
+        self.schedule = faults::schedule(&settings)
+            .map_err(|error| Failure::usage(error.to_string()).hint("try a longer `--time`"))?;
+        Ok(())
+    }
+
+    /// Takes the schedule of a file; its classes become those that were asked for.
+    fn take_schedule(&mut self, path: &Path) -> Result<(), Failure> {
+        let refuse = |why: String| {
+            Failure::usage(format!("cannot use the schedule {}: {why}", path.display()))
+                .hint("a schedule is the value of `schedule` in a plan.json")
+        };
+        let text = std::fs::read_to_string(path).map_err(|e| refuse(e.to_string()))?;
+        let schedule: Schedule = serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))?;
+        let mut ids = BTreeSet::new();
+        for entry in &schedule.entries {
+            if !ids.insert(entry.id) {
+                return Err(refuse(format!("two entries have the id {}", entry.id)));
+            }
+            if entry.latest_end() > self.time {
+                return Err(refuse(format!("entry {} ends after the work does", entry.id)));
+            }
+        }
+        let classes: BTreeSet<&str> = schedule.classes().into_iter().collect();
+        let system = find_system(&self.system)?;
+        for class in &classes {
+            bites(find_fault(class, "--schedule")?, system, self.nodes)
+                .map_err(|why| refuse(format!("`{class}` cannot bite: {why}")))?;
+        }
+        self.faults = classes.into_iter().map(str::to_owned).collect();
+        self.omitted.clear();
+        self.schedule = schedule;
+        Ok(())
+    }
+}
+
+fn find_system(name: &str) -> Result<&'static dyn System, Failure> {
+    let known: Vec<&str> = system::all().iter().map(|system| system.name()).collect();
+    system::by_name(name).ok_or_else(|| Failure::unknown_name("system", name, "--system", &known))
+}
+
+fn find_workload(name: &str) -> Result<&'static str, Failure> {
+    let known: Vec<&str> = workloads::all().iter().map(|workload| workload.name()).collect();
+    workloads::by_name(name)
+        .map(|workload| workload.name())
+        .ok_or_else(|| Failure::unknown_name("workload", name, "--workload", &known))
+}
+
+fn find_bug(name: &str, system: &dyn System) -> Result<String, Failure> {
+    let bugs = system.bugs();
+    let known: Vec<&str> = bugs.iter().map(|bug| bug.name).collect();
+    if known.contains(&name) {
+        return Ok(name.to_owned());
+    }
+    Err(Failure::unknown_name("bug", name, "--bug", &known))
+}
+
+fn find_fault(name: &str, flag: &str) -> Result<&'static dyn Fault, Failure> {
+    let known: Vec<&str> = faults::registry::all().iter().map(|fault| fault.name()).collect();
+    faults::registry::by_name(name)
+        .ok_or_else(|| Failure::unknown_name("fault", name, flag, &known))
+}
+
+/// The classes named, in order of name and each once; for `all`, those to be had, and the others with
+/// the reason.
+fn find_faults(
+    text: &str,
+    system: &dyn System,
+    nodes: u16,
+) -> Result<(Vec<String>, Vec<Omitted>), Failure> {
+    if text == "none" {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let mut chosen = BTreeSet::new();
+    let mut omitted = Vec::new();
+    if text == "all" {
+        for fault in faults::registry::all() {
+            match bites(*fault, system, nodes) {
+                Ok(()) => {
+                    chosen.insert(fault.name().to_owned());
+                }
+                Err(reason) => omitted.push(Omitted { fault: fault.name().to_owned(), reason }),
+            }
+        }
+        omitted.sort_by(|a, b| a.fault.cmp(&b.fault));
+        return Ok((chosen.into_iter().collect(), omitted));
+    }
+    for name in text.split(',').map(str::trim) {
+        if matches!(name, "none" | "all") {
+            let message = format!("`{name}` in `--faults` cannot stand beside other names");
+            return Err(Failure::usage(message));
+        }
+        let fault = find_fault(name, "--faults")?;
+        bites(fault, system, nodes).map_err(|why| {
+            Failure::usage(format!("`--faults {name}` cannot bite: {why}"))
+                .hint("`--faults none` runs without faults, `--faults all` takes what there is")
+        })?;
+        chosen.insert(name.to_owned());
+    }
+    Ok((chosen.into_iter().collect(), omitted))
+}
+
+/// Whether a class can do anything to this system, or why not.
+fn bites(fault: &dyn Fault, system: &dyn System, nodes: u16) -> Result<(), String> {
+    let powers = system.powers();
+    let (has, what) = match fault.power() {
+        Power::Cut => (powers.cut, "its links cannot be cut"),
+        Power::Kill => (powers.kill, "its nodes cannot be killed"),
+        Power::Pause => (powers.pause, "its nodes cannot be paused"),
+    };
+    if !has {
+        return Err(format!("{what} (system `{}`)", system.name()));
+    }
+    fault.cannot_bite(usize::from(nodes)).map_or(Ok(()), Err)
+}
+
+fn check_ranges(args: &RunArgs) -> Result<(), Failure> {
+    within("--nodes", u64::from(args.nodes), &NODES)?;
+    within("--clients", args.clients as u64, &CLIENTS)?;
+    within("--rate", u64::from(args.rate), &RATE)?;
+    within("--keys", args.keys as u64, &KEYS)?;
+    if let Some(count) = args.count {
+        within("--count", count, &(1..=100_000))?;
+    }
+    if !TIME.contains(&args.time) {
+        let given = crate::duration::text(args.time);
+        return Err(Failure::usage(format!("`--time {given}` is out of range: 1s to 24h")));
+    }
+    if !(SHORTEST_ATTEMPT..=Duration::from_secs(60)).contains(&args.attempt) {
+        let given = crate::duration::text(args.attempt);
+        return Err(Failure::usage(format!("`--attempt {given}` is out of range: 1ms to 1m")));
+    }
+    if let Some(node) = args.slow_node.filter(|node| !(1..=args.nodes).contains(&node.0)) {
+        let last = args.nodes;
+        return Err(Failure::usage(format!("`--slow-node {node}`: the nodes are n1 to n{last}")));
+    }
+    Ok(())
+}
+
+fn within(flag: &str, given: u64, range: &std::ops::RangeInclusive<u64>) -> Result<(), Failure> {
+    if range.contains(&given) {
+        return Ok(());
+    }
+    let (low, high) = (range.start(), range.end());
+    Err(Failure::usage(format!("`{flag} {given}` is out of range: {low} to {high}")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+use crate::cli::RunArgs;
+use crate::plan::Plan;
+use crate::seed::Seed;
+use clap::Parser;
+
+#[derive(Parser)]
+struct Words {
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+fn resolve(words: &str) -> Result<Plan, String> {
+    let all = std::iter::once("run").chain(words.split_whitespace());
+    let args = Words::try_parse_from(all).unwrap().run;
+    let seed = args.seed.unwrap_or(Seed(7));
+    Plan::resolve(&args, seed).map_err(|failure| {
+        std::iter::once(failure.message).chain(failure.hints).collect::<Vec<_>>().join(" | ")
+    })
+}
+
+#[test]
+fn one_seed_gives_one_plan() {
+    let words = "--faults partition,kill,pause --time 60s --seed 5eed-a0b3-9d44";
+    let (first, second) = (resolve(words).unwrap(), resolve(words).unwrap());
+    let text = serde_json::to_string_pretty(&first).unwrap();
+    assert_eq!(text, serde_json::to_string_pretty(&second).unwrap());
+    assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), first);
+    assert_ne!(first.schedule, resolve("--faults all --time 60s --seed 8").unwrap().schedule);
+}
+
+#[test]
+fn the_order_of_names_does_not_matter() {
+    let one = resolve("--faults pause,kill").unwrap();
+    assert_eq!(one, resolve("--faults kill,pause,kill").unwrap());
+    assert_eq!(one.faults, ["kill", "pause"]);
+}
+
+#[test]
+fn none_and_all() {
+    let none = resolve("--faults none --nodes 1 --clients 1").unwrap();
+    assert!(none.schedule.entries.is_empty() && none.faults.is_empty());
+    let all = resolve("--faults all --nodes 1").unwrap();
+    assert!(!all.faults.contains(&"partition".to_owned()));
+    assert!(all.omitted.iter().any(|one| one.fault == "partition" && !one.reason.is_empty()));
+}
+
+#[test]
+fn every_class_is_in_the_schedule() {
+    let plan = resolve("--faults all --time 20s").unwrap();
+    let mut classes = plan.schedule.classes();
+    classes.sort_unstable();
+    assert_eq!(classes, plan.faults);
+}
+
+#[test]
+fn a_replayed_seed_changes_only_what_a_seed_decides() {
+    let plan = resolve("--faults all --seed 7").unwrap();
+    let next = plan.with_seed(Seed(8), false).unwrap();
+    assert_eq!(next, resolve("--faults all --seed 8").unwrap());
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    for (words, said) in [
+        ("--nodes 0", "`--nodes 0` is out of range: 1 to 9"),
+        ("--nodes 10", "`--nodes 10` is out of range: 1 to 9"),
+        ("--clients 0", "`--clients 0` is out of range: 1 to 1000"),
+        ("--rate 0", "`--rate 0` is out of range"),
+        ("--keys 0", "`--keys 0` is out of range"),
+        ("--time 0s", "`--time 0s` is out of range: 1s to 24h"),
+        ("--attempt 0s", "`--attempt 0s` is out of range"),
+        ("--slow-node n6", "`--slow-node n6`: the nodes are n1 to n5"),
+        ("--system etcd", "unknown system `etcd` in `--system` | known: reference"),
+        ("--workload kw", "unknown workload `kw` in `--workload` | did you mean `kv`?"),
+        (
+            "--faults kill,partitoin",
+            "unknown fault `partitoin` in `--faults` | did you mean `partition`?",
+        ),
+        ("--faults none,kill", "`none` in `--faults` cannot stand beside other names"),
+        ("--bug local-raed", "unknown bug `local-raed` in `--bug` | did you mean `local-read`?"),
+        ("--nodes 1 --faults partition", "`--faults partition` cannot bite: "),
+        ("--schedule /nowhere", "cannot use the schedule /nowhere: "),
+    ] {
+        let error = resolve(words).unwrap_err();
+        assert!(error.starts_with(said), "{words}: {error}");
+    }
+}
+
+#[test]
+fn a_schedule_comes_back_from_a_file() {
+    let drawn = resolve("--faults kill --time 20s").unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    serde_json::to_writer(file.as_file(), &drawn.schedule).unwrap();
+    let path = file.path().display();
+    let taken = resolve(&format!("--faults none --time 20s --schedule {path}")).unwrap();
+    assert_eq!(taken, drawn);
+    let short = resolve(&format!("--time 2s --schedule {path}")).unwrap_err();
+    assert!(short.contains("ends after the work does"), "{short}");
+}

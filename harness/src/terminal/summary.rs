@@ -1,0 +1,183 @@
+//! The last thing a command says: the verdict, its checks, the proof, what to do next.
+
+use super::status::{count, thousands};
+use super::style::Style;
+use super::timeline;
+use crate::duration::short;
+use crate::verdict::{Check, Ruling, VerdictDocument, Violation};
+use std::time::Duration;
+
+/// Columns before every line that is not a status line.
+const INDENT: &str = "             ";
+
+/// What a summary shows beside the verdict document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// The workload.
+    pub workload: String,
+    /// Where the counterexample lies, as a path a person can type.
+    pub counterexample: Option<String>,
+    /// Where the report lies.
+    pub report: Option<String>,
+    /// The run folder, when it can be replayed.
+    pub replay: Option<String>,
+    /// The seed, when a run is told about.
+    pub seed: Option<String>,
+}
+
+/// The whole block.
+#[must_use]
+pub fn render(document: &VerdictDocument, context: &Context, style: &Style) -> String {
+    let mut lines = vec!["────────────".to_owned()];
+    lines.extend(warnings(document, style));
+    lines.push(headline(document, context, style));
+    let width = document.checks.iter().map(|check| check.name.len()).max().unwrap_or(0).max(12);
+    for check in &document.checks {
+        lines.push(row(check, width, style));
+    }
+    if let Some((violation, more)) = smallest(document) {
+        lines.push(String::new());
+        lines.extend(proof(violation, more, document, style));
+    }
+    let next = next(document, context, style);
+    if !next.is_empty() {
+        lines.push(String::new());
+        lines.extend(next);
+    }
+    let mut text = style.plain(&lines.join("\n"));
+    text.push('\n');
+    text
+}
+
+/// One line of several, for `--count`: which run, its verdict, where it lies.
+#[must_use]
+pub fn one_line(
+    document: &VerdictDocument,
+    of: &str,
+    seed: &str,
+    place: &str,
+    style: &Style,
+) -> String {
+    let word = word(document.verdict, style);
+    let operations = count(document.totals().total(), "operation");
+    let reason = match document.checks.iter().find(|check| check.verdict == document.verdict) {
+        Some(check) if document.verdict != Ruling::Valid => {
+            format!(" · {}: {}", check.name, check.message)
+        }
+        _ => String::new(),
+    };
+    let line =
+        format!("{word} {of} · seed {seed} · {operations}{reason} · {}\n", style.path(place));
+    style.plain(&line)
+}
+
+/// The last line of several runs.
+#[must_use]
+pub fn tally(rulings: &[Ruling], asked: u64, style: &Style) -> String {
+    let parts: Vec<String> = [Ruling::Valid, Ruling::Invalid, Ruling::Unknown, Ruling::Error]
+        .into_iter()
+        .map(|wanted| (wanted, rulings.iter().filter(|ruling| **ruling == wanted).count()))
+        .filter(|(_, number)| *number > 0)
+        .map(|(wanted, number)| format!("{number} {wanted}"))
+        .collect();
+    let runs = count(rulings.len() as u64, "run");
+    let of = if rulings.len() as u64 == asked { String::new() } else { format!(" of {asked}") };
+    style.plain(&format!("────────────\n{:>12} {runs}{of}: {}\n", "Summary", parts.join(", ")))
+}
+
+fn word(ruling: Ruling, style: &Style) -> String {
+    style.ruling(ruling, &format!("{:>12}", ruling.to_string().to_uppercase()))
+}
+
+fn headline(document: &VerdictDocument, context: &Context, style: &Style) -> String {
+    let total = document.totals();
+    let mut parts = vec![context.workload.clone()];
+    if document.seconds.run > 0.0 {
+        parts.push(short(Duration::from_secs_f64(document.seconds.run)));
+    }
+    parts.push(format!(
+        "{} ({} ok, {} fail, {} info)",
+        count(total.total(), "operation"),
+        thousands(total.ok),
+        thousands(total.fail),
+        thousands(total.info)
+    ));
+    format!("{} {}", word(document.verdict, style), parts.join(" · "))
+}
+
+fn row(check: &Check, width: usize, style: &Style) -> String {
+    let ruling = check.verdict.to_string();
+    let ruling = if check.verdict == Ruling::Invalid { ruling.to_uppercase() } else { ruling };
+    let ruling = style.ruling(check.verdict, &format!("{ruling:<9}"));
+    format!("{INDENT}{:<width$}  {ruling}  {}", check.name, check.message)
+}
+
+/// Weak spots and notes, above the verdict.
+fn warnings(document: &VerdictDocument, style: &Style) -> Vec<String> {
+    document
+        .checks
+        .iter()
+        .flat_map(|check| &check.warnings)
+        .map(|warning| format!("{} {warning}", style.doubt(&format!("{:>12}", "warning:"))))
+        .collect()
+}
+
+/// The violation with the shortest proof, and how many others there are.
+fn smallest(document: &VerdictDocument) -> Option<(&Violation, usize)> {
+    let violations = || document.checks.iter().flat_map(|check| &check.violations);
+    let first = violations().min_by_key(|violation| violation.operations.len())?;
+    Some((first, violations().count() - 1))
+}
+
+fn proof(
+    violation: &Violation,
+    more: usize,
+    document: &VerdictDocument,
+    style: &Style,
+) -> Vec<String> {
+    let key = violation.key.as_ref().map_or(String::new(), |key| format!(" on key {key}"));
+    let start = violation.operations.first().map_or(0.0, |row| row.invoked.0 as f64 / 1e6);
+    let total = count(document.totals().total(), "operation");
+    let mut lines = vec![format!(
+        "{INDENT}Counterexample: {} of {total}{key}; 0 is {start:.1} ms after the start",
+        violation.operations.len()
+    )];
+    lines.extend(timeline::draw(violation).iter().map(|line| format!("{INDENT}{line}")));
+    lines.push(String::new());
+    lines.extend(violation.sentences.iter().map(|sentence| format!("{INDENT}{sentence}")));
+    if !violation.exact {
+        lines.push(format!("{INDENT}It may not be the smallest: making it smaller took too long."));
+    }
+    if more > 0 {
+        let others = count(more as u64, "other key");
+        lines.push(style.dim(&format!("{INDENT}And {others} cannot be explained either.")));
+    }
+    lines
+}
+
+/// What to do with it; the most useful line last.
+fn next(document: &VerdictDocument, context: &Context, style: &Style) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut say = |word: &str, text: &str, note: &str| {
+        let note = if note.is_empty() { String::new() } else { format!("   {}", style.dim(note)) };
+        lines.push(format!("{word:>12} {}{note}", style.path(text)));
+    };
+    let failed = document.verdict != Ruling::Valid;
+    for hint in document.checks.iter().filter(|c| c.verdict != Ruling::Valid).flat_map(|c| &c.hints)
+    {
+        say("hint:", hint, "");
+    }
+    if failed && let Some(path) = &context.counterexample {
+        say("Recheck", &format!("harness check {path}"), "");
+    }
+    if failed && let Some(path) = &context.replay {
+        say("Replay", &format!("harness run --replay {path}"), "same plan; timing will differ");
+    }
+    if let Some(seed) = &context.seed {
+        say("Seed", seed, "fixes the plan, not the interleaving");
+    }
+    if let Some(path) = &context.report {
+        say("Report", path, "");
+    }
+    lines
+}

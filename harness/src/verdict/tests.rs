@@ -1,0 +1,195 @@
+//! Each check on small facts, and on the facts next to them that must be judged otherwise.
+
+use super::{Facts, Injection, Ruling, coverage, crashes, power, recovery};
+use crate::results::{ExitCause, Observation, Observed};
+use history::{Event, Header, History, Kind, Nanos, NodeId, Order, Process};
+use serde_json::json;
+use std::time::Duration;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Operations `f` on node `n`, from `invoked` to `ended` (seconds), all of them ending as `kind`.
+fn history(operations: &[(&str, u16, u64, u64, Kind)]) -> History {
+    let mut events = Vec::new();
+    for (process, (f, node, invoked, ended, kind)) in operations.iter().enumerate() {
+        for (time, kind) in [(*invoked, Kind::Invoke), (*ended, *kind)] {
+            events.push(Event {
+                index: 0,
+                time: Nanos(time * SECOND),
+                process: Process::Client(process as u64),
+                kind,
+                f: (*f).to_owned(),
+                key: Some("k".to_owned()),
+                value: json!(null),
+                node: Some(NodeId(*node)),
+                error: None,
+            });
+        }
+    }
+    events.sort_by_key(|event| (event.time, event.kind != Kind::Invoke));
+    for (index, event) in events.iter_mut().enumerate() {
+        event.index = index as u64;
+    }
+    History::from_events(Header::new("kv"), events, Order::Time).unwrap()
+}
+
+fn facts<'a>(
+    history: &'a History,
+    injections: &'a [Injection],
+    observations: &'a [Observation],
+    requested: &'a [String],
+) -> Facts<'a> {
+    Facts {
+        requested,
+        nodes: 2,
+        recovery_limit: Duration::from_secs(30),
+        functions: &["read", "write"],
+        history,
+        injections,
+        observations,
+    }
+}
+
+fn kill(start: u64, end: Option<u64>, ineffective: Option<&str>) -> Injection {
+    Injection {
+        id: start,
+        fault: "kill".to_owned(),
+        detail: "n2".to_owned(),
+        start: Nanos(start * SECOND),
+        end: end.map(|end| Nanos(end * SECOND)),
+        ineffective: ineffective.map(str::to_owned),
+    }
+}
+
+fn seen(at: u64, what: Observed) -> Observation {
+    Observation { time: Nanos(at * SECOND), what }
+}
+
+fn exit(cause: ExitCause) -> Observed {
+    let log = vec!["panicked at raft.rs".to_owned()];
+    Observed::Exit { node: NodeId(2), status: "exit code 101".to_owned(), cause, log }
+}
+
+fn leads(node: u16, term: u64) -> Observed {
+    let role = "leader".to_owned();
+    Observed::Status { node: NodeId(node), role, term, leader: None, commit: 0, last: 0 }
+}
+
+/// Served through both nodes right after a heal at 10 s.
+const SERVED: [(&str, u16, u64, u64, Kind); 5] = [
+    ("write", 1, 1, 2, Kind::Ok),
+    ("read", 1, 6, 7, Kind::Ok),
+    ("write", 1, 10, 11, Kind::Ok),
+    ("read", 1, 11, 12, Kind::Ok),
+    ("read", 2, 11, 13, Kind::Ok),
+];
+
+#[test]
+fn only_an_unexplained_exit_is_a_crash() {
+    let empty = history(&[]);
+    let judge = |observations: &[Observation]| crashes(&facts(&empty, &[], observations, &[]));
+    assert_eq!(judge(&[]).verdict, Ruling::Unknown);
+    let ready = seen(0, Observed::Ready { node: NodeId(2) });
+    for (cause, expected) in [
+        (ExitCause::Fault, Ruling::Valid),
+        (ExitCause::Stop, Ruling::Valid),
+        (ExitCause::Permitted("fsync failed".to_owned()), Ruling::Valid),
+        (ExitCause::Unexplained, Ruling::Invalid),
+    ] {
+        let check = judge(&[ready.clone(), seen(3, exit(cause.clone()))]);
+        assert_eq!(check.verdict, expected, "{cause:?}");
+        assert_eq!(check.warnings.is_empty(), !matches!(cause, ExitCause::Permitted(_)));
+    }
+    let check = judge(&[ready, seen(3, exit(ExitCause::Unexplained))]);
+    let said = "n2 ended by itself at 3.0 s (exit code 101): panicked at raft.rs";
+    assert_eq!(check.message, said);
+}
+
+#[test]
+fn recovery_wants_a_write_and_a_read_through_every_live_node() {
+    let faults = [kill(5, Some(10), None)];
+    let late = seen(60, Observed::Note { text: "end".to_owned() });
+    let judge = |operations: &[_], observations: &[Observation]| {
+        recovery(&facts(&history(operations), &faults, observations, &[])).verdict
+    };
+    let end = std::slice::from_ref(&late);
+    assert_eq!(judge(&SERVED, end), Ruling::Valid);
+    for missing in 2..5 {
+        let mut without = SERVED.to_vec();
+        without.remove(missing);
+        assert_eq!(judge(&without, end), Ruling::Invalid, "without {:?}", SERVED[missing]);
+        assert_eq!(judge(&without, &[]), Ruling::Unknown, "the run ended early");
+        let starved = seen(
+            20,
+            Observed::Harness { stall_p99_ms: 900.0, stall_max_ms: 2000.0, starved: true },
+        );
+        assert_eq!(judge(&without, &[starved, late.clone()]), Ruling::Unknown);
+    }
+    let dead = [seen(12, exit(ExitCause::Permitted("fsync".to_owned()))), late.clone()];
+    assert_eq!(judge(&SERVED[..4], &dead), Ruling::Valid, "n2 is not live");
+}
+
+#[test]
+fn recovery_past_the_limit_is_missed() {
+    let mut slow = SERVED.to_vec();
+    slow[4].3 = 41;
+    let faults = [kill(5, Some(10), None)];
+    let history = history(&slow);
+    let check = recovery(&facts(&history, &faults, &[], &[]));
+    assert_eq!(check.verdict, Ruling::Invalid);
+    assert!(check.message.starts_with("read through n2 only after 31.0 s"), "{}", check.message);
+}
+
+#[test]
+fn recovery_without_faults_and_with_unhealed_ones() {
+    let history = history(&SERVED);
+    assert_eq!(recovery(&facts(&history, &[], &[], &[])).verdict, Ruling::Valid);
+    let unhealed = [kill(5, Some(10), None), kill(8, None, None)];
+    assert_eq!(recovery(&facts(&history, &unhealed, &[], &[])).verdict, Ruling::Unknown);
+}
+
+#[test]
+fn coverage_counts_only_what_bit() {
+    let served = history(&SERVED);
+    let wanted = ["kill".to_owned()];
+    let judge =
+        |history: &History, faults: &[Injection]| coverage(&facts(history, faults, &[], &wanted)).0;
+    assert_eq!(judge(&served, &[kill(5, Some(10), None)]).verdict, Ruling::Valid);
+    let never = judge(&served, &[]);
+    assert_eq!((never.verdict, never.message.as_str()), (Ruling::Unknown, "no kill was injected"));
+    let blunt = judge(&served, &[kill(5, Some(10), Some("pid was gone already"))]);
+    assert_eq!(blunt.verdict, Ruling::Unknown);
+    assert_eq!(blunt.message, "no kill bit (pid was gone already)");
+    let quiet = judge(&history(&SERVED[2..]), &[kill(5, Some(9), None)]);
+    assert_eq!(quiet.message, "no operation succeeded during a fault");
+    let dead = judge(&history(&SERVED[..2]), &[kill(5, Some(10), None)]);
+    assert_eq!(dead.message, "no operation succeeded after the last heal");
+}
+
+#[test]
+fn changes_of_leader_are_counted_once() {
+    let served = history(&SERVED);
+    let observations = [
+        seen(1, leads(1, 1)),
+        seen(2, leads(1, 1)),
+        seen(6, leads(2, 2)),
+        seen(7, leads(1, 1)),
+        seen(8, leads(2, 3)),
+        seen(12, leads(1, 4)),
+    ];
+    let (check, coverage) = coverage(&facts(&served, &[], &observations, &[]));
+    assert_eq!(check.verdict, Ruling::Valid);
+    assert_eq!(coverage.leader_changes, 2);
+    assert_eq!(coverage.reads_across_leader_change, 3);
+}
+
+#[test]
+fn power_wants_every_function_to_succeed_once() {
+    let judge = |operations: &[_]| power(&facts(&history(operations), &[], &[], &[]), 0);
+    assert_eq!(judge(&SERVED).verdict, Ruling::Valid);
+    let failed = judge(&[("read", 1, 1, 2, Kind::Ok), ("write", 1, 1, 2, Kind::Info)]);
+    assert_eq!(failed.verdict, Ruling::Unknown);
+    assert_eq!(failed.message, "no write ever succeeded");
+    assert_eq!(judge(&[("read", 1, 1, 2, Kind::Fail)]).verdict, Ruling::Unknown);
+    assert_eq!(judge(&[]).verdict, Ruling::Unknown);
+}

@@ -1,0 +1,115 @@
+//! The workload's own check: the one that can prove a violation.
+
+use super::coverage::overlapping;
+use super::facts::completed;
+use super::{Blocked, Check, Facts, OperationRow, Outcomes, Ruling, Step, UnknownKey, Violation};
+use checker::Judgement;
+use history::{Operation, Outcome};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use workloads::{DecodeError, JudgeOptions, Workload};
+
+/// Judges a history by its workload's spec. A checker that panics says unknown, never valid.
+///
+/// # Errors
+/// When an operation is none of the workload's.
+pub fn workload(
+    workload: &dyn Workload,
+    facts: &Facts<'_>,
+    options: &JudgeOptions<'_>,
+) -> Result<Check, DecodeError> {
+    if facts.history.operations.is_empty() {
+        return Ok(Check::new(workload.check(), Ruling::Unknown, "the history has no operations"));
+    }
+    match catch_unwind(AssertUnwindSafe(|| workload.judge(facts.history, options))) {
+        Ok(judgement) => Ok(render(workload, facts, judgement?)),
+        Err(_) => Ok(Check::new(
+            workload.check(),
+            Ruling::Unknown,
+            "the checker itself failed, please report it with this history",
+        )),
+    }
+}
+
+fn render(workload: &dyn Workload, facts: &Facts<'_>, judgement: Judgement) -> Check {
+    let ruling = match judgement.ruling {
+        checker::Ruling::Valid => Ruling::Valid,
+        checker::Ruling::Invalid => Ruling::Invalid,
+        checker::Ruling::Unknown => Ruling::Unknown,
+    };
+    let mut check = Check::new(workload.check(), ruling, judgement.message)
+        .fact("algorithm", judgement.algorithm)
+        .fact("keys", judgement.partitions as u64)
+        .fact("keys_valid", judgement.valid as u64);
+    check.violations = judgement
+        .violations
+        .into_iter()
+        .map(|violation| prove(workload, facts, violation))
+        .collect();
+    check.unknown = judgement
+        .unknown
+        .into_iter()
+        .map(|one| UnknownKey {
+            key: one.key,
+            reason: one.reason,
+            explored: one.explored,
+            reached: one.reached,
+        })
+        .collect();
+    if !check.unknown.is_empty() {
+        check.hints = vec![
+            "search longer on the same history: `harness check … --budget 10m`".to_owned(),
+            "fewer clients or more keys (`--keys`) leave fewer operations open at once".to_owned(),
+        ];
+    }
+    check
+}
+
+fn prove(workload: &dyn Workload, facts: &Facts<'_>, violation: checker::Violation) -> Violation {
+    let operations = &facts.history.operations;
+    let rows = violation
+        .operations
+        .iter()
+        .filter_map(|index| operations.binary_search_by_key(index, |op| op.index).ok())
+        .map(|place| row(workload, &operations[place]))
+        .collect();
+    Violation {
+        faults: overlapping(facts, &violation.operations),
+        key: violation.key,
+        exact: violation.exact,
+        operations: rows,
+        steps: violation
+            .steps
+            .into_iter()
+            .map(|s| Step {
+                operation: s.operation,
+                text: s.text,
+                before: s.before,
+                after: s.after,
+            })
+            .collect(),
+        blocked: violation
+            .blocked
+            .into_iter()
+            .map(|b| Blocked { operation: b.operation, text: b.text, why: b.why })
+            .collect(),
+        sentences: violation.sentences,
+    }
+}
+
+fn row(workload: &dyn Workload, operation: &Operation) -> OperationRow {
+    let (outcome, error) = match &operation.outcome {
+        Outcome::Ok { .. } => (Outcomes::Ok, None),
+        Outcome::Fail { error, .. } => (Outcomes::Fail, error.clone()),
+        Outcome::Info { error, .. } => (Outcomes::Info, error.clone()),
+    };
+    OperationRow {
+        operation: operation.index,
+        process: operation.process.to_string(),
+        node: operation.node,
+        text: workload.describe(operation),
+        outcome,
+        invoked: operation.invoked,
+        completed: completed(operation),
+        error,
+    }
+}
