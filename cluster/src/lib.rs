@@ -7,13 +7,21 @@
 //! |---|---|---|
 //! | [`raft`] | agreement on one log: a pure function of events | none |
 //! | [`bug`] | mistakes that can be switched on, to be found | none |
+//! | [`kv`] | the map and the session table that the log is applied to | none |
 //! | [`wal`] | the log on disk, with group commit and recovery | files |
+//! | [`node`] | the process around them: driver, services, connections, timers | all |
+//! | [`bug_marks`] | counters of the mistakes, in a file that outlives the node | a mapped page |
+//! | [`log`] | what a node says on stderr | stderr |
 //! | [`proto`] | the messages and services on the wire | – |
 //!
 //! Nothing else in the workspace is a dependency of this crate: it is an island that the harness knows as
 //! bytes on a socket.
 
 pub mod bug;
+pub mod bug_marks;
+pub mod kv;
+pub mod log;
+pub mod node;
 pub mod proto;
 pub mod raft;
 pub mod wal;

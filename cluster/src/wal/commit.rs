@@ -11,10 +11,10 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
+use super::WalError;
 use super::disk::Disk;
 use super::recovery::{Contents, Report};
 use super::segments::Segments;
-use super::WalError;
 use crate::raft::Batch;
 
 /// Batches that may wait for the thread.

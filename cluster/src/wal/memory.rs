@@ -12,7 +12,7 @@ use super::disk::{Disk, DiskFile};
 
 /// An in-memory disk; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Memory {
+pub(crate) struct Memory {
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -34,12 +34,12 @@ struct Content {
 
 impl Memory {
     /// An empty disk.
-    pub fn new() -> Memory {
+    pub(crate) fn new() -> Memory {
         Memory::default()
     }
 
     /// Cuts the power: what was not synced is gone.
-    pub fn crash(&self) {
+    pub(crate) fn crash(&self) {
         let mut inner = self.inner();
         inner.names = inner.durable_names.clone();
         for file in &mut inner.files {
@@ -48,22 +48,22 @@ impl Memory {
     }
 
     /// From now on `sync` answers ok and does nothing.
-    pub fn lie(&self) {
+    pub(crate) fn lie(&self) {
         self.inner().lie = true;
     }
 
     /// From now on every sync of a file fails.
-    pub fn fail(&self) {
+    pub(crate) fn fail(&self) {
         self.inner().fail = true;
     }
 
     /// How many times a file was synced.
-    pub fn syncs(&self) -> u64 {
+    pub(crate) fn syncs(&self) -> u64 {
         self.inner().syncs
     }
 
     /// Replaces the content of a file, durably: damage.
-    pub fn put(&self, name: &str, bytes: Vec<u8>) {
+    pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
         let mut inner = self.inner();
         let id = inner.files.len();
         inner.files.push(Content { now: bytes.clone(), durable: bytes });
@@ -72,14 +72,14 @@ impl Memory {
     }
 
     /// A copy of the durable content, to be put back with [`Memory::restore`].
-    pub fn image(&self) -> Vec<(String, Vec<u8>)> {
+    pub(crate) fn image(&self) -> Vec<(String, Vec<u8>)> {
         let inner = self.inner();
         let named = inner.durable_names.iter();
         named.map(|(name, id)| (name.clone(), inner.files[*id].durable.clone())).collect()
     }
 
     /// Goes back to an image, whatever was written since.
-    pub fn restore(&self, image: Vec<(String, Vec<u8>)>) {
+    pub(crate) fn restore(&self, image: Vec<(String, Vec<u8>)>) {
         let mut inner = self.inner();
         inner.names.clear();
         inner.durable_names.clear();

@@ -49,7 +49,9 @@ pub enum WalError {
         source: io::Error,
     },
     /// The directory belongs to a node with another id.
-    #[error("{place} holds the log of node {owner}, not of node {node}: give each node its own data directory")]
+    #[error(
+        "{place} holds the log of node {owner}, not of node {node}: give each node its own data directory"
+    )]
     WrongNode {
         /// The data directory.
         place: String,

@@ -64,8 +64,17 @@ impl Segments {
         };
         let earlier = bytes.saturating_sub(offset);
         let spare = None;
-        let segments =
-            Segments { disk, file, header, offset, sequence, segment_size, spare, earlier, syncs: 0 };
+        let segments = Segments {
+            disk,
+            file,
+            header,
+            offset,
+            sequence,
+            segment_size,
+            spare,
+            earlier,
+            syncs: 0,
+        };
         Ok((segments, contents, report))
     }
 

@@ -1,0 +1,182 @@
+//! From effects to answers: the state machine and the tasks that wait for it.
+//!
+//! The rules of what may be said when:
+//! - a proposal is ok once its own entry (same index, same term) was applied;
+//! - it is definitely not applied if it never got into the log, or another term's entry was applied in its
+//!   place;
+//! - in every other case it is unknown: at its deadline, when leadership is lost, when the node stops;
+//! - a read has no effect, so one that is not answered with a value is definite, whatever the reason.
+
+use tokio::time::Instant;
+
+use super::pending::{PENDING_MAX, Pending};
+use super::reply::{Outcome, Reply, Task, Work, definitely_not, not_leader, unknown};
+use crate::bug::Bugs;
+use crate::kv::{Action, Answer, Applied, Store};
+use crate::proto::{Error, Reason};
+use crate::raft::{Effect, Entry, Payload, Position, Rejection, Term};
+
+/// The state machine with the tasks that wait for it.
+pub(super) struct Answers {
+    pub(super) store: Store,
+    pub(super) bugs: Bugs,
+    pending: Pending,
+}
+
+impl Reply {
+    /// An answer that is an error.
+    pub(super) fn error(term: Term, error: Error) -> Reply {
+        Reply { term, replayed: false, outcome: Outcome::Error(error) }
+    }
+
+    /// The answer to a compare-and-set that found another value.
+    pub(super) fn mismatch(term: Term) -> Reply {
+        Reply { term, replayed: false, outcome: Outcome::Answer(Answer::Mismatch) }
+    }
+}
+
+impl Answers {
+    /// Nothing applied, nobody waiting.
+    pub(super) fn new(bugs: Bugs) -> Answers {
+        Answers { store: Store::new(bugs), bugs, pending: Pending::default() }
+    }
+
+    /// Takes a task in; the tag is for Raft.
+    pub(super) fn add(&mut self, work: Work) -> u64 {
+        self.pending.add(work)
+    }
+
+    /// Whether no more tasks may be taken in.
+    pub(super) fn is_full(&self) -> bool {
+        self.pending.count() >= PENDING_MAX
+    }
+
+    /// How many tasks wait.
+    pub(super) fn count(&self) -> usize {
+        self.pending.count()
+    }
+
+    /// When a task must be answered next.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.pending.next_deadline()
+    }
+
+    /// Carries out an effect that concerns tasks or the state machine.
+    pub(super) fn carry_out(&mut self, effect: Effect, term: Term) {
+        match effect {
+            Effect::Appended { tag, term, index } => {
+                self.pending.appended(tag, Position { term, index });
+            }
+            Effect::AckEarly { tag } => self.answer_early(tag, term),
+            Effect::Rejected { tag, reason } => {
+                let error = match reason {
+                    Rejection::NotLeader { leader } => not_leader(leader),
+                    Rejection::Overloaded => {
+                        definitely_not(Reason::Overloaded, "too many bytes wait to be committed")
+                    }
+                };
+                self.answer_tag(tag, Reply::error(term, error));
+            }
+            Effect::Apply(entries) => entries.into_iter().for_each(|entry| self.apply(entry, term)),
+            Effect::ReadReady { tag, .. } => {
+                if let Some(Task::Read(key)) = self.pending.get(tag) {
+                    let outcome = Outcome::Value(self.store.read(key));
+                    self.answer_tag(tag, Reply { term, replayed: false, outcome });
+                }
+            }
+            Effect::ReadFailed { tag, leader } => {
+                self.answer_tag(tag, Reply::error(term, not_leader(leader)));
+            }
+            // The driver's own.
+            Effect::SetTimer(_)
+            | Effect::StopTimer(_)
+            | Effect::Persist(_)
+            | Effect::Send(_)
+            | Effect::Role { .. }
+            | Effect::Mark(..) => {}
+        }
+    }
+
+    fn apply(&mut self, entry: Entry, term: Term) {
+        let applied = match &entry.payload {
+            Payload::Noop => {
+                self.store.skip(entry.index);
+                None
+            }
+            Payload::Command(command) => Some(self.store.apply(entry.index, command)),
+        };
+        for (proposed, work) in self.pending.take_applied(entry.index) {
+            let reply = match applied {
+                Some(Applied { answer, replayed }) if proposed == entry.term => {
+                    Reply { term, replayed, outcome: Outcome::Answer(answer) }
+                }
+                _ => {
+                    let message = format!("an entry of term {} took its place", entry.term);
+                    Reply::error(term, definitely_not(Reason::Superseded, message))
+                }
+            };
+            answer(work, reply);
+        }
+    }
+
+    /// The bug `ack-on-append`: ok although nothing is sure. A session's number is not known before its entry
+    /// is applied, so that answer waits.
+    fn answer_early(&mut self, tag: u64, term: Term) {
+        let Some(Task::Command(command)) = self.pending.get(tag) else { return };
+        let answer = match &command.action {
+            Action::OpenSession => return,
+            Action::Write { .. } | Action::Delete { .. } => Answer::Done,
+            Action::Cas { key, from, .. } if self.store.matches(key, from.as_ref()) => {
+                Answer::Swapped
+            }
+            Action::Cas { .. } => Answer::Mismatch,
+        };
+        self.answer_tag(tag, Reply { term, replayed: false, outcome: Outcome::Answer(answer) });
+    }
+
+    fn answer_tag(&mut self, tag: u64, reply: Reply) {
+        if let Some(work) = self.pending.take(tag) {
+            answer(work, reply);
+        }
+    }
+
+    /// Answers what has waited too long.
+    pub(super) fn expire(&mut self, now: Instant, term: Term) {
+        for work in self.pending.take_expired(now) {
+            give_up(work, term, Reason::Deadline, "the deadline passed");
+        }
+    }
+
+    /// Answers all proposals: their entries may yet be committed by another leader.
+    pub(super) fn lose_leadership(&mut self, term: Term) {
+        for work in self.pending.take_proposals() {
+            give_up(work, term, Reason::LeadershipLost, "this node no longer leads");
+        }
+    }
+
+    /// Answers everything.
+    pub(super) fn stop(&mut self, term: Term, storage_failed: bool) {
+        let (reason, message) = if storage_failed {
+            (Reason::StorageFailed, "writing to the log failed")
+        } else {
+            (Reason::Stopping, "the node is shutting down")
+        };
+        for work in self.pending.take_all() {
+            give_up(work, term, reason, message);
+        }
+    }
+}
+
+/// Answers without an outcome.
+fn give_up(work: Work, term: Term, reason: Reason, message: &str) {
+    let error = match work.task {
+        Task::Read(_) => definitely_not(reason, message),
+        Task::Command(_) => unknown(reason, message),
+    };
+    answer(work, Reply::error(term, error));
+}
+
+/// Sends an answer; a client that is gone needs none.
+fn answer(work: Work, reply: Reply) {
+    drop(work.reply.send(reply));
+}

@@ -1,0 +1,95 @@
+//! What a node is told when it starts.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::NodeError;
+use crate::bug::Bugs;
+use crate::raft::NodeId;
+use crate::wal::SEGMENT_MIN;
+
+/// Largest key in bytes.
+pub const KEY_MAX: usize = 4 << 10;
+/// Largest value in bytes.
+pub const VALUE_MAX: usize = 1 << 20;
+/// Largest request in bytes that is answered with a typed error; a larger one is refused by the transport.
+pub const REQUEST_MAX: usize = 16 << 20;
+/// Longest and default time that a request may wait in a node.
+pub const DEADLINE_MAX: Duration = Duration::from_secs(10);
+
+/// The settings of one node. Every field is plain, so that a command line or a test can fill it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Who this node is; not 0.
+    pub id: NodeId,
+    /// A number that all nodes of a cluster share, so that two clusters never mix.
+    pub cluster: u64,
+    /// The data directory; created if missing, locked while the node runs.
+    pub data: PathBuf,
+    /// The address to dial for each other node: one per directed link, so possibly a proxy's.
+    pub peers: BTreeMap<NodeId, SocketAddr>,
+    /// Where to listen for the other nodes; port 0 takes any.
+    pub listen_peer: SocketAddr,
+    /// Where to listen for clients; port 0 takes any.
+    pub listen_client: SocketAddr,
+    /// An open file descriptor that gets one line `{"peer":"address","client":"address"}` once both
+    /// listen, and is then closed.
+    pub ready_fd: Option<RawFd>,
+    /// The leader's beat.
+    pub heartbeat: Duration,
+    /// The shortest election timeout; the longest is twice that.
+    pub election: Duration,
+    /// Bytes of a segment of the log.
+    pub segment_size: u64,
+    /// Deliberate bugs.
+    pub bugs: Bugs,
+    /// A file for the counters of deliberate bugs.
+    pub marks: Option<PathBuf>,
+    /// Be killed when the thread that started this process ends.
+    pub parent_death_signal: bool,
+}
+
+impl Config {
+    /// A node on its own with the default timing, listening on free ports of the loopback interface.
+    pub fn new(id: NodeId, data: impl Into<PathBuf>) -> Config {
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Config {
+            id,
+            cluster: 1,
+            data: data.into(),
+            peers: BTreeMap::new(),
+            listen_peer: anywhere,
+            listen_client: anywhere,
+            ready_fd: None,
+            heartbeat: Duration::from_millis(100),
+            election: Duration::from_millis(300),
+            segment_size: 64 << 20,
+            bugs: Bugs::NONE,
+            marks: None,
+            parent_death_signal: false,
+        }
+    }
+
+    /// Refuses settings that no cluster could run with.
+    pub(super) fn validate(&self) -> Result<(), NodeError> {
+        let problem = if self.id == 0 || self.peers.contains_key(&0) {
+            "a node's id must not be 0".to_owned()
+        } else if self.peers.contains_key(&self.id) {
+            format!("node {} cannot be its own peer", self.id)
+        } else if self.heartbeat.is_zero() || self.election < self.heartbeat * 2 {
+            format!(
+                "the election timeout ({} ms) must be at least twice the heartbeat ({} ms)",
+                self.election.as_millis(),
+                self.heartbeat.as_millis()
+            )
+        } else if self.segment_size < SEGMENT_MIN {
+            format!("a segment needs at least {SEGMENT_MIN} bytes")
+        } else {
+            return Ok(());
+        };
+        Err(NodeError::Config(problem))
+    }
+}

@@ -1,0 +1,229 @@
+//! The loop around the core: events in, effects out.
+//!
+//! One task owns Raft, the state machine, the timers and the table of waiting tasks, so nothing is locked.
+//! It waits for whatever comes first, hands all that has gathered to the core in as few steps as possible (that
+//! is where batches come from), and carries out the effects in their order. Between taking an event and
+//! carrying out its effects it never waits: an effect that waited could be overtaken by a later one.
+//!
+//! What cannot be carried out at once is bounded elsewhere: messages by the queues of `transport`, records
+//! by the queue of the log. When the log falls behind, this loop stops taking new work (clients are told)
+//! and new entries (Raft sends them again) but goes on with elections and heartbeats.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::NodeError;
+use super::answer::Answers;
+use super::reply::{Reply, Task, Work, definitely_not};
+use super::timers::Timers;
+use super::transport::Transport;
+use crate::bug::{Bug, Mark};
+use crate::bug_marks::Marks;
+use crate::kv::Action;
+use crate::log::info;
+use crate::proto::{Reason, StatusResponse};
+use crate::raft::{Body, Effect, Event, Message, Proposal, Raft, Role};
+use crate::wal::{Progress, Wal};
+
+/// Messages or tasks taken in one go.
+const GATHER: usize = 1024;
+/// With this many batches waiting for the disk, nothing new is taken in.
+const WAL_BEHIND: usize = 256;
+/// Wakes at least this often; nothing depends on it.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Where the driver's events come from.
+pub(super) struct Inputs {
+    pub(super) messages: mpsc::Receiver<Message>,
+    pub(super) work: mpsc::Receiver<Work>,
+    pub(super) status: mpsc::Receiver<oneshot::Sender<StatusResponse>>,
+}
+
+/// One running node.
+pub(super) struct Driver {
+    pub(super) raft: Raft,
+    pub(super) answers: Answers,
+    pub(super) wal: Wal,
+    pub(super) timers: Timers,
+    pub(super) transport: Transport,
+    pub(super) marks: Option<Marks>,
+    /// The term, for answers that are given without asking the driver.
+    pub(super) term: Arc<AtomicU64>,
+    pub(super) role: Role,
+    /// The newest ticket that the core was told to be durable.
+    pub(super) durable: u64,
+    pub(super) members: Vec<u64>,
+    pub(super) effects: Vec<Effect>,
+}
+
+impl Driver {
+    /// Runs until `stop` is ready or the log fails. Every task that was taken in is answered.
+    pub(super) async fn run(
+        mut self,
+        mut inputs: Inputs,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), NodeError> {
+        let mut stop = pin!(stop);
+        let mut progress = self.wal.progress();
+        let (mut messages, mut work) = (Vec::new(), Vec::new());
+        self.raft.start(&mut self.effects);
+        let mut result = self.carry_out();
+        while result.is_ok() {
+            tokio::select! {
+                () = &mut stop => break,
+                () = sleep_until(self.next_wake()) => {}
+                changed = progress.changed() => result = changed.map_err(|_| thread_gone()),
+                _ = inputs.messages.recv_many(&mut messages, GATHER) => {}
+                _ = inputs.work.recv_many(&mut work, GATHER) => {}
+                Some(reply) = inputs.status.recv() => drop(reply.send(self.status())),
+            }
+            result = result.and_then(|()| self.turn(&mut progress, &mut messages, &mut work));
+        }
+        let storage_failed = result.is_err();
+        self.answers.stop(self.raft.term(), storage_failed);
+        result
+    }
+
+    fn next_wake(&self) -> Instant {
+        let next = self.timers.next().into_iter().chain(self.answers.next_deadline()).min();
+        next.unwrap_or_else(|| Instant::now() + IDLE)
+    }
+
+    /// One turn of the loop: all that has happened, in one go.
+    fn turn(
+        &mut self,
+        progress: &mut watch::Receiver<Progress>,
+        messages: &mut Vec<Message>,
+        work: &mut Vec<Work>,
+    ) -> Result<(), NodeError> {
+        let Progress { durable, failed } = progress.borrow_and_update().clone();
+        if let Some(message) = failed {
+            return Err(NodeError::Storage(message));
+        }
+        if durable > self.durable {
+            self.durable = durable;
+            self.step(Event::Durable { ticket: durable })?;
+        }
+        let now = Instant::now();
+        while let Some(timer) = self.timers.take_due(now) {
+            self.step(Event::Timeout(timer))?;
+        }
+        for message in messages.drain(..) {
+            let is_append = matches!(message.body, Body::Append { .. });
+            if !(is_append && self.wal.waiting() > WAL_BEHIND) {
+                self.step(Event::Receive(message))?;
+            }
+        }
+        self.take_in(std::mem::take(work))?;
+        self.answers.expire(Instant::now(), self.raft.term());
+        Ok(())
+    }
+
+    /// Hands tasks to the core: one step for all reads, one for all proposals.
+    fn take_in(&mut self, work: Vec<Work>) -> Result<(), NodeError> {
+        let (mut reads, mut proposals) = (Vec::new(), Vec::new());
+        for mut work in work {
+            let term = self.raft.term();
+            if self.answers.is_full() || self.wal.waiting() > WAL_BEHIND {
+                let error = definitely_not(Reason::Overloaded, "too many requests are waiting");
+                drop(work.reply.send(Reply::error(term, error)));
+                continue;
+            }
+            if !self.decide_early(&mut work.task) {
+                drop(work.reply.send(Reply::mismatch(term)));
+                continue;
+            }
+            match &work.task {
+                Task::Read(_) => reads.push(self.answers.add(work)),
+                Task::Command(command) => {
+                    let command = command.encode();
+                    proposals.push(Proposal { tag: self.answers.add(work), command });
+                }
+            }
+        }
+        if !proposals.is_empty() {
+            self.step(Event::Propose(proposals))?;
+        }
+        if !reads.is_empty() {
+            self.step(Event::Read(reads))?;
+        }
+        Ok(())
+    }
+
+    /// The bug `cas-at-leader`: the leader checks the guard now, and the entry is applied without a check.
+    /// False: it did not match, and there is nothing to propose.
+    fn decide_early(&mut self, task: &mut Task) -> bool {
+        let leads = self.role == Role::Leader;
+        if let Task::Command(command) = task
+            && let Action::Cas { key, from, decided, .. } = &mut command.action
+            && leads
+            && self.answers.bugs.has(Bug::CasAtLeader)
+        {
+            *decided = true;
+            let matches = self.answers.store.matches(key, from.as_ref());
+            self.mark(Bug::CasAtLeader, Mark::Reached);
+            return matches;
+        }
+        true
+    }
+
+    fn step(&mut self, event: Event) -> Result<(), NodeError> {
+        self.raft.step(event, &mut self.effects);
+        self.carry_out()
+    }
+
+    /// Carries out the effects that have gathered.
+    fn carry_out(&mut self) -> Result<(), NodeError> {
+        let mut effects = std::mem::take(&mut self.effects);
+        let term = self.raft.term();
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::SetTimer(timer) => self.timers.set(timer, Instant::now()),
+                Effect::StopTimer(timer) => self.timers.stop(timer),
+                Effect::Persist(batch) => {
+                    self.wal.append(batch).map_err(|e| NodeError::Storage(e.to_string()))?;
+                }
+                Effect::Send(message) => self.transport.send(message),
+                Effect::Role { role, term, leader } => self.take_role(role, term, leader),
+                Effect::Mark(bug, mark) => self.mark(bug, mark),
+                other => self.answers.carry_out(other, term),
+            }
+        }
+        self.effects = effects;
+        for (bug, mark) in self.answers.store.take_marks() {
+            self.mark(bug, mark);
+        }
+        Ok(())
+    }
+
+    fn take_role(&mut self, role: Role, term: u64, leader: Option<u64>) {
+        self.term.store(term, Ordering::Relaxed);
+        match (role, leader) {
+            (Role::Leader, _) => info!("leads term {term}"),
+            (Role::Follower, Some(leader)) => info!("follows node {leader} in term {term}"),
+            (Role::Follower, None) => info!("follows nobody in term {term}"),
+            (Role::PreCandidate, _) => info!("asks whether it could win an election after {term}"),
+            (Role::Candidate, _) => info!("asks for votes in term {term}"),
+        }
+        if self.role == Role::Leader && role != Role::Leader {
+            self.answers.lose_leadership(term);
+        }
+        self.role = role;
+    }
+
+    fn mark(&mut self, bug: Bug, mark: Mark) {
+        if let Some(marks) = &mut self.marks {
+            marks.count(bug, mark);
+        }
+    }
+}
+
+fn thread_gone() -> NodeError {
+    NodeError::Storage("the thread of the log ended".to_owned())
+}

@@ -1,0 +1,135 @@
+//! Work for the driver, and the typed answers that come back.
+//!
+//! This file is the one place where a fact inside the node becomes a promise to a client. Whether a promise
+//! is definite is decided by its [`ErrorCode`]; each constructor says why it may be.
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::kv::{Answer, Command};
+use crate::proto::{
+    self, CasResult, Done, Error, ErrorCode, ReadKind, ReadResult, Reason, open_session_response,
+    response,
+};
+use crate::raft::NodeId;
+
+/// One thing that a client wants.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// The value of a key.
+    Read(Bytes),
+    /// A command for the log.
+    Command(Command),
+}
+
+/// A task on its way to the driver.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) task: Task,
+    /// The driver answers by then, whatever it knows.
+    pub(super) deadline: Instant,
+    pub(super) reply: oneshot::Sender<Reply>,
+}
+
+/// What came of a task.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Reply {
+    pub(super) term: u64,
+    pub(super) replayed: bool,
+    pub(super) outcome: Outcome,
+}
+
+/// How a task ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Outcome {
+    Value(Option<Bytes>),
+    Answer(Answer),
+    Error(Error),
+}
+
+/// The node does not lead; nothing was done.
+pub(super) fn not_leader(leader: Option<NodeId>) -> Error {
+    let message = match leader {
+        Some(leader) => format!("this node does not lead; it follows node {leader}"),
+        None => "this node does not lead and knows no leader".to_owned(),
+    };
+    error(ErrorCode::NotLeader, Reason::Unspecified, message, leader)
+}
+
+/// Nothing was done and nothing of this attempt is left anywhere.
+pub(super) fn definitely_not(reason: Reason, message: impl Into<String>) -> Error {
+    error(ErrorCode::DefinitelyNotApplied, reason, message.into(), None)
+}
+
+/// Something of this attempt is left in a log or on a wire.
+pub(super) fn unknown(reason: Reason, message: impl Into<String>) -> Error {
+    error(ErrorCode::UnknownOutcome, reason, message.into(), None)
+}
+
+fn error(code: ErrorCode, reason: Reason, message: String, leader: Option<NodeId>) -> Error {
+    let (code, reason) = (code.into(), reason.into());
+    Error { code, reason, leader: leader.unwrap_or(0), message }
+}
+
+/// The error that an answer of the state machine is to a client, if it is one.
+fn refusal(answer: Answer) -> Option<Error> {
+    let (code, reason, message) = match answer {
+        Answer::Done | Answer::Swapped | Answer::Mismatch | Answer::Opened(_) => return None,
+        Answer::SessionExpired => {
+            (ErrorCode::SessionExpired, Reason::Unspecified, "the session is not known: open one")
+        }
+        Answer::SessionStale => {
+            (ErrorCode::SessionStale, Reason::Unspecified, "the answer is no longer kept")
+        }
+        Answer::Malformed => (
+            ErrorCode::DefinitelyNotApplied,
+            Reason::Malformed,
+            "the entry holds no command that this version knows",
+        ),
+    };
+    Some(error(code, reason, message.to_owned(), None))
+}
+
+impl Reply {
+    /// The message for the answer to `Execute`.
+    pub(super) fn into_response(self, node: NodeId) -> proto::Response {
+        let outcome = match self.outcome {
+            Outcome::Value(value) => {
+                response::Outcome::Read(ReadResult { value, kind: ReadKind::Index.into() })
+            }
+            Outcome::Answer(Answer::Done) => response::Outcome::Done(Done {}),
+            Outcome::Answer(Answer::Swapped) => response::Outcome::Cas(CasResult { swapped: true }),
+            Outcome::Answer(Answer::Mismatch) => {
+                response::Outcome::Cas(CasResult { swapped: false })
+            }
+            Outcome::Answer(other) => {
+                response::Outcome::Error(refusal(other).unwrap_or_else(misplaced))
+            }
+            Outcome::Error(error) => response::Outcome::Error(error),
+        };
+        let Reply { term, replayed, .. } = self;
+        proto::Response { node, term, outcome: Some(outcome), replayed }
+    }
+
+    /// The message for the answer to `OpenSession`.
+    pub(super) fn into_session(self, node: NodeId) -> proto::OpenSessionResponse {
+        let outcome = match self.outcome {
+            Outcome::Answer(Answer::Opened(session)) => {
+                open_session_response::Outcome::Session(session)
+            }
+            Outcome::Answer(other) => {
+                open_session_response::Outcome::Error(refusal(other).unwrap_or_else(misplaced))
+            }
+            Outcome::Error(error) => open_session_response::Outcome::Error(error),
+            Outcome::Value(_) => open_session_response::Outcome::Error(misplaced()),
+        };
+        proto::OpenSessionResponse { node, term: self.term, outcome: Some(outcome) }
+    }
+}
+
+/// An answer to another question than the one asked: a mistake in this program, about which only "unknown"
+/// can be said.
+fn misplaced() -> Error {
+    unknown(Reason::Unspecified, "the answer does not fit the question")
+}

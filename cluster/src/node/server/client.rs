@@ -1,0 +1,85 @@
+//! The services for clients and operators.
+
+use tokio::sync::oneshot;
+use tonic::{Request as Call, Response as Answer, Status};
+
+use super::Front;
+use crate::node::forward::Forwarder;
+use crate::proto::admin_server::Admin;
+use crate::proto::kv_server::Kv;
+use crate::proto::{
+    Error, ErrorCode, OpenSessionRequest, OpenSessionResponse, Request, Response, StatusRequest,
+    StatusResponse, open_session_response, response,
+};
+use crate::raft::NodeId;
+
+/// Answers clients, here or through the leader.
+#[derive(Clone)]
+pub(super) struct ClientService {
+    front: Front,
+    forwarder: Forwarder,
+}
+
+impl ClientService {
+    pub(super) fn new(front: Front, forwarder: Forwarder) -> ClientService {
+        ClientService { front, forwarder }
+    }
+}
+
+/// The leader to pass a request on to, if this answer says that another node leads.
+fn elsewhere(error: Option<&Error>) -> Option<NodeId> {
+    let error = error?;
+    (error.code() == ErrorCode::NotLeader && error.leader != 0).then_some(error.leader)
+}
+
+#[tonic::async_trait]
+impl Kv for ClientService {
+    async fn open_session(
+        &self,
+        call: Call<OpenSessionRequest>,
+    ) -> Result<Answer<OpenSessionResponse>, Status> {
+        let request = call.into_inner();
+        let deadline = super::deadline(request.deadline_ms);
+        let here = self.front.open_session(deadline).await.into_session(self.front.id);
+        let error = match &here.outcome {
+            Some(open_session_response::Outcome::Error(error)) => Some(error),
+            _ => None,
+        };
+        let answer = match elsewhere(error) {
+            Some(leader) if request.forward => {
+                self.forwarder.open_session(leader, request, deadline, here).await
+            }
+            _ => here,
+        };
+        Ok(Answer::new(answer))
+    }
+
+    async fn execute(&self, call: Call<Request>) -> Result<Answer<Response>, Status> {
+        let request = call.into_inner();
+        let deadline = super::deadline(request.deadline_ms);
+        let copy = request.forward.then(|| request.clone());
+        let here = self.front.execute(request, deadline).await.into_response(self.front.id);
+        let error = match &here.outcome {
+            Some(response::Outcome::Error(error)) => Some(error),
+            _ => None,
+        };
+        let answer = match (elsewhere(error), copy) {
+            (Some(leader), Some(request)) => {
+                self.forwarder.execute(leader, request, deadline, here).await
+            }
+            _ => here,
+        };
+        Ok(Answer::new(answer))
+    }
+}
+
+#[tonic::async_trait]
+impl Admin for ClientService {
+    async fn status(&self, _: Call<StatusRequest>) -> Result<Answer<StatusResponse>, Status> {
+        let (reply, answer) = oneshot::channel();
+        let busy = |_| Status::resource_exhausted("too many status requests are waiting");
+        self.front.status.try_send(reply).map_err(busy)?;
+        let stopping = |_| Status::unavailable("the node is shutting down");
+        answer.await.map(Answer::new).map_err(stopping)
+    }
+}

@@ -1,0 +1,232 @@
+//! The way in: gRPC services for clients, peers and operators.
+//!
+//! The services check and translate; every decision is the driver's. What they hand to it goes through bounded
+//! channels: a task that finds its channel full is answered "overloaded" at once, a raft message waits there
+//! and so slows its sender down.
+
+mod client;
+mod peer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use super::config::{Config, DEADLINE_MAX, KEY_MAX, REQUEST_MAX, VALUE_MAX};
+use super::driver::Inputs;
+use super::forward::Forwarder;
+use super::reply::{Reply, Task, Work, definitely_not, unknown};
+use crate::kv::{Action, Command};
+use crate::proto::admin_server::AdminServer;
+use crate::proto::kv_server::KvServer;
+use crate::proto::peer_server::PeerServer;
+use crate::proto::{Error, Reason, Request, StatusResponse, request};
+use crate::raft::{Message, NodeId};
+
+/// Tasks that may wait for the driver to look at them.
+const WORK_QUEUE: usize = 1024;
+/// Raft messages that may wait for the driver.
+const MESSAGE_QUEUE: usize = 1024;
+/// Status requests that may wait for the driver.
+const STATUS_QUEUE: usize = 16;
+/// Requests that one connection may have open at once.
+const STREAMS: u32 = 2048;
+/// Streams that a peer of this connection may open and give up before it is cut off. A client behind a
+/// partition gives up every request, and all of that arrives at once when the partition heals: the
+/// default of 20 would punish it.
+const RESETS: usize = 1 << 16;
+/// Largest message between nodes: an append of the largest entries.
+const PEER_MESSAGE_MAX: usize = 64 << 20;
+/// HTTP/2 flow control windows in bytes.
+const WINDOW: u32 = 8 << 20;
+/// Silence of a connection after which it is tested with a ping.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// The services' way to the driver.
+#[derive(Clone)]
+pub(super) struct Front {
+    id: NodeId,
+    cluster: u64,
+    members: Arc<[NodeId]>,
+    term: Arc<AtomicU64>,
+    messages: mpsc::Sender<Message>,
+    work: mpsc::Sender<Work>,
+    status: mpsc::Sender<oneshot::Sender<StatusResponse>>,
+}
+
+impl Front {
+    /// The two ends of the channels between the services and the driver.
+    pub(super) fn new(config: &Config, members: &[NodeId]) -> (Front, Inputs, Arc<AtomicU64>) {
+        let (message_sender, messages) = mpsc::channel(MESSAGE_QUEUE);
+        let (work_sender, work) = mpsc::channel(WORK_QUEUE);
+        let (status_sender, status) = mpsc::channel(STATUS_QUEUE);
+        let term = Arc::new(AtomicU64::new(0));
+        let front = Front {
+            id: config.id,
+            cluster: config.cluster,
+            members: members.into(),
+            term: Arc::clone(&term),
+            messages: message_sender,
+            work: work_sender,
+            status: status_sender,
+        };
+        (front, Inputs { messages, work, status }, term)
+    }
+
+    /// Executes a client's request on this node.
+    async fn execute(&self, request: Request, deadline: Instant) -> Reply {
+        match task(request) {
+            Ok(task) => self.submit(task, deadline).await,
+            Err(error) => self.refuse(error),
+        }
+    }
+
+    /// Opens a session on this node.
+    async fn open_session(&self, deadline: Instant) -> Reply {
+        let action = Action::OpenSession;
+        let command = Command { session: 0, sequence: 0, acknowledged: 0, action };
+        self.submit(Task::Command(command), deadline).await
+    }
+
+    async fn submit(&self, task: Task, deadline: Instant) -> Reply {
+        let (reply, answer) = oneshot::channel();
+        match self.work.try_send(Work { task, deadline, reply }) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                let message = "too many requests are waiting";
+                return self.refuse(definitely_not(Reason::Overloaded, message));
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                let message = "the node is shutting down";
+                return self.refuse(definitely_not(Reason::Stopping, message));
+            }
+        }
+        // The driver answers by the deadline; if it is gone, it may have proposed before it went.
+        let gone = || self.refuse(unknown(Reason::Stopping, "the node is shutting down"));
+        answer.await.unwrap_or_else(|_| gone())
+    }
+
+    fn refuse(&self, error: Error) -> Reply {
+        Reply::error(self.term.load(Ordering::Relaxed), error)
+    }
+}
+
+/// When a request must be answered.
+fn deadline(milliseconds: u32) -> Instant {
+    let asked = match milliseconds {
+        0 => DEADLINE_MAX,
+        some => Duration::from_millis(some.into()).min(DEADLINE_MAX),
+    };
+    Instant::now() + asked
+}
+
+/// Checks a request and translates it.
+fn task(request: Request) -> Result<Task, Error> {
+    let Request { session, sequence, acknowledged, operation, .. } = request;
+    let malformed = |message| definitely_not(Reason::Malformed, message);
+    let operation = operation.ok_or_else(|| malformed("the request has no operation"))?;
+    let key = match &operation {
+        request::Operation::Read(read) => &read.key,
+        request::Operation::Write(write) => &write.key,
+        request::Operation::Cas(cas) => &cas.key,
+        request::Operation::Delete(delete) => &delete.key,
+    };
+    limit("key", key, KEY_MAX)?;
+    let action = match operation {
+        request::Operation::Read(read) => return Ok(Task::Read(read.key)),
+        request::Operation::Write(write) => {
+            limit("value", &write.value, VALUE_MAX)?;
+            Action::Write { key: write.key, value: write.value }
+        }
+        request::Operation::Cas(cas) => {
+            limit("value", &cas.to, VALUE_MAX)?;
+            limit("value to compare with", cas.from.as_deref().unwrap_or_default(), VALUE_MAX)?;
+            Action::Cas { key: cas.key, from: cas.from, to: cas.to, decided: false }
+        }
+        request::Operation::Delete(delete) => Action::Delete { key: delete.key },
+    };
+    if session != 0 && sequence == 0 {
+        return Err(malformed("a request of a session needs a sequence, from 1"));
+    }
+    Ok(Task::Command(Command { session, sequence, acknowledged, action }))
+}
+
+fn limit(what: &str, bytes: &[u8], most: usize) -> Result<(), Error> {
+    if bytes.len() <= most {
+        return Ok(());
+    }
+    let message = format!("the {what} has {} bytes; the limit is {most}", bytes.len());
+    Err(definitely_not(Reason::TooLarge, message))
+}
+
+/// Serves clients and operators.
+pub(super) fn serve_clients(
+    front: Front,
+    forwarder: Forwarder,
+    listener: TcpListener,
+) -> JoinHandle<Result<(), tonic::transport::Error>> {
+    let service = client::ClientService::new(front, forwarder);
+    let kv = KvServer::new(service.clone()).max_decoding_message_size(REQUEST_MAX);
+    let server = server().add_service(kv).add_service(AdminServer::new(service));
+    tokio::spawn(server.serve_with_incoming(incoming(listener)))
+}
+
+/// Serves the other nodes.
+pub(super) fn serve_peers(
+    front: Front,
+    listener: TcpListener,
+) -> JoinHandle<Result<(), tonic::transport::Error>> {
+    let service = PeerServer::new(peer::PeerService::new(front))
+        .max_decoding_message_size(PEER_MESSAGE_MAX)
+        .max_encoding_message_size(PEER_MESSAGE_MAX);
+    tokio::spawn(server().add_service(service).serve_with_incoming(incoming(listener)))
+}
+
+fn server() -> Server {
+    Server::builder()
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE))
+        .http2_max_pending_accept_reset_streams(Some(RESETS))
+        .http2_max_local_error_reset_streams(Some(RESETS))
+}
+
+fn incoming(listener: TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::proto::{Read, Write};
+
+    fn reason(request: Request) -> Reason {
+        task(request).unwrap_err().reason()
+    }
+
+    #[test]
+    fn a_request_is_checked_before_it_reaches_the_log() {
+        let write = |key: usize, value: usize| {
+            let (key, value) = (vec![0; key].into(), vec![0; value].into());
+            Some(request::Operation::Write(Write { key, value }))
+        };
+        let request = |operation| Request { operation, ..Request::default() };
+        assert_eq!(reason(request(None)), Reason::Malformed);
+        assert_eq!(reason(request(write(KEY_MAX + 1, 0))), Reason::TooLarge);
+        assert_eq!(reason(request(write(1, VALUE_MAX + 1))), Reason::TooLarge);
+        assert!(task(request(write(KEY_MAX, VALUE_MAX))).is_ok());
+        assert_eq!(reason(Request { session: 5, ..request(write(1, 1)) }), Reason::Malformed);
+        let read = Some(request::Operation::Read(Read { key: Bytes::new() }));
+        assert!(task(Request { session: 5, ..request(read) }).is_ok());
+    }
+}

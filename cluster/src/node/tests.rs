@@ -1,0 +1,157 @@
+//! One node alone, on the disk that forgets: what it acknowledged and what it says when the disk fails.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+use tonic::transport::Channel;
+
+use super::*;
+use crate::proto::kv_client::KvClient;
+use crate::proto::{ErrorCode, Read, Reason, Request, Response, Write, request, response};
+use crate::wal::Memory;
+
+/// A node on a thread of its own, as a process would be.
+struct Node {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<Result<(), NodeError>>,
+}
+
+impl Node {
+    fn start(disk: &Memory) -> Node {
+        crate::log::silence();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (ready, address) = std::sync::mpsc::channel();
+        let disk = Arc::new(disk.clone());
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let mut config = Config::new(1, "unused");
+                config.heartbeat = Duration::from_millis(10);
+                config.election = Duration::from_millis(20);
+                config.segment_size = 4096;
+                let listeners = Listeners::bind(config.listen_peer, config.listen_client).await?;
+                let client = listeners.client.local_addr()?;
+                let announce = move || ready.send(client).map_err(io::Error::other);
+                serve(config, disk, listeners, announce, async { drop(stopped.await) }).await
+            })
+        });
+        let address = address.recv_timeout(Duration::from_secs(5)).unwrap();
+        Node { address, stop, thread }
+    }
+
+    async fn client(&self) -> KvClient<Channel> {
+        KvClient::connect(format!("http://{}", self.address)).await.unwrap()
+    }
+
+    fn stop(self) -> Result<(), NodeError> {
+        drop(self.stop);
+        self.thread.join().unwrap()
+    }
+}
+
+fn read(key: &str) -> request::Operation {
+    request::Operation::Read(Read { key: Bytes::copy_from_slice(key.as_bytes()) })
+}
+
+fn write(key: &str) -> request::Operation {
+    let key = Bytes::copy_from_slice(key.as_bytes());
+    request::Operation::Write(Write { value: key.clone(), key })
+}
+
+async fn execute(client: &mut KvClient<Channel>, operation: request::Operation) -> Response {
+    let request = Request { operation: Some(operation), ..Request::default() };
+    let call = client.execute(request);
+    timeout(Duration::from_secs(5), call).await.unwrap().unwrap().into_inner()
+}
+
+/// Executes until this node leads.
+async fn insist(client: &mut KvClient<Channel>, operation: request::Operation) -> Response {
+    for _ in 0..500 {
+        let response = execute(client, operation.clone()).await;
+        match &response.outcome {
+            Some(response::Outcome::Error(e)) if e.code() == ErrorCode::NotLeader => {}
+            _ => return response,
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the node did not lead within 5 s");
+}
+
+/// Writes some keys, cuts the power after each few, and counts acknowledged keys that are gone.
+async fn lost_at_power_cut(lie: bool) -> usize {
+    let disk = Memory::new();
+    Node::start(&disk).stop().unwrap();
+    if lie {
+        disk.lie();
+    }
+    let mut acknowledged = Vec::new();
+    for life in 0..4 {
+        let node = Node::start(&disk);
+        let mut client = node.client().await;
+        for number in 0..5 {
+            let key = format!("{life}-{number}");
+            let response = insist(&mut client, write(&key)).await;
+            assert!(matches!(response.outcome, Some(response::Outcome::Done(_))), "{response:?}");
+            acknowledged.push(key);
+        }
+        let image = disk.image();
+        node.stop().unwrap();
+        disk.restore(image);
+    }
+    let node = Node::start(&disk);
+    let mut client = node.client().await;
+    let mut lost = 0;
+    for key in acknowledged {
+        let response = insist(&mut client, read(&key)).await;
+        let Some(response::Outcome::Read(result)) = response.outcome else {
+            panic!("{response:?}")
+        };
+        lost += usize::from(result.value.as_deref() != Some(key.as_bytes()));
+    }
+    node.stop().unwrap();
+    lost
+}
+
+#[tokio::test]
+async fn no_acknowledged_write_is_lost_at_a_power_cut() {
+    assert_eq!(lost_at_power_cut(false).await, 0);
+}
+
+#[tokio::test]
+async fn without_fdatasync_acknowledged_writes_are_lost() {
+    assert!(lost_at_power_cut(true).await > 0, "a disk that ignores sync went unnoticed");
+}
+
+#[tokio::test]
+async fn a_node_whose_log_fails_says_unknown_and_ends() {
+    let disk = Memory::new();
+    let node = Node::start(&disk);
+    let mut client = node.client().await;
+    insist(&mut client, write("before")).await;
+    disk.fail();
+    let response = execute(&mut client, write("after")).await;
+    let Some(response::Outcome::Error(error)) = response.outcome else { panic!("{response:?}") };
+    assert_eq!(error.code(), ErrorCode::UnknownOutcome);
+    assert_eq!(error.reason(), Reason::StorageFailed);
+    let error = node.thread.join().unwrap().unwrap_err();
+    assert!(matches!(error, NodeError::Storage(_)), "{error}");
+    assert_eq!(error.exit_code(), 74);
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_with_a_sentence() {
+    let refuse = |change: fn(&mut Config)| {
+        let mut config = Config::new(1, "data");
+        change(&mut config);
+        config.validate().unwrap_err().to_string()
+    };
+    assert!(refuse(|c| c.id = 0).contains("must not be 0"));
+    assert!(refuse(|c| c.election = c.heartbeat).contains("at least twice the heartbeat"));
+    assert!(refuse(|c| c.peers.extend([(1, c.listen_peer)])).contains("its own peer"));
+    assert!(refuse(|c| c.segment_size = 1).contains("at least 512 bytes"));
+}

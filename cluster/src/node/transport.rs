@@ -1,0 +1,220 @@
+//! The way out to the other nodes: one queue, one task and one connection for each.
+//!
+//! Raft tolerates loss, so nothing here waits for a peer. A queue is bounded in messages and bytes, and when it
+//! is full its oldest message is dropped: the newest say most. A connection that breaks is dialled again
+//! after a pause that doubles; a peer that falls silent is noticed by keep-alive pings, because after a
+//! long silence the kernel alone would take many seconds to try again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_stream::Stream;
+use tonic::transport::{Channel, Endpoint};
+
+use super::wire;
+use crate::log::{info, warning};
+use crate::proto::Envelope;
+use crate::proto::peer_client::PeerClient;
+use crate::raft::{Body, Message, NodeId};
+
+/// Messages that may wait for one peer.
+const QUEUE_MESSAGES: usize = 1024;
+/// Bytes of entries that may wait for one peer.
+const QUEUE_BYTES: usize = 32 << 20;
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_millis(500);
+/// First and longest pause before dialling again.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// Ping a peer that has said nothing for so long, and give it as long again to answer.
+const KEEP_ALIVE: Duration = Duration::from_secs(3);
+/// HTTP/2 flow control windows: large enough that they never limit appends in flight.
+const WINDOW: u32 = 8 << 20;
+
+/// Connects to a peer's address, with a limit.
+pub(super) async fn connect(address: SocketAddr) -> Result<Channel, String> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+        .map_err(|error| error.to_string())?
+        .connect_timeout(CONNECT)
+        .tcp_nodelay(true)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .keep_alive_while_idle(true);
+    match timeout(CONNECT * 2, endpoint.connect()).await {
+        Ok(connected) => connected.map_err(|error| innermost(&error)),
+        Err(_) => Err("the connection took too long".to_owned()),
+    }
+}
+
+/// The last cause of an error: what the operating system said.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// The queues to all peers.
+pub(super) struct Transport {
+    cluster: u64,
+    queues: BTreeMap<NodeId, Queue>,
+    // Aborts the tasks when the node goes.
+    _tasks: JoinSet<()>,
+}
+
+impl Transport {
+    /// Starts to dial all peers.
+    pub(super) fn start(cluster: u64, peers: &BTreeMap<NodeId, SocketAddr>) -> Transport {
+        let mut tasks = JoinSet::new();
+        let mut queues = BTreeMap::new();
+        for (peer, address) in peers {
+            let queue = Queue::default();
+            queues.insert(*peer, queue.clone());
+            tasks.spawn(keep_connected(*peer, *address, queue));
+        }
+        Transport { cluster, queues, _tasks: tasks }
+    }
+
+    /// Sends a message, or loses it.
+    pub(super) fn send(&self, message: Message) {
+        if let Some(queue) = self.queues.get(&message.to) {
+            queue.push(weight(&message), wire::encode(self.cluster, message));
+        }
+    }
+}
+
+/// Bytes that a message is worth in a queue.
+fn weight(message: &Message) -> usize {
+    match &message.body {
+        Body::Append { entries, .. } => {
+            entries.iter().map(|entry| 32 + entry.payload.size()).sum::<usize>()
+        }
+        _ => 0,
+    }
+}
+
+async fn keep_connected(peer: NodeId, address: SocketAddr, queue: Queue) {
+    let mut pause = PAUSE.0;
+    let mut said = String::new();
+    loop {
+        let start = Instant::now();
+        let ended = match connect(address).await {
+            Ok(channel) => {
+                let mut client = PeerClient::new(channel);
+                info!("connected to node {peer}");
+                match client.raft(queue.stream()).await {
+                    Ok(_) => "it ended the stream".to_owned(),
+                    Err(status) => innermost(&status),
+                }
+            }
+            Err(error) => error,
+        };
+        let lasted = start.elapsed() > PAUSE.1 * 2;
+        if lasted || said != ended {
+            warning!("no connection to node {peer} ({address}): {ended}");
+        }
+        said = ended;
+        pause = if lasted { PAUSE.0 } else { (pause * 2).min(PAUSE.1) };
+        sleep(pause).await;
+    }
+}
+
+/// Messages that wait for one peer.
+#[derive(Clone, Default)]
+struct Queue {
+    inner: Arc<Mutex<Waiting>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    messages: VecDeque<(usize, Envelope)>,
+    bytes: usize,
+    /// Streams are numbered; only the newest one takes messages.
+    stream: u64,
+    waker: Option<Waker>,
+}
+
+impl Queue {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, weight: usize, envelope: Envelope) {
+        let mut waiting = self.waiting();
+        waiting.messages.push_back((weight, envelope));
+        waiting.bytes += weight;
+        while waiting.messages.len() > QUEUE_MESSAGES || waiting.bytes > QUEUE_BYTES {
+            let Some((weight, _)) = waiting.messages.pop_front() else { break };
+            waiting.bytes -= weight;
+        }
+        if let Some(waker) = waiting.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// A stream of the messages, which ends an earlier stream.
+    fn stream(&self) -> QueueStream {
+        let mut waiting = self.waiting();
+        waiting.stream += 1;
+        if let Some(waker) = waiting.waker.take() {
+            waker.wake();
+        }
+        QueueStream { queue: self.clone(), number: waiting.stream }
+    }
+}
+
+struct QueueStream {
+    queue: Queue,
+    number: u64,
+}
+
+impl Stream for QueueStream {
+    type Item = Envelope;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Envelope>> {
+        let mut waiting = self.queue.waiting();
+        if waiting.stream != self.number {
+            return Poll::Ready(None);
+        }
+        if let Some((weight, envelope)) = waiting.messages.pop_front() {
+            waiting.bytes -= weight;
+            return Poll::Ready(Some(envelope));
+        }
+        waiting.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_stream::StreamExt;
+
+    use super::*;
+
+    fn envelope(term: u64) -> Envelope {
+        Envelope { term, ..Envelope::default() }
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_drops_the_oldest_and_a_new_stream_ends_the_old_one() {
+        let queue = Queue::default();
+        let mut old = queue.stream();
+        for term in 0..QUEUE_MESSAGES as u64 + 5 {
+            queue.push(1, envelope(term));
+        }
+        assert_eq!(old.next().await.map(|e| e.term), Some(5));
+        let mut new = queue.stream();
+        assert_eq!(old.next().await, None);
+        assert_eq!(new.next().await.map(|e| e.term), Some(6));
+        queue.push(QUEUE_BYTES, envelope(7777));
+        assert_eq!(new.next().await.map(|e| e.term), Some(7777));
+    }
+}

@@ -1,0 +1,158 @@
+//! Raft messages as they travel: [`Message`] to [`Envelope`] and back.
+//!
+//! What comes in may be anything, so [`decode`] checks that it is for this node, from a member, and whole.
+
+use bytes::Bytes;
+
+use crate::proto::{self, Envelope, envelope};
+use crate::raft::{Body, Entry, Hint, Message, NodeId, Payload, Position};
+
+/// Wraps a message of `cluster`.
+pub(super) fn encode(cluster: u64, message: Message) -> Envelope {
+    let Message { from, to, term, body } = message;
+    let body = match body {
+        Body::PreVote { term, last } => {
+            envelope::Body::PreVote(proto::PreVote { term, last: position(last) })
+        }
+        Body::PreVoteAnswer { term, granted } => {
+            envelope::Body::PreVoteAnswer(proto::PreVoteAnswer { term, granted })
+        }
+        Body::Vote { last } => envelope::Body::Vote(proto::Vote { last: position(last) }),
+        Body::VoteAnswer { granted } => envelope::Body::VoteAnswer(proto::VoteAnswer { granted }),
+        Body::Append { base, entries, commit } => {
+            let entries = entries.into_iter().map(encode_entry).collect();
+            envelope::Body::Append(proto::Append { base: position(base), entries, commit })
+        }
+        Body::AppendAccepted { matched } => {
+            envelope::Body::AppendAccepted(proto::AppendAccepted { matched })
+        }
+        Body::AppendRejected { base, hint } => {
+            envelope::Body::AppendRejected(proto::AppendRejected {
+                base,
+                hint_term: hint.term,
+                hint_first: hint.first,
+            })
+        }
+        Body::Heartbeat { commit, round } => {
+            envelope::Body::Heartbeat(proto::Heartbeat { commit, round })
+        }
+        Body::HeartbeatAnswer { round } => {
+            envelope::Body::HeartbeatAnswer(proto::HeartbeatAnswer { round })
+        }
+    };
+    Envelope { cluster, from, to, term, body: Some(body) }
+}
+
+/// Unwraps a message for node `id` of `cluster`, or says why it is none.
+pub(super) fn decode(
+    envelope: Envelope,
+    cluster: u64,
+    id: NodeId,
+    member: impl Fn(NodeId) -> bool,
+) -> Result<Message, String> {
+    let Envelope { cluster: theirs, from, to, term, body } = envelope;
+    if theirs != cluster {
+        return Err(format!("a message of cluster {theirs} reached cluster {cluster}"));
+    }
+    if to != id {
+        return Err(format!("a message for node {to} reached node {id}"));
+    }
+    if !member(from) {
+        return Err(format!("a message came from node {from}, which is no member"));
+    }
+    let body = body.and_then(decode_body).ok_or("a message is empty or of an unknown kind")?;
+    Ok(Message { from, to, term, body })
+}
+
+fn decode_body(body: envelope::Body) -> Option<Body> {
+    Some(match body {
+        envelope::Body::PreVote(m) => Body::PreVote { term: m.term, last: place(m.last)? },
+        envelope::Body::PreVoteAnswer(m) => {
+            Body::PreVoteAnswer { term: m.term, granted: m.granted }
+        }
+        envelope::Body::Vote(m) => Body::Vote { last: place(m.last)? },
+        envelope::Body::VoteAnswer(m) => Body::VoteAnswer { granted: m.granted },
+        envelope::Body::Append(m) => Body::Append {
+            base: place(m.base)?,
+            entries: m.entries.into_iter().map(decode_entry).collect(),
+            commit: m.commit,
+        },
+        envelope::Body::AppendAccepted(m) => Body::AppendAccepted { matched: m.matched },
+        envelope::Body::AppendRejected(m) => Body::AppendRejected {
+            base: m.base,
+            hint: Hint { term: m.hint_term, first: m.hint_first },
+        },
+        envelope::Body::Heartbeat(m) => Body::Heartbeat { commit: m.commit, round: m.round },
+        envelope::Body::HeartbeatAnswer(m) => Body::HeartbeatAnswer { round: m.round },
+    })
+}
+
+fn position(position: Position) -> Option<proto::Position> {
+    Some(proto::Position { term: position.term, index: position.index })
+}
+
+fn place(position: Option<proto::Position>) -> Option<Position> {
+    position.map(|p| Position { term: p.term, index: p.index })
+}
+
+fn encode_entry(entry: Entry) -> proto::Entry {
+    let command = match entry.payload {
+        Payload::Noop => None,
+        // Shares the bytes of the log.
+        Payload::Command(command) => Some(Bytes::from_owner(command)),
+    };
+    proto::Entry { term: entry.term, index: entry.index, command }
+}
+
+fn decode_entry(entry: proto::Entry) -> Entry {
+    let payload = match entry.command {
+        None => Payload::Noop,
+        Some(command) => Payload::Command(command.as_ref().into()),
+    };
+    Entry { term: entry.term, index: entry.index, payload }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+
+    fn message(body: Body) -> Message {
+        Message { from: 2, to: 1, term: 9, body }
+    }
+
+    #[test]
+    fn every_message_survives_the_wire() {
+        let last = Position { term: 3, index: 8 };
+        let noop = Entry { term: 3, index: 9, payload: Payload::Noop };
+        let empty = Entry { term: 4, index: 10, payload: Payload::Command([].into()) };
+        let full = Entry { term: 4, index: 11, payload: Payload::Command([1, 2].into()) };
+        let bodies = [
+            Body::PreVote { term: 10, last },
+            Body::PreVoteAnswer { term: 10, granted: true },
+            Body::Vote { last: Position::default() },
+            Body::VoteAnswer { granted: false },
+            Body::Append { base: last, entries: vec![noop, empty, full], commit: 7 },
+            Body::AppendAccepted { matched: 11 },
+            Body::AppendRejected { base: 8, hint: Hint { term: None, first: 5 } },
+            Body::AppendRejected { base: 8, hint: Hint { term: Some(0), first: 5 } },
+            Body::Heartbeat { commit: 7, round: 5 },
+            Body::HeartbeatAnswer { round: 5 },
+        ];
+        for body in bodies {
+            let bytes = encode(7, message(body.clone())).encode_to_vec();
+            let envelope = Envelope::decode(bytes.as_slice()).unwrap();
+            assert_eq!(decode(envelope, 7, 1, |from| from == 2), Ok(message(body)));
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_not_for_this_node_is_refused() {
+        let envelope = || encode(7, message(Body::HeartbeatAnswer { round: 1 }));
+        assert!(decode(envelope(), 8, 1, |_| true).is_err());
+        assert!(decode(envelope(), 7, 2, |_| true).is_err());
+        assert!(decode(envelope(), 7, 1, |_| false).is_err());
+        assert!(decode(Envelope { body: None, ..envelope() }, 7, 1, |_| true).is_err());
+    }
+}
