@@ -6,9 +6,10 @@
 //! than the budget allows, because a correct system may then stand still and nothing is learned.
 //!
 //! The first round gives each class a place of its own in the first half of the work; after that
-//! faults of different classes overlap where the budget has room. Kills and pauses are often tied to
-//! another class's fault: right after the change of leader it brings about, or at the edge of its
-//! heal, when nodes that missed something come back. That is where protocols break.
+//! faults of different classes overlap where the budget has room. Often a fault is tied to one of
+//! another class: it hits the new leader right after the change that the other brings about, or it
+//! starts at the edge of the other's heal, when nodes that missed something come back. That is where
+//! protocols break.
 //!
 //! The end of the work stays free, so that operations after the last heal are seen to succeed.
 
@@ -16,12 +17,15 @@ use crate::fault::{Draft, Fault};
 use crate::random::Random;
 use crate::registry;
 use crate::schedule::{Entry, Schedule, Trigger};
+use crate::target::{Target, minority};
 use std::time::Duration;
 
 /// Stream that orders the first round.
 const ORDER_STREAM: u64 = 100;
 /// Stream of an entry's own seed.
 const ENTRY_STREAM: u64 = 101;
+/// Stream that ties faults to changes of leader.
+const TIE_STREAM: u64 = 102;
 /// First of the streams of the lanes, one for each class by its place in the registry.
 const LANE_STREAM: u64 = 200;
 
@@ -29,8 +33,10 @@ const LANE_STREAM: u64 = 200;
 const SHORTEST: Duration = Duration::from_millis(100);
 /// How far a fault is moved when there is no room for it.
 const NUDGE: Duration = Duration::from_millis(200);
-/// How long before its latest moment a fault tied to a change of leader waits at most.
+/// How long a fault that is tied to a change of leader waits for it.
 const PATIENCE: Duration = Duration::from_millis(2500);
+/// How often a fault that is tied to another one is drawn again until it hits the leader alone.
+const DRAFTS: usize = 6;
 
 /// What a schedule is drawn for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +59,7 @@ impl Settings {
     #[must_use]
     pub fn new(classes: &[&str], nodes: usize, work: Duration, seed: u64) -> Self {
         let classes = classes.iter().map(|&class| class.to_owned()).collect();
-        Self { classes, nodes, budget: crate::target::minority(nodes), work, seed }
+        Self { classes, nodes, budget: minority(nodes), work, seed }
     }
 }
 
@@ -134,8 +140,9 @@ impl Placed {
         self.trigger.earliest()
     }
 
+    /// When its heal is over.
     fn end(&self) -> Duration {
-        self.trigger.latest() + self.duration
+        self.trigger.latest() + self.duration + self.fault.heal_time()
     }
 }
 
@@ -154,11 +161,14 @@ impl<'a> Drawing<'a> {
 
     /// Gives each class a slot of its own within the first half of the work.
     fn first_round(&mut self, lanes: &mut [Lane]) -> Result<(), ScheduleError> {
+        if lanes.is_empty() {
+            return Ok(());
+        }
         let mut order: Vec<usize> = (0..lanes.len()).collect();
         Random::new(self.settings.seed, ORDER_STREAM).shuffle(&mut order);
         let lead = Duration::from_millis(500).min(self.settings.work / 30);
         let round = (self.settings.work / 2).min(Duration::from_secs(6) * lanes.len() as u32);
-        let slot = whole_milliseconds((round - lead) / lanes.len().max(1) as u32);
+        let slot = whole_milliseconds((round - lead) / lanes.len() as u32);
         if slot < SHORTEST * 2 {
             let (work, classes) = (self.settings.work, lanes.len());
             return Err(ScheduleError::TooShort { work, classes });
@@ -168,7 +178,8 @@ impl<'a> Drawing<'a> {
             let draft = self.draft(lane);
             let time = lead + slot * turn as u32 + lane.random.between(Duration::ZERO, slot / 8);
             let trigger = Trigger::At { time: whole_milliseconds(time) };
-            let duration = whole_milliseconds(draft.duration.min(slot * 3 / 4));
+            let longest = (slot * 7 / 8).saturating_sub(lane.fault.heal_time()).max(slot / 2);
+            let duration = whole_milliseconds(draft.duration.min(longest));
             let placed = Placed { fault: lane.fault, draft, trigger, duration };
             lane.next = placed.end() + gap(&mut lane.random);
             self.placed.push(placed);
@@ -178,13 +189,45 @@ impl<'a> Drawing<'a> {
 
     /// Lets the lanes take turns, the one that is free first, until the end is reached.
     fn fill(&mut self, lanes: &mut [Lane]) {
-        while let Some(lane) = lanes.iter_mut().min_by_key(|lane| lane.next) {
+        let mut ties = Random::new(self.settings.seed, TIE_STREAM);
+        let mut looked_at = 0;
+        loop {
+            while looked_at < self.placed.len() {
+                self.follow(looked_at, lanes, &mut ties);
+                looked_at += 1;
+            }
+            let Some(lane) = lanes.iter_mut().min_by_key(|lane| lane.next) else { return };
             if lane.next + SHORTEST > self.last_heal {
                 return;
             }
             let draft = self.draft(lane);
-            let trigger = self.trigger(lane, lane.next);
+            let trigger = self.trigger(lane);
             self.place(lane, draft, trigger);
+        }
+    }
+
+    /// Perhaps lets a fault of another class hit the new leader, right after the change that the
+    /// fault at `place` brings about if it takes the leader away.
+    fn follow(&mut self, place: usize, lanes: &mut [Lane], ties: &mut Random) {
+        let (wanted, after) = (ties.chance(60), ties.below(50));
+        let turn = usize::try_from(ties.below(lanes.len() as u64)).unwrap_or(0);
+        let first = &self.placed[place];
+        if !wanted || first.draft.target != Target::Leader {
+            return;
+        }
+        let name = first.fault.name();
+        let count = lanes.len();
+        let other = (turn..turn + count).find(|place| lanes[place % count].fault.name() != name);
+        let Some(lane) = other.map(|place| &mut lanes[place % count]) else { return };
+        let armed = first.start();
+        let latest = first.trigger.latest() + first.duration.min(PATIENCE);
+        let after = Duration::from_millis(after);
+        let trigger = Trigger::OnLeaderChange { armed, after, latest };
+        let mut drafts = (0..DRAFTS).map(|_| self.draft(lane));
+        let draft = drafts.find(|draft| draft.target == Target::Leader && draft.load == 1);
+        if let Some(tied) = draft.and_then(|draft| self.fitted(lane.fault, draft, trigger)) {
+            lane.next = lane.next.max(tied.end() + gap(&mut lane.random));
+            self.placed.push(tied);
         }
     }
 
@@ -192,46 +235,37 @@ impl<'a> Drawing<'a> {
         lane.fault.draw(&mut lane.random, self.settings.nodes, self.settings.budget)
     }
 
-    /// A time from `free` on; often one that is tied to a fault of another class.
-    fn trigger(&self, lane: &mut Lane, free: Duration) -> Trigger {
-        let (tie, late) = (lane.random.below(100), lane.random.below(50));
+    /// When the lane is free; often a little later, at the edge of the heal of another fault.
+    fn trigger(&self, lane: &mut Lane) -> Trigger {
         let edge = lane.random.between(Duration::ZERO, Duration::from_millis(400));
-        let others = || self.placed.iter().filter(|other| other.fault.name() != lane.fault.name());
-        let change = others()
-            .filter(|other| other.draft.target == crate::target::Target::Leader)
-            .filter(|other| other.start() >= free && other.start() < free + PATIENCE * 2)
-            .min_by_key(|other| other.start());
-        let heal = others()
-            .filter(|other| other.end() >= free + edge && other.end() < free + PATIENCE * 2)
-            .min_by_key(|other| other.end());
-        match (tie, change, heal) {
-            (0..40, Some(other), _) => Trigger::OnLeaderChange {
-                armed: other.start(),
-                after: Duration::from_millis(late),
-                latest: other.trigger.latest() + other.duration.min(PATIENCE),
-            },
-            (40..70, _, Some(other)) => Trigger::At { time: other.end() - edge },
-            _ => Trigger::At { time: free },
-        }
+        let tied = lane.random.chance(35);
+        let heals = self.placed.iter().filter(|other| other.fault.name() != lane.fault.name());
+        let heal = heals
+            .map(|other| (other.trigger.latest() + other.duration).saturating_sub(edge))
+            .filter(|&time| time >= lane.next && time < lane.next + PATIENCE)
+            .min();
+        Trigger::At { time: heal.filter(|_| tied).unwrap_or(lane.next) }
     }
 
     /// Places the fault where the budget has room for it, as early as possible from its trigger on.
     fn place(&mut self, lane: &mut Lane, draft: Draft, mut trigger: Trigger) {
-        loop {
-            let room = self.last_heal.saturating_sub(trigger.latest());
-            let duration = whole_milliseconds(draft.duration.min(room));
-            if duration < SHORTEST {
-                lane.next += NUDGE * 5;
-                return;
-            }
-            let placed = Placed { fault: lane.fault, draft, trigger, duration };
-            if self.has_room(&placed) {
+        while trigger.latest() + SHORTEST <= self.last_heal {
+            if let Some(placed) = self.fitted(lane.fault, draft, trigger) {
                 lane.next = placed.end() + gap(&mut lane.random);
                 self.placed.push(placed);
                 return;
             }
             trigger = Trigger::At { time: trigger.earliest() + NUDGE };
         }
+        lane.next += NUDGE * 5;
+    }
+
+    /// The fault at that trigger, shortened to end in time, if the budget has room for it.
+    fn fitted(&self, fault: &'static dyn Fault, draft: Draft, trigger: Trigger) -> Option<Placed> {
+        let room = self.last_heal.saturating_sub(trigger.latest() + fault.heal_time());
+        let duration = whole_milliseconds(draft.duration.min(room));
+        let placed = Placed { fault, draft, trigger, duration };
+        (duration >= SHORTEST && self.has_room(&placed)).then_some(placed)
     }
 
     /// Whether the budget is kept at every moment at which `new` could be in effect. The load only

@@ -82,6 +82,9 @@ pub trait Fault: Send + Sync {
     /// Draws one injection that takes no more than `budget` of `nodes` nodes from a majority.
     fn draw(&self, random: &mut Random, nodes: usize, budget: usize) -> Draft;
 
+    /// How long healing it usually takes at most; a schedule leaves room for that.
+    fn heal_time(&self) -> Duration;
+
     /// Whether its nodes answer nobody while it lasts, so that no other fault should choose them.
     fn takes_down(&self) -> bool;
 

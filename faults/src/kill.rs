@@ -42,6 +42,10 @@ impl Fault for Kill {
         Draft { target, shape: None, heal: None, duration, load }
     }
 
+    fn heal_time(&self) -> Duration {
+        Duration::from_millis(600)
+    }
+
     fn takes_down(&self) -> bool {
         true
     }

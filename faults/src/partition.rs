@@ -72,6 +72,10 @@ impl Fault for Partition {
         Draft { target, shape: Some(shape), heal: Some(heal), duration, load }
     }
 
+    fn heal_time(&self) -> Duration {
+        Duration::from_millis(50)
+    }
+
     fn takes_down(&self) -> bool {
         false
     }

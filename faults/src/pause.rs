@@ -45,6 +45,10 @@ impl Fault for Pause {
         Draft { target, shape: None, heal: None, duration, load }
     }
 
+    fn heal_time(&self) -> Duration {
+        Duration::from_millis(100)
+    }
+
     fn takes_down(&self) -> bool {
         true
     }

@@ -1,6 +1,8 @@
 //! Thousands of connections that end in every way leave no descriptor behind. In a process of its own,
 //! because it counts the descriptors of the whole process.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use faults::proxy::{Hub, Upstream};
 use faults::{Heal, Link, Plan, Random};
 use history::NodeId;

@@ -1,1 +1,179 @@
-//! x
+//! The nemesis plays a schedule as written, and heals whatever happens.
+
+use crate::stage::Stage;
+use faults::{
+    Entry, Heal, Nemesis, Played, Schedule, Settings, Shape, Target, Trigger, coverage, schedule,
+};
+use serde_json::json;
+use std::future::pending;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn entry(id: u64, fault: &str, trigger: Trigger, duration: u64, target: Target) -> Entry {
+    let shape = (fault == "partition").then_some(Shape::Isolate);
+    let heal = shape.map(|_| Heal::Deliver);
+    let duration = ms(duration);
+    Entry { id, fault: fault.to_owned(), trigger, duration, target, shape, heal, seed: id }
+}
+
+fn at(time: u64) -> Trigger {
+    Trigger::At { time: ms(time) }
+}
+
+fn schedule_of(entries: impl IntoIterator<Item = Entry>) -> Schedule {
+    Schedule { entries: entries.into_iter().collect() }
+}
+
+async fn play(stage: &Stage, schedule: &Schedule) -> Played {
+    Nemesis::play(schedule, stage, pending()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_is_played_as_written() {
+    let stage = Stage::new(3);
+    stage.lead(2);
+    let change = Trigger::OnLeaderChange { armed: ms(900), after: ms(40), latest: ms(3000) };
+    let schedule = schedule_of([
+        entry(1, "partition", at(500), 2000, Target::Leader),
+        entry(2, "pause", change, 300, Target::Leader),
+        entry(3, "kill", at(4000), 500, Target::One),
+    ]);
+    let (played, ()) = tokio::join!(play(&stage, &schedule), async {
+        sleep(ms(1200)).await;
+        stage.lead(3);
+    });
+    let golden = "0 n2 leads
+  500 start partition 1
+  500 hold [1>2 2>1 2>3 3>2]
+ 1200 n3 leads
+ 1245 start pause 2
+ 1255 pause n3
+ 1565 resume n3
+ 1565 end pause 2
+ 2500 hold []
+ 2500 end partition 1
+ 4000 start kill 3
+ 4010 kill n2
+ 4520 restart n2
+ 4520 end kill 3
+ 4520 hold []";
+    assert_eq!(stage.log_text().trim_start(), golden);
+    assert_eq!(played.unhealed, []);
+    assert!(played.receipts.iter().all(|receipt| receipt.effective), "{played:?}");
+    let seen = stage.seen.lock().unwrap();
+    let cut = json!([["n1", "n2"], ["n2", "n1"], ["n2", "n3"], ["n3", "n2"]]);
+    let start = json!({
+        "id": 1, "phase": "start", "target": "leader", "nodes": ["n2"], "cut": cut,
+        "shape": "isolate",
+    });
+    assert_eq!(seen.events[0], ("partition".to_owned(), start));
+    let receipts: Vec<u64> = played.receipts.iter().map(|receipt| receipt.id).collect();
+    assert_eq!(receipts, [1, 2, 3]);
+    let classes = ["partition", "kill", "latency"].map(str::to_owned);
+    let counted = coverage(&classes, &seen.receipts);
+    let counts = |class: &str| (counted[class].requested, counted[class].effective);
+    assert_eq!(
+        [counts("partition"), counts("kill"), counts("latency"), counts("pause")],
+        [(true, 1), (true, 1), (true, 0), (false, 1)]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_never_comes_is_not_waited_for() {
+    let stage = Stage::new(3);
+    let trigger = Trigger::OnLeaderChange { armed: ms(100), after: ms(40), latest: ms(700) };
+    let played = play(&stage, &schedule_of([entry(1, "kill", trigger, 500, Target::Leader)])).await;
+    assert_eq!(played.receipts[0].injected.0, 700_000_000);
+    assert_eq!(played.receipts[0].note.as_deref(), Some("no leader was known: any node"));
+}
+
+fn one_of_each() -> Schedule {
+    schedule_of([
+        entry(1, "partition", at(100), 5000, Target::One),
+        entry(2, "pause", at(200), 5000, Target::One),
+        entry(3, "kill", at(300), 5000, Target::One),
+        entry(4, "kill", at(9000), 5000, Target::One),
+    ])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_heals_at_once_and_injects_no_more() {
+    let stage = Stage::new(5);
+    let played = Nemesis::play(&one_of_each(), &stage, sleep(ms(1000))).await;
+    let seen = stage.seen.lock().unwrap();
+    assert_eq!(played.receipts.len(), 3);
+    assert!(played.receipts.iter().all(|receipt| receipt.healed.unwrap().0 < 1_050_000_000));
+    assert!(seen.down.is_empty() && seen.plan.rules.is_empty());
+    assert_eq!((seen.events.len(), seen.receipts.len()), (6, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_nemesis_releases_what_it_can() {
+    let stage = Stage::new(5);
+    let dropped = timeout(ms(1000), play(&stage, &one_of_each())).await;
+    assert!(dropped.is_err());
+    let seen = stage.seen.lock().unwrap();
+    assert!(seen.plan.rules.is_empty(), "links are held");
+    let killed = &seen.receipts.iter().find(|receipt| receipt.fault == "kill").unwrap().nodes;
+    assert!(seen.down.iter().eq(killed), "only the killed node is down: {:?}", seen.down);
+    let ends = seen.events.iter().filter(|(_, value)| value["phase"] == "end").count();
+    assert_eq!((ends, seen.receipts.len()), (3, 3));
+    assert!(seen.receipts.iter().all(|receipt| !receipt.effective));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heal_that_fails_is_tried_again() {
+    for (failures, healed) in [(2, true), (100, false)] {
+        let stage = Stage::new(3);
+        stage.fail("restart", failures);
+        let schedule = schedule_of([entry(1, "kill", at(100), 500, Target::One)]);
+        let played = play(&stage, &schedule).await;
+        assert_eq!(played.unhealed.is_empty(), healed, "{played:?}");
+        assert_eq!(played.receipts[0].healed.is_some(), healed);
+        assert_eq!(played.receipts[0].effective, healed);
+        assert_eq!(stage.seen.lock().unwrap().events.len(), 2, "an end in any case");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_half_way_is_healed_and_counts_for_nothing() {
+    for (fault, verb) in [("partition", "apply"), ("kill", "kill"), ("pause", "pause")] {
+        let stage = Stage::new(5);
+        stage.fail(verb, 1);
+        let schedule = schedule_of([entry(1, fault, at(100), 500, Target::Minority)]);
+        let played = play(&stage, &schedule).await;
+        let receipt = &played.receipts[0];
+        assert!(receipt.in_effect.is_none() && !receipt.effective, "{receipt:?}");
+        assert!(receipt.reason.starts_with("could not be injected"), "{}", receipt.reason);
+        assert!(receipt.healed.is_some());
+        let seen = stage.seen.lock().unwrap();
+        assert!(seen.down.is_empty() && seen.plan.rules.is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_drawn_schedule_can_be_played_within_its_budget() {
+    for seed in 0..40 {
+        let stage = Stage::new(5);
+        let settings =
+            Settings::new(&["partition", "kill", "pause"], 5, Duration::from_secs(30), seed);
+        let schedule = schedule(&settings).unwrap();
+        let (played, ()) = tokio::join!(play(&stage, &schedule), async {
+            for leader in [3, 1, 4, 1, 5, 2] {
+                stage.lead(leader);
+                sleep(ms(4300)).await;
+            }
+        });
+        let seen = stage.seen.lock().unwrap();
+        assert_eq!(played.receipts.len(), schedule.entries.len());
+        assert!(played.receipts.iter().all(|receipt| receipt.effective), "seed {seed}: {played:?}");
+        assert!(seen.most_down <= settings.budget, "seed {seed}");
+        assert!(seen.down.is_empty() && seen.plan.rules.is_empty());
+        let last = played.receipts.iter().filter_map(|receipt| receipt.healed).max().unwrap();
+        assert!(last.as_seconds() < 29.2, "seed {seed}: the last heal came at {last:?}");
+    }
+}

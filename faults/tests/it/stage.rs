@@ -1,1 +1,181 @@
-//! x
+//! An environment that only writes down what is asked of it, in virtual time.
+
+use faults::{
+    Applied, BoxFuture, Counters, Environment, EnvironmentError, Link, Network, Plan, ProcessState,
+    Receipt, Sighting,
+};
+use history::{Nanos, NodeId};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) log: Vec<String>,
+    pub(crate) events: Vec<(String, Value)>,
+    pub(crate) receipts: Vec<Receipt>,
+    pub(crate) plan: Plan,
+    pub(crate) down: BTreeSet<NodeId>,
+    /// The most nodes that were down at once.
+    pub(crate) most_down: usize,
+    /// How often each call still fails; the key is the verb.
+    pub(crate) failures: BTreeMap<&'static str, u32>,
+    leader: Option<NodeId>,
+    leader_changes: u64,
+    counters: BTreeMap<Link, Counters>,
+    pids: BTreeMap<NodeId, u32>,
+}
+
+/// The fake. Each call on a process takes 10 ms.
+pub(crate) struct Stage {
+    nodes: Vec<NodeId>,
+    start: Instant,
+    pub(crate) seen: Mutex<Seen>,
+}
+
+impl Stage {
+    pub(crate) fn new(count: u16) -> Self {
+        let nodes: Vec<NodeId> = (1..=count).map(NodeId).collect();
+        let seen = Seen {
+            pids: nodes.iter().map(|&node| (node, u32::from(node.0) * 100)).collect(),
+            ..Seen::default()
+        };
+        Self { nodes, start: Instant::now(), seen: Mutex::new(seen) }
+    }
+
+    pub(crate) fn lead(&self, leader: u16) {
+        self.log(format!("n{leader} leads"));
+        let mut seen = self.seen.lock().unwrap();
+        seen.leader = Some(NodeId(leader));
+        seen.leader_changes += 1;
+    }
+
+    pub(crate) fn fail(&self, verb: &'static str, times: u32) {
+        self.seen.lock().unwrap().failures.insert(verb, times);
+    }
+
+    pub(crate) fn log_text(&self) -> String {
+        self.seen.lock().unwrap().log.join("\n")
+    }
+
+    fn log(&self, line: String) {
+        let time = self.start.elapsed().as_millis();
+        self.seen.lock().unwrap().log.push(format!("{time:>5} {line}"));
+    }
+
+    fn refuses(&self, verb: &str) -> Result<(), EnvironmentError> {
+        let mut seen = self.seen.lock().unwrap();
+        match seen.failures.get_mut(verb) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                Err(EnvironmentError(format!("{verb} fails here")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn act(
+        &self,
+        verb: &'static str,
+        node: NodeId,
+        state: ProcessState,
+    ) -> BoxFuture<'_, Result<Sighting, EnvironmentError>> {
+        Box::pin(async move {
+            sleep(Duration::from_millis(10)).await;
+            self.log(format!("{verb} {node}"));
+            self.refuses(verb)?;
+            let mut seen = self.seen.lock().unwrap();
+            let seen = &mut *seen;
+            let pid = seen.pids.get_mut(&node).unwrap();
+            if verb == "restart" && seen.down.contains(&node) {
+                *pid += 1;
+            }
+            if state == ProcessState::Running {
+                seen.down.remove(&node);
+            } else {
+                assert!(seen.down.insert(node), "{verb} of {node}, which was down already");
+                seen.most_down = seen.most_down.max(seen.down.len());
+            }
+            Ok(Sighting { node, pid: *pid, state })
+        })
+    }
+}
+
+impl Network for Stage {
+    fn apply(&self, plan: Plan) -> BoxFuture<'_, Result<Applied, EnvironmentError>> {
+        Box::pin(async move {
+            let held: Vec<String> =
+                plan.rules.keys().map(|link| format!("{}>{}", link.from.0, link.to.0)).collect();
+            self.log(format!("hold [{}]", held.join(" ")));
+            self.refuses("apply")?;
+            let mut seen = self.seen.lock().unwrap();
+            // Something tries every link that was held.
+            let tried: Vec<Link> = seen.plan.rules.keys().copied().collect();
+            for link in tried {
+                seen.counters.entry(link).or_default().dialled += 1;
+            }
+            seen.plan = plan;
+            Ok(Applied { epoch: 1, counters: seen.counters.clone() })
+        })
+    }
+
+    fn release(&self) {
+        self.seen.lock().unwrap().plan = Plan::default();
+    }
+}
+
+impl Environment for Stage {
+    fn nodes(&self) -> Vec<NodeId> {
+        self.nodes.clone()
+    }
+
+    fn leader(&self) -> Option<NodeId> {
+        self.seen.lock().unwrap().leader
+    }
+
+    fn leader_changes(&self) -> u64 {
+        self.seen.lock().unwrap().leader_changes
+    }
+
+    fn now(&self) -> Nanos {
+        Nanos(u64::try_from(self.start.elapsed().as_nanos()).unwrap())
+    }
+
+    fn network(&self) -> &dyn Network {
+        self
+    }
+
+    fn kill(&self, node: NodeId) -> BoxFuture<'_, Result<Sighting, EnvironmentError>> {
+        self.act("kill", node, ProcessState::Gone)
+    }
+
+    fn restart(&self, node: NodeId) -> BoxFuture<'_, Result<Sighting, EnvironmentError>> {
+        self.act("restart", node, ProcessState::Running)
+    }
+
+    fn pause(&self, node: NodeId) -> BoxFuture<'_, Result<Sighting, EnvironmentError>> {
+        self.act("pause", node, ProcessState::Stopped)
+    }
+
+    fn resume(&self, node: NodeId) -> BoxFuture<'_, Result<Sighting, EnvironmentError>> {
+        self.act("resume", node, ProcessState::Running)
+    }
+
+    fn record(&self, fault: &str, value: Value) {
+        self.log(format!("{} {fault} {}", value["phase"].as_str().unwrap(), value["id"]));
+        self.seen.lock().unwrap().events.push((fault.to_owned(), value));
+    }
+
+    fn receipt(&self, receipt: &Receipt) {
+        self.seen.lock().unwrap().receipts.push(receipt.clone());
+    }
+
+    fn release(&self, paused: &[NodeId]) {
+        self.log(format!("release {paused:?}"));
+        Network::release(self);
+        let mut seen = self.seen.lock().unwrap();
+        seen.down.retain(|node| !paused.contains(node));
+    }
+}

@@ -128,6 +128,7 @@ async fn a_node_that_is_down_resets_and_comes_back_elsewhere() {
 async fn a_hub_that_is_dropped_resets_what_it_carried() {
     let lab = Lab::new(2).await;
     let Pair { mut dialler, mut target } = lab.pair(1, 2).await;
+    crosses(&mut dialler, &mut target, b"before").await;
     let address = lab.hub.client_address(node(1)).unwrap();
     drop(lab);
     is_reset(&mut dialler).await;
