@@ -1,0 +1,142 @@
+//! Which configurations have been looked at.
+//!
+//! A configuration is how far the history is, which open calls are linearized, the state, which calls of unknown
+//! outcome were used, and which blind calls may be absorbed. Of two that agree in the first three, the one that used
+//! fewer unknown calls and may absorb more *dominates*: whatever order leads on from the other leads on from it.
+//! So if it has been looked at, the other need not be.
+//!
+//! Rows lie in one flat array, chained by (moment, linearized, state); memory is what it says it is.
+
+use crate::problem::NONE;
+
+/// The configurations of one search.
+pub(crate) struct Memo {
+    /// Words of a configuration: `done` words of linearized slots, as many of absorbable ones, the rest unknown.
+    width: usize,
+    done: usize,
+    /// First row of each chain, [`NONE`] where empty; its length is a power of two.
+    heads: Vec<u32>,
+    chains: usize,
+    /// For each row one word of moment and state, then the configuration.
+    rows: Vec<u64>,
+    next: Vec<u32>,
+}
+
+impl Memo {
+    pub(crate) fn new(done: usize, width: usize) -> Self {
+        Self { width, done, heads: vec![NONE; 64], chains: 0, rows: Vec::new(), next: Vec::new() }
+    }
+
+    /// How many configurations it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.next.len()
+    }
+
+    /// How many bytes it takes.
+    pub(crate) fn bytes(&self) -> u64 {
+        (8 * self.rows.capacity() + 4 * (self.next.capacity() + self.heads.capacity())) as u64
+    }
+
+    /// Adds a configuration unless one that is there dominates it. Says whether it was added, and how many were
+    /// compared.
+    pub(crate) fn add(&mut self, moment: u32, state: u32, configuration: &[u64]) -> (bool, u64) {
+        let place = u64::from(moment) << 32 | u64::from(state);
+        if 2 * self.chains >= self.heads.len() {
+            self.grow();
+        }
+        let slot = self.find(place, &configuration[..self.done]);
+        let (mut row, mut compared) = (self.heads[slot], 1);
+        self.chains += usize::from(row == NONE);
+        while row != NONE {
+            compared += 1;
+            if self.dominates(self.row(row), configuration) {
+                return (false, compared);
+            }
+            row = self.next[row as usize];
+        }
+        let added = self.next.len() as u32;
+        self.rows.push(place);
+        self.rows.extend_from_slice(configuration);
+        self.next.push(self.heads[slot]);
+        self.heads[slot] = added;
+        (true, compared)
+    }
+
+    fn dominates(&self, earlier: &[u64], later: &[u64]) -> bool {
+        let absorbable = self.done..2 * self.done;
+        let used = 2 * self.done..self.width;
+        earlier[absorbable.clone()].iter().zip(&later[absorbable]).all(|(a, b)| b & !a == 0)
+            && earlier[used.clone()].iter().zip(&later[used]).all(|(a, b)| a & !b == 0)
+    }
+
+    fn row(&self, row: u32) -> &[u64] {
+        let start = row as usize * (self.width + 1) + 1;
+        &self.rows[start..start + self.width]
+    }
+
+    /// The chain of this place and set, or the empty head where it belongs.
+    fn find(&self, place: u64, done: &[u64]) -> usize {
+        let mask = self.heads.len() - 1;
+        let mut slot = hash(place, done) as usize & mask;
+        loop {
+            let row = self.heads[slot];
+            if row == NONE
+                || self.rows[row as usize * (self.width + 1)] == place
+                    && self.row(row)[..self.done] == *done
+            {
+                return slot;
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+
+    fn grow(&mut self) {
+        let doubled = vec![NONE; 2 * self.heads.len()];
+        let heads = std::mem::replace(&mut self.heads, doubled);
+        for row in heads.into_iter().filter(|row| *row != NONE) {
+            let place = self.rows[row as usize * (self.width + 1)];
+            let slot = self.find(place, &self.row(row)[..self.done]);
+            self.heads[slot] = row;
+        }
+    }
+}
+
+/// A fixed hash, so that a check takes the same steps every time.
+fn hash(place: u64, words: &[u64]) -> u64 {
+    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut hash = place.wrapping_mul(MULTIPLIER);
+    for word in words {
+        hash = (hash.rotate_left(23) ^ word).wrapping_mul(MULTIPLIER);
+    }
+    hash ^ hash >> 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Memo;
+
+    #[test]
+    fn fewer_unknown_and_more_absorbable_dominate() {
+        let mut memo = Memo::new(1, 3);
+        assert!(memo.add(5, 1, &[0b1, 0b10, 0b01]).0);
+        assert!(!memo.add(5, 1, &[0b1, 0b10, 0b01]).0, "the same");
+        assert!(!memo.add(5, 1, &[0b1, 0b00, 0b11]).0, "absorbs less, used more");
+        assert!(memo.add(5, 1, &[0b1, 0b10, 0b10]).0, "used another");
+        assert!(memo.add(5, 1, &[0b1, 0b11, 0b01]).0, "absorbs more");
+        assert!(memo.add(5, 2, &[0b1, 0b10, 0b01]).0, "another state");
+        assert!(memo.add(6, 1, &[0b1, 0b10, 0b01]).0, "another moment");
+        assert!(memo.add(5, 1, &[0b0, 0b10, 0b01]).0, "another set");
+        assert_eq!(memo.len(), 6);
+    }
+
+    #[test]
+    fn it_grows_and_forgets_nothing() {
+        let mut memo = Memo::new(2, 4);
+        for round in [true, false] {
+            for word in 0..5_000 {
+                assert_eq!(memo.add(1, 1, &[word, word / 7, 0, 0]).0, round);
+            }
+        }
+        assert!(memo.bytes() >= 5_000 * 40);
+    }
+}

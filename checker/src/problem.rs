@@ -1,0 +1,255 @@
+//! Some calls of a partition, laid out for the search: events in order, windows and classes.
+//!
+//! A problem is a subset of a partition's calls up to a *horizon*: calls that start after it are left out, and calls
+//! that are answered after it are open. A history is legal only if each of its prefixes is, so an illegal problem is
+//! an illegal history whatever came later.
+//!
+//! Memory goes by concurrency: a call with an answer takes a *slot* from its invocation to its return and then
+//! frees it, so a set of linearized calls is a mask over the slots, as wide as the most calls open at once.
+//! Calls of unknown outcome never return; they have a mask of their own, in which the members of a class (calls
+//! that are the same operation) stand next to each other in the order of their invocations.
+
+use crate::Spec;
+use crate::partition::{Leave, Need, Partition, StateId};
+use std::collections::HashMap;
+
+/// A row that is not there.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// What happens next in a history.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Moment {
+    Invoke(u32),
+    Return(u32),
+}
+
+/// One call of a problem.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    /// Its place in the partition.
+    pub(crate) call: u32,
+    pub(crate) need: Need,
+    pub(crate) leave: Leave,
+    /// Rows of one class are the same operation with the same answer.
+    pub(crate) class: u32,
+    /// Its bit: among the slots if it is answered, among the unknown ones if not.
+    pub(crate) bit: u32,
+    pub(crate) answered: bool,
+    /// A row of the same process that ended at the very coordinate at which this one started, so that only the
+    /// process says which came first.
+    pub(crate) previous: u32,
+    /// Whether this is the `previous` of another row.
+    pub(crate) followed: bool,
+    /// Place of its invocation among the moments.
+    pub(crate) invoked: u32,
+    /// Place of its return, [`NONE`] if it has none.
+    pub(crate) returned: u32,
+}
+
+impl Row {
+    /// Sets the state whatever it was.
+    pub(crate) fn is_blind(&self) -> bool {
+        self.need == Need::Nothing && matches!(self.leave, Leave::Always(_))
+    }
+
+    /// Leaves the state as it is wherever it is possible.
+    pub(crate) fn is_pure(&self) -> bool {
+        self.leave == Leave::Unchanged && self.need != Need::Unclear
+    }
+}
+
+/// A search problem.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) moments: Vec<Moment>,
+    /// The rows of unknown outcome by class, each class in the order of invocation.
+    pub(crate) unknown: Vec<Vec<u32>>,
+    /// How many bits the masks need.
+    pub(crate) slots: usize,
+    pub(crate) unknown_bits: usize,
+    /// Whether shapes tell all there is to know. States are then numbers only, and those that no row asks about
+    /// are one.
+    pub(crate) shaped: bool,
+    pub(crate) initial: StateId,
+    /// How many states there are, if `shaped`.
+    pub(crate) states: usize,
+    /// How many classes of answered rows there are.
+    pub(crate) classes: usize,
+}
+
+impl Problem {
+    /// Lays out the calls at `subset` (ascending) up to and including the coordinate `horizon`.
+    pub(crate) fn new<S: Spec>(partition: &Partition<S>, subset: &[u32], horizon: u64) -> Self {
+        let mut rows = Vec::with_capacity(subset.len());
+        for &place in subset {
+            let call = &partition.calls[place as usize];
+            if call.start > horizon {
+                break;
+            }
+            let answered = call.answer.as_ref().is_some_and(|answer| answer.end <= horizon);
+            let shapes = if answered { &partition.shapes } else { &partition.open_shapes };
+            let (need, leave) = shapes[place as usize];
+            // Unknown and without effect: it can always be left out.
+            if !answered && leave == Leave::Unchanged {
+                continue;
+            }
+            rows.push(Row {
+                call: place,
+                need,
+                leave,
+                class: 0,
+                bit: 0,
+                answered,
+                previous: NONE,
+                followed: false,
+                invoked: NONE,
+                returned: NONE,
+            });
+        }
+        let shaped = rows.iter().all(|row| {
+            row.is_pure()
+                || matches!(row.need, Need::Nothing | Need::Exactly(_))
+                    && matches!(row.leave, Leave::Always(_))
+        });
+        let mut problem = Self {
+            rows,
+            moments: Vec::new(),
+            unknown: Vec::new(),
+            slots: 0,
+            unknown_bits: 0,
+            shaped,
+            initial: 0,
+            states: partition.states.len(),
+            classes: 0,
+        };
+        if shaped {
+            problem.merge_states(partition.states.len());
+        }
+        problem.link_processes(partition);
+        problem.order_moments(partition);
+        problem.give_slots();
+        problem.classify(partition);
+        problem
+    }
+
+    /// Makes one state of all those that no row needs or needs to be without: no row can tell them apart.
+    fn merge_states(&mut self, states: usize) {
+        let mut numbers = vec![NONE; states];
+        let mut count = 1;
+        for row in &self.rows {
+            if let Need::Exactly(state) | Need::AnythingBut(state) = row.need {
+                let number = &mut numbers[state as usize];
+                if *number == NONE {
+                    *number = count;
+                    count += 1;
+                }
+            }
+        }
+        let number = |state: StateId| match numbers[state as usize] {
+            NONE => 0,
+            number => number,
+        };
+        for row in &mut self.rows {
+            row.need = match row.need {
+                Need::Exactly(state) => Need::Exactly(number(state)),
+                Need::AnythingBut(state) => Need::AnythingBut(number(state)),
+                other => other,
+            };
+            if let Leave::Always(state) = row.leave {
+                row.leave = Leave::Always(number(state));
+            }
+        }
+        self.initial = number(0);
+        self.states = count as usize;
+    }
+
+    fn link_processes<S: Spec>(&mut self, partition: &Partition<S>) {
+        let mut last: HashMap<u64, u32> = HashMap::new();
+        for place in 0..self.rows.len() {
+            let call = &partition.calls[self.rows[place].call as usize];
+            if let Some(before) = last.insert(call.process, place as u32) {
+                let previous = &self.rows[before as usize];
+                let end = partition.calls[previous.call as usize].answer.as_ref();
+                if previous.answered && end.is_some_and(|answer| answer.end == call.start) {
+                    self.rows[place].previous = before;
+                    self.rows[before as usize].followed = true;
+                }
+            }
+        }
+    }
+
+    /// Equal coordinates are concurrent: every invocation comes before every return.
+    fn order_moments<S: Spec>(&mut self, partition: &Partition<S>) {
+        let mut order: Vec<(u64, bool, u32)> = Vec::with_capacity(2 * self.rows.len());
+        for (place, row) in (0_u32..).zip(&self.rows) {
+            let call = &partition.calls[row.call as usize];
+            order.push((call.start, false, place));
+            if let Some(answer) = call.answer.as_ref().filter(|_| row.answered) {
+                order.push((answer.end, true, place));
+            }
+        }
+        order.sort_unstable();
+        for (moment, (_, returns, place)) in (0_u32..).zip(order) {
+            let row = &mut self.rows[place as usize];
+            if returns {
+                row.returned = moment;
+                self.moments.push(Moment::Return(place));
+            } else {
+                row.invoked = moment;
+                self.moments.push(Moment::Invoke(place));
+            }
+        }
+    }
+
+    fn give_slots(&mut self) {
+        let mut free: Vec<u32> = Vec::new();
+        for moment in &self.moments {
+            match *moment {
+                Moment::Invoke(place) if self.rows[place as usize].answered => {
+                    let slot = free.pop().unwrap_or_else(|| {
+                        self.slots += 1;
+                        self.slots as u32 - 1
+                    });
+                    self.rows[place as usize].bit = slot;
+                }
+                Moment::Invoke(_) => {}
+                Moment::Return(place) => free.push(self.rows[place as usize].bit),
+            }
+        }
+    }
+
+    fn classify<S: Spec>(&mut self, partition: &Partition<S>) {
+        let mut answered: HashMap<(Need, Leave), u32> = HashMap::new();
+        let mut unknown: HashMap<(Need, Leave, u32), u32> = HashMap::new();
+        for place in 0..self.rows.len() {
+            let row = &mut self.rows[place];
+            if row.answered {
+                let next = self.classes as u32;
+                // Without shapes nothing says that two answers are the same.
+                row.class = match self.shaped {
+                    true => *answered.entry((row.need, row.leave)).or_insert(next),
+                    false => next,
+                };
+                self.classes += usize::from(row.class == next);
+            } else {
+                let operation = match self.shaped {
+                    true => 0,
+                    false => partition.operations[row.call as usize],
+                };
+                let next = self.unknown.len() as u32;
+                row.class = *unknown.entry((row.need, row.leave, operation)).or_insert(next);
+                if row.class == next {
+                    self.unknown.push(Vec::new());
+                }
+                self.unknown[row.class as usize].push(place as u32);
+            }
+        }
+        for class in &self.unknown {
+            for &place in class {
+                self.rows[place as usize].bit = self.unknown_bits as u32;
+                self.unknown_bits += 1;
+            }
+        }
+    }
+}

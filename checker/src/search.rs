@@ -1,0 +1,445 @@
+//! The search: is there a legal order of a problem's calls that respects real time?
+//!
+//! Depth first with an explicit stack, after Wing and Gong, Lowe ("just in time") and Horn and Kroening. A
+//! *configuration* is a moment of the history, the set of open calls already linearized, and the state. The search
+//! goes through the moments; at the return of a call that is not linearized yet (it is *blocked*) it must linearize
+//! open calls, the blocked one last, and each way to do so is a branch. No order is lost by being this late: in any
+//! order, the calls that come after the blocked one can be taken when a later return needs them.
+//!
+//! A legal order of what is left is called a *continuation*. Each rule below keeps this: if a configuration has a
+//! continuation, then one of the branches that are kept has one, and a shorter or an equally good one.
+//!
+//! - **Settle.** An open *pure* call (it leaves every state as it is) that is possible now is linearized now. It is
+//!   somewhere in the continuation; moved to the front it is possible there, and no call notices that it left.
+//! - **Unknown outcomes** are optional and come last. One that changes nothing here is left out.
+//! - **Dominance**, see `memo`.
+//! - **Symmetry.** Of calls that are the same operation with the same answer, take the one that returns first: swap
+//!   the two in the continuation. Unknown ones never return, so take the one invoked first.
+//!
+//! The rest needs shapes of all calls ([`Problem::shaped`]). A *blind* call sets the state whatever it was.
+//!
+//! - **Absorb.** When a blind call is linearized, any other open blind call could have come right before it, unseen.
+//!   Each gets a mark, and if it is still not linearized when it returns, it may be taken as having come there,
+//!   which leaves the state alone. Linearizing it visibly at its return is tried besides only if somebody still to come
+//!   needs its state, or needs the present one to be gone.
+//! - **Nobody looks.** An open blind or unknown call other than the blocked one is linearized early only if some
+//!   open call needs the state it leaves, or needs the present one to be gone. Otherwise no call sees what it did
+//!   before the next blind call, which can absorb it (if it is blind and answered) or do without it (if unknown).
+//! - **No way back.** A state is not left while an answered call that needs it is to come and no call is left that
+//!   could bring it back.
+//!
+//! The exceptions for calls of one process that touch (`previous`, `followed`) keep these rules right when times tie.
+
+mod moves;
+mod steps;
+
+use crate::Spec;
+use crate::budget::{Budget, Halt};
+use crate::memo::Memo;
+use crate::partition::{Leave, Need, Partition, StateId};
+use crate::problem::{Moment, NONE, Problem, Row};
+use steps::Steps;
+
+/// What a search found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A legal order, as places in the partition. Calls of unknown outcome are in it only if they had to happen.
+    Legal(Vec<u32>),
+    /// There is none.
+    Illegal,
+    /// It is not known.
+    Halted(Halt),
+}
+
+/// What a search did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
+    /// Configurations looked at.
+    pub(crate) explored: u64,
+    /// Answered calls of which the returns were passed, at the farthest.
+    pub(crate) returns: usize,
+}
+
+/// Searches a problem.
+pub(crate) fn search<S: Spec>(
+    partition: &Partition<S>,
+    problem: &Problem,
+    budget: &mut Budget<'_>,
+) -> (Found, Progress) {
+    let mut search = Search::new(partition, problem);
+    let found = match search.run(budget) {
+        Ok(true) => Found::Legal(search.order()),
+        Ok(false) => Found::Illegal,
+        Err(halt) => Found::Halted(halt),
+    };
+    let returns = problem.moments[..search.farthest]
+        .iter()
+        .filter(|moment| matches!(moment, Moment::Return(_)))
+        .count();
+    (found, Progress { explored: search.memo.len() as u64, returns })
+}
+
+/// One way to go on from a blocked configuration.
+#[derive(Clone, Copy)]
+struct Move {
+    row: u32,
+    /// The state afterwards; for an absorbed call the state is what it is.
+    state: StateId,
+    absorbed: bool,
+}
+
+/// A blocked configuration and the moves from it that are still to be tried. Its masks are in `Search::saved`.
+struct Frame {
+    moment: usize,
+    state: StateId,
+    path: usize,
+    next: usize,
+    end: usize,
+}
+
+pub(crate) struct Search<'a, S: Spec> {
+    problem: &'a Problem,
+    memo: Memo,
+    /// Words of slots, and of a whole configuration: linearized slots, absorbable slots, unknown calls used.
+    words: usize,
+    width: usize,
+    moment: usize,
+    state: StateId,
+    masks: Vec<u64>,
+    /// Which row holds each slot at this moment.
+    occupant: Vec<u32>,
+    path: Vec<(u32, bool)>,
+    frames: Vec<Frame>,
+    saved: Vec<u64>,
+    moves: Vec<Move>,
+    tally: Tally,
+    /// Scratch: for each state and class, the last node at which it was marked.
+    wanted: Vec<u64>,
+    first: Vec<(u64, u32)>,
+    node: u64,
+    farthest: usize,
+    steps: Steps<'a, S>,
+}
+
+/// For each state, the calls not linearized yet that have to do with it.
+struct Tally {
+    /// Answered, need exactly it.
+    need: Vec<u32>,
+    /// Of unknown outcome, would need exactly it.
+    want: Vec<u32>,
+    /// Answered, need it to be gone.
+    avoid: Vec<u32>,
+    /// Leave it.
+    supply: Vec<u32>,
+}
+
+impl Tally {
+    fn new(problem: &Problem) -> Self {
+        let states = if problem.shaped { problem.states } else { 0 };
+        let zeros = || vec![0; states];
+        let mut tally = Self { need: zeros(), want: zeros(), avoid: zeros(), supply: zeros() };
+        if problem.shaped {
+            for row in &problem.rows {
+                tally.count(row, u32::wrapping_add);
+            }
+        }
+        tally
+    }
+
+    fn count(&mut self, row: &Row, change: fn(u32, u32) -> u32) {
+        let apply = |count: &mut u32| *count = change(*count, 1);
+        match row.need {
+            Need::Exactly(state) if row.answered => apply(&mut self.need[state as usize]),
+            Need::Exactly(state) => apply(&mut self.want[state as usize]),
+            Need::AnythingBut(state) => apply(&mut self.avoid[state as usize]),
+            Need::Nothing | Need::Unclear => {}
+        }
+        if let Leave::Always(state) = row.leave {
+            apply(&mut self.supply[state as usize]);
+        }
+    }
+
+    /// Whether some answered call needs this state and nothing is left to bring it about.
+    fn is_lost(&self, state: StateId) -> bool {
+        self.need[state as usize] > 0 && self.supply[state as usize] == 0
+    }
+}
+
+impl<'a, S: Spec> Search<'a, S> {
+    fn new(partition: &'a Partition<S>, problem: &'a Problem) -> Self {
+        let words = problem.slots.div_ceil(64);
+        let width = 2 * words + problem.unknown_bits.div_ceil(64);
+        Self {
+            problem,
+            memo: Memo::new(words, width),
+            words,
+            width,
+            moment: 0,
+            state: problem.initial,
+            masks: vec![0; width],
+            occupant: vec![NONE; problem.slots],
+            path: Vec::new(),
+            frames: Vec::new(),
+            saved: Vec::new(),
+            moves: Vec::new(),
+            tally: Tally::new(problem),
+            wanted: vec![0; if problem.shaped { problem.states } else { 0 }],
+            first: vec![(0, NONE); problem.classes],
+            node: 0,
+            farthest: 0,
+            steps: Steps::new(partition, problem),
+        }
+    }
+
+    fn run(&mut self, budget: &mut Budget<'_>) -> Result<bool, Halt> {
+        budget.spend(self.problem.rows.len() as u64 + 1)?;
+        let lost = |state: &StateId| *state != self.state && self.tally.is_lost(*state);
+        if self.problem.shaped && (0..self.problem.states as StateId).any(|state| lost(&state)) {
+            return Ok(false);
+        }
+        if self.advance(budget)? {
+            return Ok(true);
+        }
+        self.open(budget)?;
+        while let Some(frame) = self.frames.last_mut() {
+            if frame.next == frame.end {
+                self.close();
+                continue;
+            }
+            let next = self.moves[frame.next];
+            frame.next += 1;
+            budget.spend(1)?;
+            self.rewind();
+            if !self.apply(next) {
+                continue;
+            }
+            if self.advance(budget)? {
+                return Ok(true);
+            }
+            self.open(budget)?;
+        }
+        Ok(false)
+    }
+
+    /// Goes through the moments up to one that is blocked. True: there are no more.
+    fn advance(&mut self, budget: &mut Budget<'_>) -> Result<bool, Halt> {
+        self.settle();
+        while let Some(moment) = self.problem.moments.get(self.moment) {
+            match *moment {
+                Moment::Invoke(place) => {
+                    let row = self.row(place);
+                    if row.answered {
+                        let (bit, pure) = (row.bit, row.is_pure());
+                        self.occupant[bit as usize] = place;
+                        if pure && self.may_follow(place) && self.is_possible(place) {
+                            self.take(place);
+                        }
+                    }
+                }
+                Moment::Return(place) => {
+                    if !self.is_done(place) {
+                        break;
+                    }
+                    let bit = self.row(place).bit;
+                    self.clear(bit);
+                    self.occupant[bit as usize] = NONE;
+                }
+            }
+            self.moment += 1;
+            budget.spend(1)?;
+        }
+        self.farthest = self.farthest.max(self.moment);
+        Ok(self.moment == self.problem.moments.len())
+    }
+
+    /// Linearizes every open pure call that is possible, and those that touched it and now are.
+    fn settle(&mut self) {
+        let mut again = true;
+        while again {
+            again = false;
+            for slot in 0..self.occupant.len() {
+                let place = self.occupant[slot];
+                if place == NONE || self.is_done(place) {
+                    continue;
+                }
+                let row = self.row(place);
+                if row.is_pure() && self.may_follow(place) && self.is_possible(place) {
+                    again |= row.followed;
+                    self.take(place);
+                }
+            }
+        }
+    }
+
+    /// Makes a move. False: it lost a state that an answered call needs.
+    fn apply(&mut self, chosen: Move) -> bool {
+        self.path.push((chosen.row, chosen.absorbed));
+        self.mark_done(chosen.row);
+        if !self.problem.shaped {
+            self.state = chosen.state;
+            return true;
+        }
+        let row = self.row(chosen.row).clone();
+        self.tally.count(&row, u32::wrapping_sub);
+        if chosen.absorbed {
+            return match row.leave {
+                Leave::Always(unseen) => unseen == self.state || !self.tally.is_lost(unseen),
+                Leave::Unchanged | Leave::Unclear => true,
+            };
+        }
+        if row.is_blind() {
+            self.let_absorb();
+        }
+        let left = std::mem::replace(&mut self.state, chosen.state);
+        left == chosen.state || !self.tally.is_lost(left)
+    }
+
+    /// Marks every open blind call as one that may have come right before the blind call taken just now.
+    fn let_absorb(&mut self) {
+        for slot in 0..self.occupant.len() {
+            let place = self.occupant[slot];
+            if place != NONE
+                && self.row(place).is_blind()
+                && !self.is_done(place)
+                // Its own predecessor must have been there before that blind call, not be that call.
+                && self.may_follow(place)
+                && self.path.last().is_none_or(|(last, _)| self.row(place).previous != *last)
+            {
+                self.masks[self.words + slot / 64] |= 1 << (slot % 64);
+            }
+        }
+    }
+
+    /// Remembers a blocked configuration and lists the moves from it, unless a better one is known.
+    fn open(&mut self, budget: &mut Budget<'_>) -> Result<(), Halt> {
+        let (fresh, compared) = self.memo.add(self.moment as u32, self.state, &self.masks);
+        budget.spend(compared)?;
+        if !fresh {
+            return Ok(());
+        }
+        budget.hold(self.memo.bytes() + 8 * (self.saved.len() + 4 * self.moves.len()) as u64)?;
+        let next = self.moves.len();
+        self.list_moves();
+        budget.spend((self.moves.len() - next) as u64)?;
+        self.frames.push(Frame {
+            moment: self.moment,
+            state: self.state,
+            path: self.path.len(),
+            next,
+            end: self.moves.len(),
+        });
+        self.saved.extend_from_slice(&self.masks);
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.frames.pop();
+        self.saved.truncate(self.frames.len() * self.width);
+        let end = self.frames.last().map_or(0, |frame| frame.end);
+        self.moves.truncate(end);
+    }
+
+    /// Goes back to the configuration of the last frame.
+    fn rewind(&mut self) {
+        let Some(frame) = self.frames.last() else { return };
+        let saved = (self.frames.len() - 1) * self.width;
+        self.masks.copy_from_slice(&self.saved[saved..saved + self.width]);
+        self.state = frame.state;
+        while self.moment > frame.moment {
+            self.moment -= 1;
+            match self.problem.moments[self.moment] {
+                Moment::Invoke(place) => {
+                    let row = &self.problem.rows[place as usize];
+                    if row.answered {
+                        self.occupant[row.bit as usize] = NONE;
+                    }
+                }
+                Moment::Return(place) => {
+                    self.occupant[self.problem.rows[place as usize].bit as usize] = place;
+                }
+            }
+        }
+        for (place, _) in self.path.drain(frame.path..) {
+            if self.problem.shaped {
+                self.tally.count(&self.problem.rows[place as usize], u32::wrapping_add);
+            }
+        }
+    }
+
+    fn row(&self, place: u32) -> &'a Row {
+        &self.problem.rows[place as usize]
+    }
+
+    /// Whether an answered row is linearized.
+    fn is_done(&self, place: u32) -> bool {
+        let row = self.row(place);
+        (row.returned as usize) < self.moment
+            || self.masks[row.bit as usize / 64] >> (row.bit % 64) & 1 == 1
+    }
+
+    fn is_used(&self, place: u32) -> bool {
+        let bit = self.row(place).bit;
+        self.masks[2 * self.words + bit as usize / 64] >> (bit % 64) & 1 == 1
+    }
+
+    /// Whether the call of the same process that touches this one is linearized.
+    fn may_follow(&self, place: u32) -> bool {
+        let previous = self.row(place).previous;
+        previous == NONE || self.is_done(previous)
+    }
+
+    fn mark_done(&mut self, place: u32) {
+        let row = self.row(place);
+        let (word, mask) = (row.bit as usize / 64, 1 << (row.bit % 64));
+        if row.answered {
+            self.masks[word] |= mask;
+            self.masks[self.words + word] &= !mask;
+        } else {
+            self.masks[2 * self.words + word] |= mask;
+        }
+    }
+
+    fn clear(&mut self, bit: u32) {
+        let (word, mask) = (bit as usize / 64, !(1_u64 << (bit % 64)));
+        self.masks[word] &= mask;
+        self.masks[self.words + word] &= mask;
+    }
+
+    /// Linearizes a pure call.
+    fn take(&mut self, place: u32) {
+        self.path.push((place, false));
+        self.mark_done(place);
+        if self.problem.shaped {
+            self.tally.count(self.row(place), u32::wrapping_sub);
+        }
+    }
+
+    /// Whether a row of clear needs is possible in the present state.
+    fn is_possible(&self, place: u32) -> bool {
+        match self.row(place).need {
+            Need::Nothing => true,
+            Need::Exactly(state) => state == self.state,
+            Need::AnythingBut(state) => state != self.state,
+            Need::Unclear => false,
+        }
+    }
+
+    /// The order found, absorbed calls right before the blind call that hid them.
+    fn order(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = Vec::with_capacity(self.path.len());
+        let mut last_blind = 0;
+        for &(place, absorbed) in &self.path {
+            let row = self.row(place);
+            if absorbed {
+                order.insert(last_blind, row.call);
+                last_blind += 1;
+            } else {
+                if row.is_blind() {
+                    last_blind = order.len();
+                }
+                order.push(row.call);
+            }
+        }
+        order
+    }
+}

@@ -1,0 +1,58 @@
+//! What a call does to a state: by its shape, or by trying it.
+
+use crate::Spec;
+use crate::partition::{Interner, Leave, Need, Partition, StateId};
+use crate::problem::{Problem, Row};
+use std::collections::HashMap;
+
+/// Remembers every step that had to be tried: the same calls meet the same states again and again.
+pub(super) struct Steps<'a, S: Spec> {
+    partition: &'a Partition<S>,
+    states: Interner<S>,
+    tried: HashMap<(StateId, u32), Vec<StateId>>,
+}
+
+impl<'a, S: Spec> Steps<'a, S> {
+    pub(super) fn new(partition: &'a Partition<S>, problem: &Problem) -> Self {
+        let mut states = Interner::default();
+        if !problem.shaped {
+            for state in &partition.states {
+                states.number(state.clone());
+            }
+        }
+        Self { partition, states, tried: HashMap::new() }
+    }
+
+    /// The states that a row may lead to from this one: none if it is not possible.
+    pub(super) fn after(&mut self, place: u32, row: &Row, state: StateId) -> Vec<StateId> {
+        let possible = match row.need {
+            Need::Nothing => true,
+            Need::Exactly(needed) => needed == state,
+            Need::AnythingBut(avoided) => avoided != state,
+            Need::Unclear => return self.attempt(place, row, state),
+        };
+        match row.leave {
+            _ if !possible => Vec::new(),
+            Leave::Unchanged => vec![state],
+            Leave::Always(after) => vec![after],
+            Leave::Unclear => self.attempt(place, row, state),
+        }
+    }
+
+    fn attempt(&mut self, place: u32, row: &Row, state: StateId) -> Vec<StateId> {
+        if let Some(known) = self.tried.get(&(state, place)) {
+            return known.clone();
+        }
+        let call = &self.partition.calls[row.call as usize];
+        let mut before = self.states.states[state as usize].clone();
+        let after = match call.answer.as_ref().filter(|_| row.answered) {
+            None => before.successors(&call.op),
+            Some(answer) if before.is_valid_step(&call.op, &answer.ret) => vec![before],
+            Some(_) => Vec::new(),
+        };
+        let after: Vec<StateId> =
+            after.into_iter().map(|state| self.states.number(state)).collect();
+        self.tried.insert((state, place), after.clone());
+        after
+    }
+}

@@ -1,0 +1,200 @@
+//! A small part of an illegal partition that is illegal for the same reason.
+//!
+//! Leaving calls out of a history can make an illegal one of a legal one: without the write, the read that saw it is
+//! wrong. So a part counts as a counterexample only if it is *sound*: were the whole legal, so would be the part.
+//!
+//! # Why a part is sound
+//!
+//! First the end is cut at the earliest *horizon* at which the history is already illegal; calls open there may have
+//! happened or not. A history is legal only if all its prefixes are.
+//!
+//! Of what is left, take a legal order, and leave out of it all calls that the part leaves out. Every kept call
+//! then follows the same last *mutator* (call that leaves a state of its own) as before, unless that mutator was left
+//! out. So the shortened order is legal if no kept call *depends on* a call left out, where
+//!
+//! - nothing depends on a call that leaves the state as it was: reads, mismatches;
+//! - a call that needs nothing, a write, depends on nothing;
+//! - a call that needs exactly a state (a read of 3, a cas from 3, also one of unknown outcome, which could not have
+//!   had its effect otherwise) depends on every call that leaves that state;
+//! - a call that needs a state to be gone (a mismatch) depends on every call that leaves another;
+//! - a call of which neither is known depends on every call that may change anything;
+//! - except those that are *shielded*: `d` ended before `m` started and `m` ended before `o` started, where `m` is
+//!   kept and certainly left a state of its own. Then `d` is the last mutator before `o` in no order at all.
+//!
+//! A kept call of unknown outcome that no longer takes effect is left out of the order as well; it was optional.
+//!
+//! At the end the calls open at the horizon get their answers back, for the file of the counterexample: an illegal set
+//! of calls stays illegal if more is known of them.
+//!
+//! # How it looks for one
+//!
+//! The call whose return is the horizon is in every sound counterexample. So: try it with each other call, and each
+//! two others, completing each try to a sound set; whichever is found, or else the whole, is then reduced call by call
+//! (each with the calls that depend on it) until nothing more can go. Every set is searched anew.
+
+mod evidence;
+
+use crate::Options;
+use crate::Spec;
+use crate::budget::{Budget, Halt, Limits};
+use crate::partition::Partition;
+use crate::problem::Problem;
+use crate::search::{Found, search};
+pub(crate) use evidence::{Evidence, Kept};
+
+/// A sound counterexample.
+pub(crate) struct Core {
+    /// Places in the partition, ascending.
+    pub(crate) calls: Vec<u32>,
+    /// Whether no single call more can be left out.
+    pub(crate) exact: bool,
+}
+
+/// More than this many calls are not tried in pairs.
+const PAIRS_UP_TO_CALLS: usize = 500;
+/// A set of so few calls is not worth more search.
+const SMALL_CALLS: usize = 3;
+/// Steps that shrinking may take at most; some seconds.
+const MOST_STEPS: u64 = 100_000_000;
+
+/// Shrinks an illegal partition.
+pub(crate) fn shrink<S: Spec>(partition: &Partition<S>, options: &Options<'_>) -> Core {
+    let limits = Limits { steps: options.limits.steps.min(MOST_STEPS), ..options.limits };
+    let mut budget = Budget::new(limits, options.stop);
+    let (horizon, earliest) = cut(partition, &mut budget);
+    let evidence = Evidence::new(partition, horizon);
+    let mut shrinker =
+        Shrinker { partition, best: evidence.all(), evidence: &evidence, budget: &mut budget };
+    let finished = shrinker.run(earliest);
+    let calls = evidence.places(&shrinker.best);
+    Core { calls, exact: earliest && finished.is_ok() }
+}
+
+/// The earliest coordinate up to which the partition is illegal, and whether it is known to be the earliest.
+fn cut<S: Spec>(partition: &Partition<S>, budget: &mut Budget<'_>) -> (u64, bool) {
+    let mut ends: Vec<u64> = partition
+        .calls
+        .iter()
+        .filter_map(|call| call.answer.as_ref().map(|answer| answer.end))
+        .collect();
+    ends.sort_unstable();
+    ends.dedup();
+    let all: Vec<u32> = (0..partition.calls.len() as u32).collect();
+    // Legal up to every end before `low`, illegal up to the one at `high`.
+    let (mut low, mut high) = (0, ends.len().saturating_sub(1));
+    while low < high {
+        let middle = low.midpoint(high);
+        let problem = Problem::new(partition, &all, ends[middle]);
+        match search(partition, &problem, budget).0 {
+            Found::Legal(_) => low = middle + 1,
+            Found::Illegal => high = middle,
+            Found::Halted(_) => return (ends[high], false),
+        }
+    }
+    (ends.get(high).copied().unwrap_or(u64::MAX), true)
+}
+
+struct Shrinker<'a, 'b, S: Spec> {
+    partition: &'a Partition<S>,
+    evidence: &'a Evidence,
+    budget: &'a mut Budget<'b>,
+    /// The smallest sound and illegal set so far.
+    best: Kept,
+}
+
+impl<S: Spec> Shrinker<'_, '_, S> {
+    fn run(&mut self, earliest: bool) -> Result<(), Halt> {
+        if earliest {
+            self.grow()?;
+        }
+        // Reducing from either end gives different sets; both are tried from the same start.
+        let start = self.best.clone();
+        self.reduce(false)?;
+        if self.best.len() > SMALL_CALLS {
+            let forward = std::mem::replace(&mut self.best, start);
+            let backward = self.reduce(true);
+            if backward.is_err() || forward.len() <= self.best.len() {
+                self.best = forward;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_illegal(&mut self, kept: &Kept) -> Result<bool, Halt> {
+        let subset = self.evidence.places(kept);
+        let problem = Problem::new(self.partition, &subset, self.evidence.horizon());
+        self.budget.spend(subset.len() as u64 + 8)?;
+        match search(self.partition, &problem, self.budget).0 {
+            Found::Halted(halt) => Err(halt),
+            found => Ok(found == Found::Illegal),
+        }
+    }
+
+    /// Tries the calls at the horizon alone, with one other call, and with two.
+    fn grow(&mut self) -> Result<(), Halt> {
+        let count = self.evidence.len();
+        for stuck in self.evidence.at_horizon() {
+            if self.attempt(&[stuck])? {
+                return Ok(());
+            }
+            // The nearest calls are the likeliest to be to blame.
+            for other in (0..count).rev() {
+                self.attempt(&[stuck, other])?;
+            }
+            if self.best.len() <= SMALL_CALLS + 1 || count > PAIRS_UP_TO_CALLS {
+                continue;
+            }
+            for one in (0..count).rev() {
+                for other in (0..one).rev() {
+                    self.attempt(&[stuck, one, other])?;
+                }
+                if self.best.len() <= SMALL_CALLS + 1 {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the smallest sound set with these calls for the best, if it is smaller and illegal.
+    fn attempt(&mut self, calls: &[usize]) -> Result<bool, Halt> {
+        let most = self.best.len();
+        let Some(kept) = self.evidence.complete(calls, most, self.budget)? else {
+            return Ok(false);
+        };
+        let better = kept.len() < most && self.is_illegal(&kept)?;
+        if better {
+            self.best = kept;
+        }
+        Ok(better)
+    }
+
+    /// Leaves out what can be left out, in large pieces first, until no single call can go.
+    fn reduce(&mut self, backward: bool) -> Result<(), Halt> {
+        let mut piece = self.best.len().div_ceil(2).max(1);
+        loop {
+            let mut order = self.best.members();
+            if backward {
+                order.reverse();
+            }
+            let mut changed = false;
+            for calls in order.chunks(piece) {
+                let dropped: Vec<usize> =
+                    calls.iter().copied().filter(|call| self.best.has(*call)).collect();
+                if dropped.is_empty() {
+                    continue;
+                }
+                let kept = self.evidence.without(&self.best, &dropped, self.budget)?;
+                if !kept.is_empty() && self.is_illegal(&kept)? {
+                    self.best = kept;
+                    changed = true;
+                }
+            }
+            match (piece, changed) {
+                (1, false) => return Ok(()),
+                (1, true) => {}
+                _ => piece = piece.div_ceil(4).min(piece - 1).max(1),
+            }
+        }
+    }
+}
