@@ -12,7 +12,7 @@ use super::reply::{Task, Work};
 use crate::raft::{Index, Position, Term};
 
 /// Tasks that may wait at once.
-pub(super) const PENDING_MAX: usize = 8192;
+pub(super) const PENDING_MAX: usize = 4096;
 
 /// All tasks that wait.
 #[derive(Debug, Default)]
@@ -76,7 +76,7 @@ impl Pending {
         decided.collect()
     }
 
-    /// Takes out what should have been answered by `now`, with whether it is in the log or may get there.
+    /// Takes out what should have been answered by `now`.
     pub(super) fn take_expired(&mut self, now: Instant) -> Vec<Work> {
         let mut expired = Vec::new();
         while let Some((deadline, tag)) = self.deadlines.first().copied()

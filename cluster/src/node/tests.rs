@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
 
+use super::pending::PENDING_MAX;
 use super::*;
 use crate::proto::kv_client::KvClient;
 use crate::proto::{ErrorCode, Read, Reason, Request, Response, Write, request, response};
@@ -23,6 +24,10 @@ struct Node {
 
 impl Node {
     fn start(disk: &Memory) -> Node {
+        Node::start_with(disk, Duration::from_millis(20))
+    }
+
+    fn start_with(disk: &Memory, election: Duration) -> Node {
         crate::log::silence();
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, address) = std::sync::mpsc::channel();
@@ -32,7 +37,7 @@ impl Node {
             runtime.block_on(async {
                 let mut config = Config::new(1, "unused");
                 config.heartbeat = Duration::from_millis(10);
-                config.election = Duration::from_millis(20);
+                config.election = election;
                 config.segment_size = 4096;
                 let listeners = Listeners::bind(config.listen_peer, config.listen_client).await?;
                 let client = listeners.client.local_addr()?;
@@ -141,6 +146,38 @@ async fn a_node_whose_log_fails_says_unknown_and_ends() {
     let error = node.thread.join().unwrap().unwrap_err();
     assert!(matches!(error, NodeError::Storage(_)), "{error}");
     assert_eq!(error.exit_code(), 74);
+}
+
+#[tokio::test]
+async fn a_write_beyond_the_bound_is_refused_at_once_and_definitely() {
+    let disk = Memory::new();
+    // A leader whose disk stands still gives up after an election timeout: not before this is over.
+    let node = Node::start_with(&disk, Duration::from_secs(1));
+    let mut client = node.client().await;
+    insist(&mut client, write("k")).await;
+    disk.stall(true);
+    let mut calls = tokio::task::JoinSet::new();
+    let clients = [node.client().await, node.client().await, node.client().await, client];
+    for number in 0..PENDING_MAX + 2000 {
+        let mut client = clients[number % clients.len()].clone();
+        calls.spawn(async move { execute(&mut client, write("k")).await });
+    }
+    let mut refused = 0;
+    while let Some(response) = calls.join_next().await {
+        let response = response.unwrap();
+        if let Some(response::Outcome::Error(error)) = response.outcome
+            && error.reason() == Reason::Overloaded
+        {
+            assert_eq!(error.code(), ErrorCode::DefinitelyNotApplied);
+            refused += 1;
+        } else {
+            // One that was taken in: nothing comes of it before the disk moves, or the node gives up to lead.
+            assert!(refused > 0, "{response:?}");
+        }
+        disk.stall(false);
+    }
+    assert!(refused >= 1000, "{refused} refused");
+    node.stop().unwrap();
 }
 
 #[test]

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use super::disk::{Disk, DiskFile};
 
@@ -23,6 +25,7 @@ struct Inner {
     durable_names: BTreeMap<String, usize>,
     lie: bool,
     fail: bool,
+    stalled: bool,
     syncs: u64,
 }
 
@@ -55,6 +58,11 @@ impl Memory {
     /// From now on every sync of a file fails.
     pub(crate) fn fail(&self) {
         self.inner().fail = true;
+    }
+
+    /// While true, a sync of a file does not return.
+    pub(crate) fn stall(&self, stalled: bool) {
+        self.inner().stalled = stalled;
     }
 
     /// How many times a file was synced.
@@ -166,6 +174,11 @@ impl DiskFile for MemoryFile {
 
     fn sync(&mut self) -> io::Result<()> {
         let mut inner = self.disk.inner();
+        while inner.stalled {
+            drop(inner);
+            thread::sleep(Duration::from_millis(1));
+            inner = self.disk.inner();
+        }
         inner.syncs += 1;
         if inner.fail {
             return Err(io::Error::other("the disk is broken"));

@@ -1,0 +1,113 @@
+//! Three nodes in one process, each on its own thread and runtime, spoken to over gRPC as any client would:
+//! writes, reads, redirects, forwarding, sessions, restart from disk.
+
+mod nodes;
+
+use cluster::bug::{Bug, Bugs};
+use cluster::bug_marks;
+use cluster::proto::{ErrorCode, OpenSessionRequest, Reason, Request, Role};
+use nodes::{Answer, Nodes, cas, delete, read, write};
+
+#[tokio::test]
+async fn a_cluster_serves_redirects_forwards_and_survives_a_restart() {
+    let mut nodes = Nodes::start(3, Bugs::NONE);
+    let leader = nodes.leader().await;
+    let mut client = nodes.client(leader).await;
+    assert_eq!(client.execute(read("k")).await, Answer::Value(None));
+    assert_eq!(client.execute(write("k", "1")).await, Answer::Done);
+    assert_eq!(client.execute(cas("k", Some("1"), "2")).await, Answer::Swapped);
+    assert_eq!(client.execute(cas("k", Some("1"), "3")).await, Answer::Mismatch);
+    assert_eq!(client.execute(read("k")).await, Answer::value("2"));
+    assert_eq!(client.execute(delete("k")).await, Answer::Done);
+    assert_eq!(client.execute(cas("k", None, "4")).await, Answer::Swapped);
+
+    let follower = nodes.ids().find(|id| *id != leader).unwrap();
+    let mut other = nodes.client(follower).await;
+    let redirect = other.execute(write("k", "5")).await;
+    assert_eq!(redirect, Answer::Error(ErrorCode::NotLeader, Reason::Unspecified, leader));
+    other.forward = true;
+    assert_eq!(other.execute(write("k", "5")).await, Answer::Done);
+    assert_eq!(other.execute(read("k")).await, Answer::value("5"));
+    assert_eq!(other.last.as_ref().map(|last| last.node), Some(leader));
+
+    let session = other.open_session().await.unwrap();
+    let retry = Request { session, sequence: 1, ..write("once", "a") };
+    assert_eq!(other.execute(retry.clone()).await, Answer::Done);
+    assert_eq!(client.execute(write("once", "b")).await, Answer::Done);
+
+    nodes.restart_all();
+    let leader = nodes.leader().await;
+    let mut client = nodes.client(leader).await;
+    assert_eq!(client.execute(retry).await, Answer::Done);
+    assert!(client.last.as_ref().is_some_and(|last| last.replayed), "executed twice");
+    assert_eq!(client.execute(read("once")).await, Answer::value("b"));
+    assert_eq!(client.execute(read("k")).await, Answer::value("5"));
+    let lost = Request { session: 1 << 60, sequence: 1, ..write("k", "6") };
+    let expired = Answer::Error(ErrorCode::SessionExpired, Reason::Unspecified, 0);
+    assert_eq!(client.execute(lost).await, expired);
+    let status = nodes.status(leader).await.unwrap();
+    assert_eq!((status.id, status.role(), status.members), (leader, Role::Leader, vec![1, 2, 3]));
+    assert!(status.commit >= 10 && status.durable >= status.commit, "{}", status.commit);
+}
+
+#[tokio::test]
+async fn without_a_quorum_a_write_is_unknown_a_read_is_not_and_later_both_work() {
+    let mut nodes = Nodes::start(3, Bugs::NONE);
+    let leader = nodes.leader().await;
+    let mut client = nodes.client(leader).await;
+    assert_eq!(client.execute(write("k", "1")).await, Answer::Done);
+    let others: Vec<u64> = nodes.ids().filter(|id| *id != leader).collect();
+    others.iter().for_each(|id| nodes.stop(*id));
+    client.deadline_ms = 100;
+    let unknown = client.execute(write("k", "2")).await;
+    assert!(matches!(unknown, Answer::Error(ErrorCode::UnknownOutcome, ..)), "{unknown:?}");
+    let failed = client.execute(read("k")).await;
+    let Answer::Error(code, ..) = failed else { panic!("{failed:?}") };
+    assert!([ErrorCode::DefinitelyNotApplied, ErrorCode::NotLeader].contains(&code));
+    others.iter().for_each(|id| nodes.start_again(*id));
+    let mut client = nodes.client(nodes.leader().await).await;
+    let value = client.execute(read("k")).await;
+    assert!([Answer::value("1"), Answer::value("2")].contains(&value), "{value:?}");
+}
+
+#[tokio::test]
+async fn a_value_over_the_limit_is_refused_with_its_size() {
+    let nodes = Nodes::start(1, Bugs::NONE);
+    let mut client = nodes.client(nodes.leader().await).await;
+    let large = "x".repeat(cluster::node::VALUE_MAX + 1);
+    let refused = Answer::Error(ErrorCode::DefinitelyNotApplied, Reason::TooLarge, 0);
+    assert_eq!(client.execute(write("k", &large)).await, refused);
+    assert!(client.message().contains("1048577 bytes; the limit is 1048576"));
+}
+
+#[tokio::test]
+async fn with_each_bug_a_cluster_still_serves_and_counts() {
+    for bug in Bug::ALL {
+        let nodes = Nodes::start(3, bug.into());
+        let leader = nodes.leader().await;
+        let mut client = nodes.client(leader).await;
+        let session = client.open_session().await.unwrap();
+        let retry = Request { session, sequence: 1, ..write("k", "1") };
+        assert_eq!(client.execute(retry.clone()).await, Answer::Done, "{bug}");
+        assert_eq!(client.execute(retry).await, Answer::Done, "{bug}");
+        assert_eq!(client.execute(cas("k", Some("1"), "2")).await, Answer::Swapped, "{bug}");
+        assert_eq!(client.execute(read("k")).await, Answer::value("2"), "{bug}");
+        let counts = bug_marks::read(&nodes.marks(leader)).unwrap();
+        let reached = counts.iter().find(|count| count.bug == bug).unwrap().reached;
+        assert!(reached > 0 || bug == Bug::NoElectionRestriction, "{bug} was not reached");
+        assert!(counts.iter().all(|count| count.bug == bug || count.reached == 0), "{bug}");
+    }
+}
+
+#[tokio::test]
+async fn sessions_open_through_a_follower_too() {
+    let nodes = Nodes::start(3, Bugs::NONE);
+    let leader = nodes.leader().await;
+    let follower = nodes.ids().find(|id| *id != leader).unwrap();
+    let mut client = nodes.client(follower).await;
+    assert_eq!(client.open_session().await.unwrap_err().leader, leader);
+    client.forward = true;
+    assert!(client.open_session().await.is_ok());
+    let request = OpenSessionRequest { deadline_ms: 1, forward: false };
+    assert!(client.kv.open_session(request).await.is_ok(), "a typed answer, not a status");
+}

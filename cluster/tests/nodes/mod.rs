@@ -1,0 +1,242 @@
+//! Nodes on threads of this process, and a client that says plainly what it was answered.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cluster::bug::Bugs;
+use cluster::node::{Config, Listeners, NodeError, serve};
+use cluster::proto::admin_client::AdminClient;
+use cluster::proto::kv_client::KvClient;
+use cluster::proto::{
+    Cas, Delete, Error, ErrorCode, OpenSessionRequest, Read, Reason, Request, Response, Role,
+    StatusRequest, StatusResponse, Write, open_session_response, request, response,
+};
+use cluster::raft::NodeId;
+use cluster::wal::Directory;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+use tonic::transport::Channel;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A cluster; dropping it stops all nodes.
+pub(crate) struct Nodes {
+    directory: tempfile::TempDir,
+    addresses: BTreeMap<NodeId, (SocketAddr, SocketAddr)>,
+    running: BTreeMap<NodeId, Running>,
+    bugs: Bugs,
+}
+
+struct Running {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<Result<(), NodeError>>,
+}
+
+impl Nodes {
+    pub(crate) fn start(count: NodeId, bugs: Bugs) -> Nodes {
+        cluster::log::silence();
+        let port = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let listeners: Vec<_> = (1..=count).map(|id| (id, port(), port())).collect();
+        let address = |listener: &TcpListener| listener.local_addr().unwrap();
+        let addresses = listeners.iter().map(|(id, p, c)| (*id, (address(p), address(c))));
+        let mut nodes = Nodes {
+            addresses: addresses.collect(),
+            directory: tempfile::tempdir().unwrap(),
+            running: BTreeMap::new(),
+            bugs,
+        };
+        for (id, peer, client) in listeners {
+            nodes.run(id, peer, client);
+        }
+        nodes
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        self.addresses.keys().copied().collect::<Vec<_>>().into_iter()
+    }
+
+    pub(crate) fn marks(&self, id: NodeId) -> PathBuf {
+        self.directory.path().join(format!("marks-{id}"))
+    }
+
+    /// Stops a node and takes its answer; it must have been in order.
+    pub(crate) fn stop(&mut self, id: NodeId) {
+        let Running { stop, thread } = self.running.remove(&id).unwrap();
+        drop(stop);
+        thread.join().unwrap().unwrap();
+    }
+
+    /// Starts a node that was stopped, on its old data and addresses.
+    pub(crate) fn start_again(&mut self, id: NodeId) {
+        let (peer, client) = self.addresses[&id];
+        self.run(id, TcpListener::bind(peer).unwrap(), TcpListener::bind(client).unwrap());
+    }
+
+    pub(crate) fn restart_all(&mut self) {
+        self.ids().for_each(|id| self.stop(id));
+        self.ids().for_each(|id| self.start_again(id));
+    }
+
+    fn run(&mut self, id: NodeId, peer: TcpListener, client: TcpListener) {
+        let mut config = Config::new(id, self.directory.path().join(format!("data-{id}")));
+        let others = self.addresses.iter().filter(|(other, _)| **other != id);
+        config.peers = others.map(|(other, (peer, _))| (*other, *peer)).collect();
+        config.heartbeat = Duration::from_millis(50);
+        config.election = Duration::from_millis(150);
+        config.segment_size = 64 << 10;
+        config.bugs = self.bugs;
+        config.marks = Some(self.marks(id));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (ready, is_ready) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let disk = Arc::new(Directory::open(&config.data)?);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                peer.set_nonblocking(true)?;
+                client.set_nonblocking(true)?;
+                let peer = tokio::net::TcpListener::from_std(peer)?;
+                let client = tokio::net::TcpListener::from_std(client)?;
+                let announce = move || ready.send(()).map_err(std::io::Error::other);
+                let stop = async { drop(stopped.await) };
+                serve(config, disk, Listeners { peer, client }, announce, stop).await
+            })
+        });
+        is_ready.recv_timeout(LIMIT).unwrap();
+        self.running.insert(id, Running { stop, thread });
+    }
+
+    /// Waits for a leader that most nodes agree on.
+    pub(crate) async fn leader(&self) -> NodeId {
+        let search = async {
+            loop {
+                let mut votes: BTreeMap<NodeId, usize> = BTreeMap::new();
+                let mut claims = Vec::new();
+                for id in self.running.keys() {
+                    let Some(status) = self.status(*id).await else { continue };
+                    *votes.entry(status.leader).or_default() += 1;
+                    if status.role() == Role::Leader {
+                        claims.push(*id);
+                    }
+                }
+                let agreed = |id: &&NodeId| votes.get(id) == Some(&self.running.len());
+                if let Some(leader) = claims.iter().find(agreed) {
+                    return *leader;
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(LIMIT, search).await.expect("no leader in time")
+    }
+
+    pub(crate) async fn status(&self, id: NodeId) -> Option<StatusResponse> {
+        let address = format!("http://{}", self.addresses[&id].1);
+        let mut client = AdminClient::connect(address).await.ok()?;
+        client.status(StatusRequest {}).await.ok().map(tonic::Response::into_inner)
+    }
+
+    pub(crate) async fn client(&self, id: NodeId) -> Client {
+        let address = format!("http://{}", self.addresses[&id].1);
+        let kv = KvClient::connect(address).await.unwrap();
+        Client { kv, forward: false, deadline_ms: 5000, last: None }
+    }
+}
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        for (_, Running { stop, thread }) in std::mem::take(&mut self.running) {
+            drop(stop);
+            drop(thread.join());
+        }
+    }
+}
+
+/// A client of one node.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) kv: KvClient<Channel>,
+    pub(crate) forward: bool,
+    pub(crate) deadline_ms: u32,
+    pub(crate) last: Option<Response>,
+}
+
+/// What a client was told.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    Value(Option<Bytes>),
+    Done,
+    Swapped,
+    Mismatch,
+    Error(ErrorCode, Reason, NodeId),
+}
+
+impl Answer {
+    pub(crate) fn value(text: &str) -> Answer {
+        Answer::Value(Some(bytes(text)))
+    }
+}
+
+impl Client {
+    pub(crate) async fn execute(&mut self, request: Request) -> Answer {
+        let (forward, deadline_ms) = (self.forward, self.deadline_ms);
+        let call = self.kv.execute(Request { forward, deadline_ms, ..request });
+        let response = timeout(LIMIT, call).await.unwrap().unwrap().into_inner();
+        self.last = Some(response.clone());
+        match response.outcome.expect("an answer without an outcome") {
+            response::Outcome::Read(read) => Answer::Value(read.value),
+            response::Outcome::Done(_) => Answer::Done,
+            response::Outcome::Cas(cas) if cas.swapped => Answer::Swapped,
+            response::Outcome::Cas(_) => Answer::Mismatch,
+            response::Outcome::Error(e) => Answer::Error(e.code(), e.reason(), e.leader),
+        }
+    }
+
+    /// The sentence of the last error.
+    pub(crate) fn message(&self) -> String {
+        match self.last.as_ref().and_then(|last| last.outcome.as_ref()) {
+            Some(response::Outcome::Error(error)) => error.message.clone(),
+            _ => String::new(),
+        }
+    }
+
+    pub(crate) async fn open_session(&mut self) -> Result<u64, Error> {
+        let (forward, deadline_ms) = (self.forward, self.deadline_ms);
+        let call = self.kv.open_session(OpenSessionRequest { forward, deadline_ms });
+        match timeout(LIMIT, call).await.unwrap().unwrap().into_inner().outcome {
+            Some(open_session_response::Outcome::Session(session)) => Ok(session),
+            Some(open_session_response::Outcome::Error(error)) => Err(error),
+            None => panic!("an answer without an outcome"),
+        }
+    }
+}
+
+pub(crate) fn read(key: &str) -> Request {
+    request(request::Operation::Read(Read { key: bytes(key) }))
+}
+
+pub(crate) fn write(key: &str, value: &str) -> Request {
+    request(request::Operation::Write(Write { key: bytes(key), value: bytes(value) }))
+}
+
+pub(crate) fn cas(key: &str, from: Option<&str>, to: &str) -> Request {
+    let (key, from, to) = (bytes(key), from.map(bytes), bytes(to));
+    request(request::Operation::Cas(Cas { key, from, to }))
+}
+
+pub(crate) fn delete(key: &str) -> Request {
+    request(request::Operation::Delete(Delete { key: bytes(key) }))
+}
+
+fn request(operation: request::Operation) -> Request {
+    Request { operation: Some(operation), ..Request::default() }
+}
+
+fn bytes(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
