@@ -165,7 +165,7 @@ async fn a_write_beyond_the_bound_is_refused_at_once_and_definitely() {
     let mut refused = 0;
     while let Some(response) = calls.join_next().await {
         let response = response.unwrap();
-        if let Some(response::Outcome::Error(error)) = response.outcome
+        if let Some(response::Outcome::Error(error)) = &response.outcome
             && error.reason() == Reason::Overloaded
         {
             assert_eq!(error.code(), ErrorCode::DefinitelyNotApplied);
