@@ -37,10 +37,17 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Break a cluster on purpose and judge what its clients saw
+    Run(Box<RunArgs>),
     /// Judge a recorded history or a run folder again
     Check(CheckArgs),
     /// List what there is to choose from
     List(ListArgs),
+    /// Run one node of the reference cluster
+    Node(crate::node::Args),
+    /// Own the processes of one run; started by `run` itself
+    #[command(hide = true)]
+    Guardian(crate::guardian::Args),
 }
 
 /// `harness run`.

@@ -4,6 +4,7 @@ use harness::check::{self, Recorded, Search};
 use harness::cli::{self, CheckArgs, Cli, ListArgs, Verb};
 use harness::exit::{Exit, Failure};
 use harness::list;
+use harness::series;
 use harness::results::RunFolder;
 use harness::terminal::style::Style;
 use harness::terminal::{self, listing, summary};
@@ -33,8 +34,11 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     match cli.verb {
+        Verb::Run(args) => series::execute(&args),
         Verb::Check(args) => check_verb(&args),
         Verb::List(args) => list_verb(&args),
+        Verb::Node(args) => harness::node::enter(args),
+        Verb::Guardian(args) => harness::guardian::enter(args),
     }
 }
 
@@ -63,7 +67,12 @@ fn check_verb(args: &CheckArgs) -> Result<Exit, Failure> {
     };
     let header = &recorded.history.header;
     context.workload = search.workload.unwrap_or_else(|| header.workload.clone());
-    print(&document, &context, args.json)?;
+    let text = if args.json {
+        summary::json(&document)?
+    } else {
+        summary::render(&document, &context, &Style::stdout())
+    };
+    terminal::to_stdout(&text);
     Ok(document.verdict.into())
 }
 
@@ -94,21 +103,4 @@ fn check_run(
         ..summary::Context::default()
     };
     Ok((recorded, document, context))
-}
-
-/// The verdict on stdout: for people, or with `--json` for programs.
-fn print(
-    document: &VerdictDocument,
-    context: &summary::Context,
-    json: bool,
-) -> Result<(), Failure> {
-    let text = if json {
-        let text = serde_json::to_string_pretty(document)
-            .map_err(|e| Failure::environment(format!("cannot write the verdict: {e}")))?;
-        format!("{text}\n")
-    } else {
-        summary::render(document, context, &Style::stdout())
-    };
-    terminal::to_stdout(&text);
-    Ok(())
 }

@@ -4,6 +4,7 @@ use super::status::{count, thousands};
 use super::style::Style;
 use super::timeline;
 use crate::duration::short;
+use crate::exit::Failure;
 use crate::verdict::{Check, Ruling, VerdictDocument, Violation};
 use std::time::Duration;
 
@@ -71,18 +72,41 @@ pub fn one_line(
     style.plain(&line)
 }
 
-/// The last line of several runs.
+/// The last line of several runs; `asked` is none when they went on until a failure.
 #[must_use]
-pub fn tally(rulings: &[Ruling], asked: u64, style: &Style) -> String {
+pub fn tally(rulings: &[Ruling], asked: Option<u64>, style: &Style) -> String {
     let parts: Vec<String> = [Ruling::Valid, Ruling::Invalid, Ruling::Unknown, Ruling::Error]
         .into_iter()
         .map(|wanted| (wanted, rulings.iter().filter(|ruling| **ruling == wanted).count()))
         .filter(|(_, number)| *number > 0)
         .map(|(wanted, number)| format!("{number} {wanted}"))
         .collect();
-    let runs = count(rulings.len() as u64, "run");
-    let of = if rulings.len() as u64 == asked { String::new() } else { format!(" of {asked}") };
+    let done = rulings.len() as u64;
+    let of = asked.filter(|asked| *asked != done).map_or(String::new(), |all| format!(" of {all}"));
+    let runs = count(done, "run");
     style.plain(&format!("────────────\n{:>12} {runs}{of}: {}\n", "Summary", parts.join(", ")))
+}
+
+/// The verdict document for programs.
+///
+/// # Errors
+/// When it cannot be put into JSON.
+pub fn json(document: &VerdictDocument) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(document).map_err(unwritable)?;
+    Ok(format!("{text}\n"))
+}
+
+/// The same on one line, for one of several runs.
+///
+/// # Errors
+/// When it cannot be put into JSON.
+pub fn json_line(document: &VerdictDocument) -> Result<String, Failure> {
+    let text = serde_json::to_string(document).map_err(unwritable)?;
+    Ok(format!("{text}\n"))
+}
+
+fn unwritable(error: serde_json::Error) -> Failure {
+    Failure::environment(format!("cannot write the verdict: {error}"))
 }
 
 fn word(ruling: Ruling, style: &Style) -> String {
