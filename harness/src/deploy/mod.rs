@@ -26,7 +26,7 @@ pub use record::{DeploymentRecord, NodeRecord};
 
 use crate::guardian::{Guardian, GuardianError, NodeSignal, Spawn};
 use crate::results::RunFolder;
-use crate::system::{NodeAddresses, NodeSettings, NodeSpec, Probe, System};
+use crate::system::{MarkCount, NodeAddresses, NodeSettings, NodeSpec, Probe, System};
 use faults::proxy::Upstream;
 use faults::{Hub, Plan};
 use history::{Nanos, NodeId};
@@ -39,8 +39,6 @@ use std::time::{Duration, Instant};
 
 /// How long a node may take from its start to its ready line.
 pub const READY_LIMIT: Duration = Duration::from_secs(10);
-/// How long nodes may take to stop in good order before they are killed.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// How long a process may take to be gone after SIGKILL.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 /// How many lines of a node's log an error shows.
@@ -274,13 +272,48 @@ impl Deployment {
         record::of(&inner.settings, &inner.hub, &inner.guardian, &lock(&inner.ledger))
     }
 
-    /// Stops every node in good order, kills those that do not, ends the guardian, and makes sure
-    /// that nothing is left. Blocks for up to about ten seconds, usually milliseconds.
+    /// Whether `node` serves and is not paused.
+    #[must_use]
+    pub fn is_running(&self, node: NodeId) -> bool {
+        self.live().contains(&node)
+    }
+
+    /// The last lines of a node's log, newest last.
+    #[must_use]
+    pub fn log_tail(&self, node: NodeId) -> Vec<String> {
+        let paths = self.inner.settings.nodes.get(&node);
+        paths.map(|paths| last_lines(&paths.log, LOG_LINES)).unwrap_or_default()
+    }
+
+    /// How often each seeded bug was reached and triggered so far, by node.
+    #[must_use]
+    pub fn marks(&self) -> Vec<(NodeId, MarkCount)> {
+        let nodes = &self.inner.settings.nodes;
+        let files: Vec<PathBuf> = nodes.values().map(|paths| paths.marks.clone()).collect();
+        let ids = self.nodes();
+        let counts = self.system().marks(&files).into_iter();
+        counts.filter_map(|count| Some((*ids.get(count.file)?, count))).collect()
+    }
+
+    /// Stops every node in good order, kills those that have not stopped after `grace`, ends the
+    /// guardian, and makes sure that nothing is left. Blocks for up to `grace` and some seconds.
     ///
     /// # Errors
     /// When something is left.
-    pub fn stop(&self) -> Result<Stopped, DeployError> {
-        self.inner.stop()
+    pub fn stop_blocking(&self, grace: Duration) -> Result<Stopped, DeployError> {
+        self.inner.stop(grace)
+    }
+
+    /// As [`stop_blocking`](Self::stop_blocking), off the caller's runtime.
+    ///
+    /// # Errors
+    /// When something is left.
+    pub async fn stop(&self, grace: Duration) -> Result<Stopped, DeployError> {
+        let deployment = self.clone();
+        match tokio::task::spawn_blocking(move || deployment.stop_blocking(grace)).await {
+            Ok(stopped) => stopped,
+            Err(error) => Err(GuardianError::Behind(error.to_string()).into()),
+        }
     }
 }
 
@@ -341,7 +374,7 @@ impl Inner {
         self.settings.nodes.get(&node).ok_or(DeployError::NoSuchNode(node))
     }
 
-    fn stop(&self) -> Result<Stopped, DeployError> {
+    fn stop(&self, grace: Duration) -> Result<Stopped, DeployError> {
         let running = lock(&self.ledger).running();
         for (node, _) in &running {
             lock(&self.ledger).intend(*node, Intent::Stop);
@@ -350,7 +383,7 @@ impl Inner {
             let _ = self.guardian.signal(*node, NodeSignal::Continue);
             let _ = self.guardian.signal(*node, NodeSignal::Terminate);
         }
-        let deadline = Instant::now() + STOP_LIMIT;
+        let deadline = Instant::now() + grace;
         let mut forced = Vec::new();
         for (node, pid) in &running {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -70,6 +70,8 @@ pub(super) enum Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Notice {
+    /// The guardian has taken its place.
+    Here,
     /// A request was carried out on this process.
     Done {
         /// Of the request.

@@ -25,6 +25,7 @@ mod process;
 
 pub use message::{ExitStatus, NodeSignal, READY_FD, Spawn};
 
+use crate::exit::{Exit as ExitCode, Failure};
 use history::NodeId;
 use message::{Lines, Notice, Request};
 use std::collections::BTreeMap;
@@ -33,10 +34,12 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// How long the guardian may take to start.
+const START_LIMIT: Duration = Duration::from_secs(10);
 /// How long the guardian may take over one request.
 const REPLY_LIMIT: Duration = Duration::from_secs(5);
 /// How long the guardian may take to kill everything and exit.
@@ -91,21 +94,26 @@ pub struct Args {
     pub socket_fd: i32,
 }
 
-/// Runs the guardian process to its end: 0 when nothing is left below it, 1 when something is, 254
-/// when the descriptor is not a socket.
-#[must_use]
-pub fn enter(args: Args) -> ExitCode {
-    if !is_socket(args.socket_fd) {
-        return ExitCode::from(254);
+/// Runs the guardian process to its end.
+///
+/// # Errors
+/// When the descriptor is not a socket, or when something is left below the guardian.
+pub fn enter(args: Args) -> Result<ExitCode, Failure> {
+    let fd = args.socket_fd;
+    let refused = || Failure::usage(format!("descriptor {fd} in `--socket-fd` is not a socket"));
+    if !is_socket(fd) {
+        return Err(refused());
     }
     // SAFETY: the descriptor is open (checked above), was inherited for this purpose and is known
     // to nothing else in this process, which has only just started.
-    let socket = UnixStream::from(unsafe { OwnedFd::from_raw_fd(args.socket_fd) });
+    let socket = UnixStream::from(unsafe { OwnedFd::from_raw_fd(fd) });
     let flags = nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC);
-    if nix::fcntl::fcntl(&socket, flags).is_err() {
-        return ExitCode::from(254);
+    nix::fcntl::fcntl(&socket, flags).map_err(|_| refused())?;
+    if process::serve(socket) {
+        Ok(ExitCode::Valid)
+    } else {
+        Err(Failure::environment("a process of the run could not be ended"))
     }
-    if process::serve(socket) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn is_socket(fd: i32) -> bool {
@@ -130,6 +138,8 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
+    /// The guardian has taken its place: from now on no signal of the terminal ends it.
+    here: bool,
     /// Answers nobody has taken yet, by request.
     replies: BTreeMap<u64, Result<i32, String>>,
     /// The ready line of each live process that has one.
@@ -161,7 +171,11 @@ impl Guardian {
             .name("guardian".to_owned())
             .spawn(move || heard.listen(reading))
             .map_err(GuardianError::Start)?;
-        Ok(Self { socket, writing: Mutex::new(0), process: Mutex::new(Some(process)), shared })
+        let process = Mutex::new(Some(process));
+        let guardian = Self { socket, writing: Mutex::new(0), process, shared };
+        let here = |state: &mut State| state.here.then_some(Ok(()));
+        guardian.shared.wait("no word of the guardian", START_LIMIT, here)?;
+        Ok(guardian)
     }
 
     /// Has `hook` called for each exit from now on, in order, before any wait on it returns.
@@ -310,6 +324,7 @@ impl Shared {
         }
         let mut state = lock(&self.state);
         match notice {
+            Notice::Here => state.here = true,
             Notice::Done { id, pid } => drop(state.replies.insert(id, Ok(pid))),
             Notice::Failed { id, reason } => drop(state.replies.insert(id, Err(reason))),
             Notice::Ready { pid, line, .. } => drop(state.ready.insert(pid, line)),

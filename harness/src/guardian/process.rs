@@ -99,6 +99,10 @@ impl Process {
     }
 
     fn run(&mut self, signals: &SignalFd) -> Ending {
+        let here = self.send(&Notice::Here).and_then(|()| self.flush());
+        if let Err(ending) = here {
+            return ending;
+        }
         loop {
             if let Err(ending) = self.turn(signals) {
                 return ending;
