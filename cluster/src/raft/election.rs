@@ -11,7 +11,8 @@
 //!
 //! The leader's own election timer serves *check-quorum*: a leader that a quorum has not answered
 //! since the last time it fired steps down, so that its clients look elsewhere. So does one whose disk
-//! has made no progress all that time: it could only hold up the cluster (etcd#13527).
+//! has made no progress all that time: it could only hold up the cluster (etcd#13527). Nor does a node
+//! with such a disk campaign.
 
 use super::event::{Effect, HardState, Timer};
 use super::gate::Promise;
@@ -27,8 +28,13 @@ impl Raft {
     /// The election timer fired.
     pub(super) fn election_timeout(&mut self, effects: &mut Vec<Effect>) {
         effects.push(Effect::SetTimer(Timer::Election));
+        let owed = self.gate.owed_since();
+        let stalled = owed.is_some() && owed == self.owed_at_last_timeout;
+        self.owed_at_last_timeout = owed;
         match &self.standing {
-            Standing::Leader(_) => self.check_quorum(effects),
+            Standing::Leader(_) => self.check_quorum(stalled, effects),
+            // Its vote could not become durable either; a higher term would only disturb others.
+            _ if stalled => {}
             _ => self.ask_for_pre_votes(effects),
         }
     }
@@ -155,7 +161,6 @@ impl Raft {
             followers,
             first: last + 1,
             uncommitted_bytes: uncommitted.iter().map(|entry| entry.payload.size()).sum(),
-            owed_at_last_timeout: None,
             reads: Reads::default(),
         }));
         effects.push(Effect::SetTimer(Timer::Election));
@@ -167,16 +172,12 @@ impl Raft {
     }
 
     /// Once per election timeout: is this node still a leader that gets anything done?
-    fn check_quorum(&mut self, effects: &mut Vec<Effect>) {
+    fn check_quorum(&mut self, stalled: bool, effects: &mut Vec<Effect>) {
         let Standing::Leader(leadership) = &self.standing else { return };
-        let heard = self.heard_from_quorum(leadership);
-        let owed = self.gate.owed_since();
-        let stalled = owed.is_some() && owed == leadership.owed_at_last_timeout;
-        if !heard || stalled {
+        if stalled || !self.heard_from_quorum(leadership) {
             return self.follow(self.hard_state.term, None, effects);
         }
         let Standing::Leader(leadership) = &mut self.standing else { return };
-        leadership.owed_at_last_timeout = owed;
         leadership.followers.values_mut().for_each(|follower| follower.answered = false);
     }
 

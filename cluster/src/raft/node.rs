@@ -29,6 +29,8 @@ pub struct Raft {
     pub(super) leader: Option<NodeId>,
     /// Whether that leader was heard within a minimum election timeout.
     pub(super) contact: bool,
+    /// What the disk had done at the last election timeout, if it owed anything then.
+    pub(super) owed_at_last_timeout: Option<u64>,
     pub(super) standing: Standing,
 }
 
@@ -65,6 +67,7 @@ impl Raft {
             applied: 0,
             leader: None,
             contact: false,
+            owed_at_last_timeout: None,
             standing: Standing::Follower,
         }
     }

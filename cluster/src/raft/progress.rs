@@ -22,8 +22,6 @@ pub(super) struct Leadership {
     pub(super) first: Index,
     /// Bytes of commands appended and not yet committed.
     pub(super) uncommitted_bytes: usize,
-    /// What the disk had done at the last election timeout, if it owed anything then.
-    pub(super) owed_at_last_timeout: Option<u64>,
     /// Reads that wait to be confirmed.
     pub(super) reads: Reads,
 }

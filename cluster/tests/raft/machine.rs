@@ -1,0 +1,100 @@
+//! One node with its disk: a core, what has reached the disk, and what is on its way there.
+
+use cluster::raft::{Batch, Config, Effect, Entry, Event, Raft, Recovered};
+use std::collections::VecDeque;
+
+/// A node that can crash.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    config: Config,
+    /// The running core; none while crashed.
+    pub(crate) raft: Option<Raft>,
+    /// What a restart would find.
+    pub(crate) disk: Recovered,
+    /// Written but not synced, oldest first.
+    pub(crate) pending: VecDeque<Batch>,
+    /// What the state machine has applied since the node started.
+    pub(crate) applied: Vec<Entry>,
+    /// How often it was started.
+    pub(crate) incarnation: u64,
+}
+
+impl Machine {
+    /// A node that never ran, not started.
+    pub(crate) fn new(config: Config) -> Machine {
+        Machine {
+            config,
+            raft: None,
+            disk: Recovered::default(),
+            pending: VecDeque::new(),
+            applied: Vec::new(),
+            incarnation: 0,
+        }
+    }
+
+    /// Starts from the disk.
+    pub(crate) fn start(&mut self) -> Vec<Effect> {
+        assert!(self.raft.is_none(), "n{} runs already", self.config.id);
+        self.incarnation += 1;
+        let mut raft = Raft::new(self.config.clone(), self.disk.clone());
+        let mut effects = Vec::new();
+        raft.start(&mut effects);
+        self.raft = Some(raft);
+        effects
+    }
+
+    /// Stops at once. The first `survivors` unsynced batches happen to have reached the disk.
+    pub(crate) fn crash(&mut self, survivors: usize) {
+        for _ in 0..survivors {
+            self.sync_one();
+        }
+        self.pending.clear();
+        self.applied.clear();
+        self.raft = None;
+    }
+
+    /// Gives the core an event and keeps what it wants written and applied.
+    pub(crate) fn step(&mut self, event: Event) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let Some(raft) = &mut self.raft else { return effects };
+        raft.step(event, &mut effects);
+        for effect in &effects {
+            match effect {
+                Effect::Persist(batch) => self.pending.push_back(batch.clone()),
+                Effect::Apply(entries) => self.applied.extend(entries.iter().cloned()),
+                _ => {}
+            }
+        }
+        effects
+    }
+
+    /// Syncs the oldest unsynced batch; returns its ticket. The core is not told.
+    pub(crate) fn sync_one(&mut self) -> Option<u64> {
+        let batch = self.pending.pop_front()?;
+        if let Some(hard_state) = batch.hard_state {
+            self.disk.hard_state = hard_state;
+        }
+        if let Some(from) = batch.truncate_from {
+            self.disk.log.truncate(from as usize - 1);
+        }
+        self.disk.log.extend(batch.entries);
+        for (place, entry) in self.disk.log.iter().enumerate().rev().take(3) {
+            assert_eq!(entry.index, place as u64 + 1, "n{} wrote a gap", self.config.id);
+        }
+        Some(batch.ticket)
+    }
+
+    /// Syncs everything and tells the core once.
+    pub(crate) fn sync(&mut self) -> Vec<Effect> {
+        let mut newest = None;
+        while let Some(ticket) = self.sync_one() {
+            newest = Some(ticket);
+        }
+        newest.map_or_else(Vec::new, |ticket| self.step(Event::Durable { ticket }))
+    }
+
+    /// The running core.
+    pub(crate) fn core(&self) -> &Raft {
+        self.raft.as_ref().expect("the node runs")
+    }
+}
