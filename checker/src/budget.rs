@@ -36,6 +36,7 @@ pub(crate) struct Budget<'a> {
     limits: Limits,
     spent: u64,
     until_asked: u64,
+    halted: Option<Halt>,
     stop: &'a (dyn Fn() -> bool + Sync),
 }
 
@@ -43,21 +44,26 @@ const STEPS_BETWEEN_QUESTIONS: u64 = 1_024;
 
 impl<'a> Budget<'a> {
     pub(crate) fn new(limits: Limits, stop: &'a (dyn Fn() -> bool + Sync)) -> Self {
-        Self { limits, spent: 0, until_asked: 0, stop }
+        Self { limits, spent: 0, until_asked: 0, halted: None, stop }
     }
 
-    /// Takes steps, or says why there are none to take.
+    /// Takes steps, or says why there are none to take. Once there are none there never are.
     pub(crate) fn spend(&mut self, steps: u64) -> Result<(), Halt> {
-        self.spent += steps;
-        if self.spent > self.limits.steps {
-            return Err(Halt::Steps);
-        }
-        if self.until_asked > steps {
+        self.spent = self.spent.saturating_add(steps);
+        if self.until_asked > steps && self.spent <= self.limits.steps {
             self.until_asked -= steps;
             return Ok(());
         }
-        self.until_asked = STEPS_BETWEEN_QUESTIONS;
-        if (self.stop)() { Err(Halt::Stopped) } else { Ok(()) }
+        if self.halted.is_none() {
+            if self.spent > self.limits.steps {
+                self.halted = Some(Halt::Steps);
+            } else if (self.stop)() {
+                self.halted = Some(Halt::Stopped);
+            } else {
+                self.until_asked = STEPS_BETWEEN_QUESTIONS;
+            }
+        }
+        self.halted.map_or(Ok(()), Err)
     }
 
     /// Whether so many bytes in use are within the limit.

@@ -185,36 +185,38 @@ fn gather(decisions: Vec<Decision>) -> Judgement {
 }
 
 fn message(judgement: &Judgement) -> String {
-    let violated = judgement.violations.iter().map(|violation| &violation.key);
-    let undecided = judgement.unknown.iter().map(|unknown| &unknown.key);
-    let keys = |keys: &mut dyn Iterator<Item = &Option<String>>| {
-        let names: Vec<&str> = keys.map(|key| key.as_deref().unwrap_or_default()).collect();
-        match &names[..] {
-            [] | [""] => "the history".to_owned(),
-            [key] => format!("key {key}"),
-            [first, second] => format!("keys {first} and {second}"),
-            [first, ..] => format!("{} keys, such as {first},", names.len()),
-        }
+    let violated: Vec<_> = judgement.violations.iter().map(|found| found.key.as_deref()).collect();
+    let undecided: Vec<_> = judgement.unknown.iter().map(|found| found.key.as_deref()).collect();
+    let rest = match judgement.valid {
+        0 => String::new(),
+        1 => " (the other key is legal)".to_owned(),
+        valid => format!(" (the other {valid} keys are legal)"),
     };
-    let rest = match (judgement.valid, judgement.partitions) {
-        (0, _) => String::new(),
-        (1, _) => " (1 other key is valid)".to_owned(),
-        (valid, _) => format!(" (the other {valid} valid)"),
-    };
-    let unknown = |lead: &str| match judgement.unknown.first() {
-        None => String::new(),
-        Some(first) => format!("{lead}{}: {}", keys(&mut undecided.clone()), first.reason),
-    };
+    let reason = judgement.unknown.first().map_or("", |unknown| unknown.reason.as_str());
     match judgement.ruling {
+        Ruling::Invalid if undecided.is_empty() => {
+            format!("no order of the operations{} is legal{rest}", on(&violated))
+        }
         Ruling::Invalid => format!(
-            "no order of the operations on {} is legal{}{rest}",
-            keys(&mut violated.clone()),
-            unknown("; undecided: ")
+            "no order of the operations{} is legal{rest}; undecided{}: {reason}",
+            on(&violated),
+            on(&undecided)
         ),
-        Ruling::Unknown => format!("undecided on {}{rest}", unknown("")),
+        Ruling::Unknown => format!("undecided{}: {reason}{rest}", on(&undecided)),
         Ruling::Valid => match judgement.partitions {
             0 => "there was nothing to check".to_owned(),
+            1 => "some order of the operations is legal".to_owned(),
             partitions => format!("{} of {partitions} keys are legal", judgement.valid),
         },
+    }
+}
+
+/// Which keys, if there are keys.
+fn on(keys: &[Option<&str>]) -> String {
+    match keys {
+        [] | [None, ..] => String::new(),
+        [Some(key)] => format!(" on key {key}"),
+        [Some(first), Some(second)] => format!(" on keys {first} and {second}"),
+        [Some(first), ..] => format!(" on {} keys ({first} and others)", keys.len()),
     }
 }

@@ -21,7 +21,7 @@
 //! - **Absorb.** When a blind call is linearized, any other open blind call could have come right before it, unseen.
 //!   Each gets a mark, and if it is still not linearized when it returns, it may be taken as having come there,
 //!   which leaves the state alone. Linearizing it visibly at its return is tried besides only if somebody still to come
-//!   needs its state, or needs the present one to be gone.
+//!   needs its state, or needs the present one to be gone, or another open blind call has no mark yet.
 //! - **Nobody looks.** An open blind or unknown call other than the blocked one is linearized early only if some
 //!   open call needs the state it leaves, or needs the present one to be gone. Otherwise no call sees what it did
 //!   before the next blind call, which can absorb it (if it is blind and answered) or do without it (if unknown).

@@ -1,1 +1,94 @@
-//! t
+//! Tests of the whole check: against every order, against stateright, against itself without shapes.
+
+mod agree;
+mod draw;
+mod explaining;
+mod laws;
+mod limits;
+mod shrinking;
+
+use crate::specs::register::{Op, Register, Ret};
+use crate::{Answer, Call, Coordinates, Judgement, Limits, Options, Ruling, Shape, Spec};
+use stateright::semantics::SequentialSpec;
+
+pub(crate) type Plain = Register<u8>;
+pub(crate) const EMPTY: Plain = Register(None);
+
+/// The same spec, saying nothing about its operations: what any stateright spec is to the search.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Mute<S>(pub(crate) S);
+
+impl<S: SequentialSpec> SequentialSpec for Mute<S> {
+    type Op = S::Op;
+    type Ret = S::Ret;
+    fn invoke(&mut self, op: &S::Op) -> S::Ret {
+        self.0.invoke(op)
+    }
+}
+
+impl<S: Spec> Spec for Mute<S> {
+    fn describe(op: &S::Op, ret: Option<&S::Ret>) -> String {
+        S::describe(op, ret)
+    }
+    fn describe_state(&self) -> String {
+        self.0.describe_state()
+    }
+}
+
+/// The default shape is the one that promises nothing.
+#[test]
+fn mute_specs_promise_nothing() {
+    let shape: Shape<Mute<Plain>> = Mute::shape(&Op::Read, None);
+    assert_eq!(shape.needs, crate::Needs::Unclear);
+}
+
+pub(crate) fn mute(calls: &[Call<Plain>]) -> Vec<Call<Mute<Plain>>> {
+    calls
+        .iter()
+        .map(|call| Call {
+            index: call.index,
+            process: call.process,
+            start: call.start,
+            op: call.op.clone(),
+            answer: call.answer.clone(),
+            label: None,
+        })
+        .collect()
+}
+
+pub(crate) fn options() -> Options<'static> {
+    Options {
+        limits: Limits::default(),
+        threads: 1,
+        coordinates: Coordinates::Positions,
+        stop: &|| false,
+    }
+}
+
+pub(crate) fn judge<S: Spec>(initial: &S, calls: &[Call<S>]) -> Judgement {
+    crate::linearizable(initial, calls.to_vec(), &options())
+}
+
+/// Whether the check calls it legal; unknown is a failure.
+pub(crate) fn is_valid<S: Spec>(initial: &S, calls: &[Call<S>]) -> bool {
+    let judgement = judge(initial, calls);
+    assert_ne!(judgement.ruling, Ruling::Unknown, "{calls:?}");
+    judgement.ruling == Ruling::Valid
+}
+
+/// A call of its own process, its index being its start.
+pub(crate) fn call<V>(start: u64, end: u64, op: Op<V>, ret: Ret<V>) -> Call<Register<V>>
+where
+    Register<V>: SequentialSpec<Op = Op<V>, Ret = Ret<V>>,
+{
+    let answer = Some(Answer { end, ret });
+    Call { index: start, process: start, start, op, answer, label: None }
+}
+
+/// The same, of unknown outcome.
+pub(crate) fn unknown<V>(start: u64, op: Op<V>) -> Call<Register<V>>
+where
+    Register<V>: SequentialSpec<Op = Op<V>, Ret = Ret<V>>,
+{
+    Call { index: start, process: start, start, op, answer: None, label: None }
+}

@@ -107,10 +107,36 @@ fn no_way_back<S: Spec>(
         [] if needed == partition.states[0] => {
             format!("The state was {state} at the very beginning, and nothing brings it back.")
         }
-        [] => format!("Nothing ever left {state}."),
+        [] => {
+            match shield(partition, core, place).filter(|_| was_left(partition, place, &needed)) {
+                Some(shield) => format!(
+                    "What left {state} had finished before {} began.",
+                    name(partition, shield)
+                ),
+                None => format!("Nothing ever left {state}."),
+            }
+        }
         [one] => format!("Only {} leaves {state}, and it has been.", name(partition, *one)),
         many => format!("All {} operations that leave {state} have been.", many.len()),
     })
+}
+
+/// Whether some call of the whole partition that started before this one ended leaves the state.
+fn was_left<S: Spec>(partition: &Partition<S>, place: u32, state: &S) -> bool {
+    let end = partition.calls[place as usize].answer.as_ref().map_or(u64::MAX, |answer| answer.end);
+    (0..partition.calls.len() as u32)
+        .take_while(|other| partition.calls[*other as usize].start <= end)
+        .any(|other| left(partition, other).as_ref() == Some(state))
+}
+
+/// The last call of the counterexample that certainly replaced the state before this one began.
+fn shield<S: Spec>(partition: &Partition<S>, core: &Core, place: u32) -> Option<u32> {
+    core.calls
+        .iter()
+        .copied()
+        .filter(|other| partition.precedes(*other as usize, place as usize))
+        .filter(|other| left(partition, *other).is_some())
+        .max_by_key(|other| partition.calls[*other as usize].start)
 }
 
 fn duration(nanoseconds: u64) -> String {

@@ -101,14 +101,26 @@ impl<S: Spec> Search<'_, S> {
             self.moves.push(Move { row: blocked, state: self.state, absorbed: true });
         }
         let Leave::Always(after) = row.leave else { return };
-        // Visibly besides being absorbed: only if that can make a difference to a call still to come.
+        // Visibly besides being absorbed: only if that can make a difference to a call still to come, or lets another
+        // open blind call be absorbed.
         let matters = self.tally.need[after as usize] > 0
             || self.tally.want[after as usize] > 0
             || self.tally.avoid[self.state as usize] > 0
-            || row.followed;
+            || row.followed
+            || self.hides_another(blocked);
         if self.is_possible(blocked) && (!absorbable || matters) {
             self.moves.push(Move { row: blocked, state: after, absorbed: false });
         }
+    }
+
+    /// Whether an open blind call other than this one may not be absorbed yet.
+    fn hides_another(&self, blocked: u32) -> bool {
+        self.occupant.iter().any(|&place| {
+            place != NONE && place != blocked && self.is_candidate(place) && {
+                let row = self.row(place);
+                row.is_blind() && !self.is_absorbable(row)
+            }
+        })
     }
 
     fn list_answered(&mut self, place: u32, looks: Looks) {

@@ -20,6 +20,9 @@ struct Item {
 pub(crate) struct Evidence {
     horizon: u64,
     items: Vec<Item>,
+    /// Whether a call that needs exactly a state can be shielded, too. It can, but a read of 3 is easier to believe
+    /// wrong with the write of 3 beside it.
+    pub(crate) terse: bool,
 }
 
 /// A set of items.
@@ -75,7 +78,7 @@ impl Evidence {
                 items.push(Item { place: place as u32, start: call.start, end, need, leave });
             }
         }
-        Self { horizon, items }
+        Self { horizon, items, terse: false }
     }
 
     pub(crate) fn horizon(&self) -> u64 {
@@ -179,7 +182,8 @@ impl Evidence {
     /// Whether leaving out `other` could make `item` impossible.
     fn depends(&self, item: usize, other: usize, shield: u64) -> bool {
         let (by, on) = (self.items[item], self.items[other]);
-        if item == other || on.end.is_some_and(|end| end < shield) {
+        let shielded = on.end.is_some_and(|end| end < shield);
+        if item == other || shielded && (self.terse || !matches!(by.need, Need::Exactly(_))) {
             return false;
         }
         match (by.need, by.leave, on.leave) {

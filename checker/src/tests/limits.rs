@@ -1,0 +1,153 @@
+//! Limits are kept, and what they leave undecided is unknown and never valid.
+
+use super::draw::{Draw, Family, history};
+use super::{EMPTY, Mute, Plain, mute, options};
+use crate::specs::keyed::Keyed;
+use crate::specs::register::{Op, Register, Ret};
+use crate::{Answer, Call, Judgement, Limits, Options, Ruling, Spec, linearizable};
+use stateright::semantics::SequentialSpec;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Without shapes this takes the search for ever: many open writes, and a last read of a value nobody wrote.
+fn endless() -> Vec<Call<Mute<Plain>>> {
+    let mut calls: Vec<Call<Plain>> =
+        (0..40).map(|n| super::call(n, 100 + n, Op::Write(n as u8), Ret::Done)).collect();
+    calls.push(super::call(200, 201, Op::Read, Ret::Value(Some(99))));
+    mute(&calls)
+}
+
+fn with(limits: Limits, stop: &(dyn Fn() -> bool + Sync)) -> Judgement {
+    linearizable(&Mute(EMPTY), endless(), &Options { limits, stop, ..options() })
+}
+
+#[test]
+fn steps_are_kept() {
+    let judgement = with(Limits { steps: 100_000, ..Limits::default() }, &|| false);
+    assert_eq!(judgement.ruling, Ruling::Unknown);
+    assert_eq!((judgement.partitions, judgement.valid), (1, 0));
+    let unknown = &judgement.unknown[0];
+    assert_eq!(unknown.reason, "the search budget of 100000 steps is spent");
+    assert!(unknown.explored > 1_000);
+    assert!(unknown.reached.ends_with(" of 41 answered operations were put in order"));
+}
+
+#[test]
+fn bytes_are_kept() {
+    let judgement = with(Limits { bytes: 1 << 20, ..Limits::default() }, &|| false);
+    assert_eq!(judgement.ruling, Ruling::Unknown);
+    assert_eq!(judgement.unknown[0].reason, "the search needs more than its 1 MiB of memory");
+}
+
+#[test]
+fn stop_is_obeyed_soon() {
+    let asked = AtomicU64::new(0);
+    let stop = || asked.fetch_add(1, Ordering::Relaxed) >= 10;
+    let judgement = with(Limits::default(), &stop);
+    assert_eq!(judgement.ruling, Ruling::Unknown);
+    assert!(judgement.unknown[0].reason.contains("stopped"));
+    assert!(asked.load(Ordering::Relaxed) <= 12, "it went on after it was told to stop");
+}
+
+#[test]
+fn a_violation_found_in_time_is_not_lost_when_the_shrink_is_stopped() {
+    let calls = [
+        super::call(0, 1, Op::Write(1), Ret::Done),
+        super::call(2, 3, Op::Read, Ret::Value(None)),
+        super::call(4, 5, Op::Read, Ret::Value(Some(1))),
+    ];
+    // Says yes from the second question on: the search asks once, the shrink is told to stop at once.
+    let asked = AtomicU64::new(0);
+    let stop = || asked.fetch_add(1, Ordering::Relaxed) >= 1;
+    let judgement = linearizable(&EMPTY, calls.to_vec(), &Options { stop: &stop, ..options() });
+    assert_eq!(judgement.ruling, Ruling::Invalid);
+    assert!(!judgement.violations[0].exact);
+    assert_eq!(judgement.violations[0].operations, [0, 2, 4]);
+}
+
+/// A register that cannot bear the value 13.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Superstitious(Plain);
+
+impl SequentialSpec for Superstitious {
+    type Op = Op<u8>;
+    type Ret = Ret<u8>;
+    fn invoke(&mut self, op: &Op<u8>) -> Ret<u8> {
+        assert!(*op != Op::Write(13), "thirteen");
+        self.0.invoke(op)
+    }
+}
+
+impl Spec for Superstitious {
+    fn describe(op: &Op<u8>, ret: Option<&Ret<u8>>) -> String {
+        Plain::describe(op, ret)
+    }
+    fn describe_state(&self) -> String {
+        self.0.describe_state()
+    }
+}
+
+fn keyed<S: Spec<Op = Op<u8>, Ret = Ret<u8>>>(key: &str, call: Call<Plain>) -> Call<Keyed<S>> {
+    let Call { index, process, start, op, answer, label } = call;
+    Call { index, process, start, op: (key.into(), op), answer, label }
+}
+
+#[test]
+fn a_key_that_panics_is_unknown_and_named_and_the_others_are_decided() {
+    let write = |n, value| super::call(n, n + 1, Op::Write(value), Ret::Done);
+    let good = || vec![keyed("a", write(0, 1)), keyed("b", write(2, 13)), keyed("c", write(4, 2))];
+    for threads in [0, 1, 2, 9] {
+        let options = Options { threads, ..options() };
+        let initial = Keyed(Superstitious(EMPTY));
+        let judgement = linearizable(&initial, good(), &options);
+        assert_eq!(judgement.ruling, Ruling::Unknown);
+        assert_eq!((judgement.partitions, judgement.valid), (3, 2));
+        assert_eq!(judgement.unknown[0].key.as_deref(), Some("b"));
+        assert_eq!(judgement.unknown[0].reason, "the check panicked: thirteen");
+        let mut bad = good();
+        let read = super::call(6, 7, Op::Read, Ret::Value(Some(9)));
+        bad.push(keyed("c", read));
+        let judgement = linearizable(&initial, bad, &options);
+        assert_eq!(
+            judgement.ruling,
+            Ruling::Invalid,
+            "a violation is certain whatever else is not"
+        );
+        assert_eq!(judgement.violations[0].key.as_deref(), Some("c"));
+        assert!(judgement.message.contains("undecided on key b"), "{}", judgement.message);
+    }
+}
+
+#[test]
+fn keys_do_not_see_each_other() {
+    let calls: Vec<Call<Keyed<Register<u8>>>> = vec![
+        keyed("a", super::call(0, 1, Op::Write(1), Ret::Done)),
+        keyed("b", super::call(2, 3, Op::Read, Ret::Value(None))),
+    ];
+    let judgement = linearizable(&Keyed(EMPTY), calls, &options());
+    assert_eq!((judgement.ruling, judgement.valid), (Ruling::Valid, 2));
+    assert_eq!(judgement.message, "2 of 2 keys are legal");
+}
+
+#[test]
+fn nothing_to_check_is_no_violation() {
+    let judgement = linearizable::<Plain>(&EMPTY, Vec::new(), &options());
+    assert_eq!((judgement.ruling, judgement.partitions), (Ruling::Valid, 0));
+    assert_eq!(judgement.message, "there was nothing to check");
+}
+
+#[test]
+fn a_check_takes_the_same_steps_every_time() {
+    let family = Family {
+        clients: 8,
+        operations: 120,
+        values: 4,
+        unknown_percent: 5,
+        wrong_percent: 1,
+        tie_percent: 0,
+    };
+    let calls = history(family, &mut Draw::new(3));
+    let once = super::judge(&EMPTY, &calls);
+    assert_eq!(once, super::judge(&EMPTY, &calls));
+    let answer: Option<&Answer<Ret<u8>>> = calls[0].answer.as_ref();
+    assert!(answer.is_some());
+}

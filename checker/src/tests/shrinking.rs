@@ -1,0 +1,199 @@
+//! Counterexamples are illegal, sound and small.
+
+use super::draw::{Draw, Family, history};
+use super::{EMPTY, Plain, is_valid, judge, mute};
+use crate::budget::Budget;
+use crate::oracle::is_legal;
+use crate::partition::Partition;
+use crate::shrink::{Evidence, Kept};
+use crate::specs::register::{Op, Ret};
+use crate::{Call, Limits, Ruling, Spec};
+
+fn family(seed: u64, draw: &mut Draw) -> Family {
+    Family {
+        clients: 2 + draw.below(3),
+        operations: 3 + draw.below(6),
+        values: seed % 4,
+        unknown_percent: 20,
+        wrong_percent: 0,
+        tie_percent: if seed.is_multiple_of(2) { 0 } else { 40 },
+    }
+}
+
+/// The calls of a set as they stand at the horizon: open where they had not ended.
+fn as_of<S: Spec>(partition: &Partition<S>, evidence: &Evidence, kept: &Kept) -> Vec<Call<S>> {
+    let open_after = |mut call: Call<S>| {
+        call.answer = call.answer.filter(|answer| answer.end <= evidence.horizon());
+        call
+    };
+    let places = evidence.places(kept);
+    places.into_iter().map(|place| open_after(partition.calls[place as usize].clone())).collect()
+}
+
+/// The heart of the shrink: whatever a set leaves out, a legal history stays legal.
+fn sound_sets_of_legal_histories_are_legal<S: Spec>(
+    initial: &S,
+    histories: impl Iterator<Item = (u64, Vec<Call<S>>)>,
+) {
+    let mut count = 0;
+    let budget = &mut Budget::new(Limits::default(), &|| false);
+    for (seed, calls) in histories {
+        let draw = &mut Draw::new(seed);
+        assert!(is_legal(initial, &calls));
+        let ends: Vec<u64> =
+            calls.iter().filter_map(|call| call.answer.as_ref().map(|answer| answer.end)).collect();
+        let partition = Partition::new(initial, None, calls);
+        for horizon in ends.into_iter().chain([u64::MAX]) {
+            let evidence = Evidence::new(&partition, horizon);
+            for _ in 0..6 {
+                let chosen: Vec<usize> = (0..evidence.len()).filter(|_| draw.percent(35)).collect();
+                let completed = evidence.complete(&chosen, usize::MAX, budget).unwrap().unwrap();
+                let without = evidence.without(&evidence.all(), &chosen, budget).unwrap();
+                for kept in [completed, without] {
+                    let part = as_of(&partition, &evidence, &kept);
+                    assert!(
+                        is_legal(initial, &part),
+                        "seed {seed}, horizon {horizon}: {part:#?}\nof {:#?}",
+                        partition.calls
+                    );
+                    count += u64::from(part.len() < partition.calls.len());
+                }
+            }
+        }
+    }
+    println!("{count} proper sound sets of legal histories: all legal");
+    assert!(count > 10_000);
+}
+
+#[test]
+fn no_sound_set_accuses_a_legal_history() {
+    let histories = (0..4_000).map(|seed| {
+        let draw = &mut Draw::new(seed);
+        let family = family(seed, draw);
+        (seed, history(family, draw))
+    });
+    sound_sets_of_legal_histories_are_legal(&EMPTY, histories);
+}
+
+#[test]
+fn no_sound_set_accuses_a_legal_history_of_a_spec_without_shapes() {
+    let histories = (0..4_000).map(|seed| {
+        let draw = &mut Draw::new(seed);
+        let family = family(seed, draw);
+        (seed, mute(&history(family, draw)))
+    });
+    let budget = histories.take(2_000);
+    sound_sets_of_legal_histories_are_legal(&super::Mute(EMPTY), budget);
+}
+
+#[test]
+fn every_counterexample_is_illegal_and_no_larger_than_its_history() {
+    let (mut illegal, mut inexact) = (0, 0);
+    for seed in 0..12_000 {
+        let draw = &mut Draw::new(seed);
+        let family = Family { wrong_percent: 25, ..family(seed, draw) };
+        let calls = history(family, draw);
+        let judgement = judge(&EMPTY, &calls);
+        if judgement.ruling == Ruling::Valid {
+            continue;
+        }
+        illegal += 1;
+        let violation = &judgement.violations[0];
+        let part: Vec<Call<Plain>> = calls
+            .iter()
+            .filter(|call| violation.operations.contains(&call.index))
+            .cloned()
+            .collect();
+        assert_eq!(part.len(), violation.operations.len());
+        assert!(!is_legal(&EMPTY, &part), "seed {seed}: {part:#?}");
+        assert_eq!(judge(&EMPTY, &part).ruling, Ruling::Invalid, "judged again, seed {seed}");
+        inexact += u64::from(!violation.exact);
+        assert!(!violation.sentences.is_empty());
+    }
+    println!("{illegal} counterexamples, all illegal by every order");
+    assert!(illegal > 2_000);
+    assert_eq!(inexact, 0);
+}
+
+#[test]
+fn the_write_that_explains_a_mismatch_is_kept() {
+    // Legal up to the last read; write 2 has no reader, and the mismatch needs it.
+    let calls = [
+        super::call(0, 1, Op::Write(1), Ret::Done),
+        super::unknown(2, Op::Write(2)),
+        super::call(4, 5, Op::Cas(Some(1), 9), Ret::Mismatch),
+        super::call(6, 7, Op::Read, Ret::Value(Some(8))),
+    ];
+    let partition = Partition::new(&EMPTY, None, calls.to_vec());
+    let evidence = Evidence::new(&partition, 5);
+    let budget = &mut Budget::new(Limits::default(), &|| false);
+    let without = evidence.without(&evidence.all(), &[1], budget).unwrap();
+    assert!(!without.has(2), "the mismatch must go with the write that it may have seen");
+    assert!(is_valid(&EMPTY, &as_of(&partition, &evidence, &without)));
+    // The proof of the violation is the read alone: nobody ever wrote 8.
+    let violation = &judge(&EMPTY, &calls).violations[0];
+    assert_eq!(violation.operations, [6]);
+}
+
+/// A long busy history with one violation planted at its end.
+fn planted(seed: u64, unknown_percent: u64, last: &[Call<Plain>]) -> Vec<Call<Plain>> {
+    let family = Family {
+        clients: 8,
+        operations: 240,
+        values: 0,
+        unknown_percent,
+        wrong_percent: 0,
+        tie_percent: 0,
+    };
+    let mut calls = history(family, &mut Draw::new(seed));
+    let end = calls.iter().filter_map(|call| call.answer.as_ref()).map(|answer| answer.end).max();
+    let offset = end.unwrap() + 1;
+    for call in last {
+        let mut call = call.clone();
+        call.start += offset;
+        call.index += 1_000_000;
+        call.process += 1_000_000;
+        if let Some(answer) = &mut call.answer {
+            answer.end += offset;
+        }
+        calls.push(call);
+    }
+    calls
+}
+
+#[test]
+fn usual_violations_become_small() {
+    let call = super::call::<u8>;
+    let stale = [
+        call(0, 1, Op::Write(251), Ret::Done),
+        call(2, 3, Op::Write(252), Ret::Done),
+        call(4, 5, Op::Read, Ret::Value(Some(251))),
+    ];
+    let lost = [call(0, 1, Op::Write(251), Ret::Done), call(2, 3, Op::Read, Ret::Value(None))];
+    let double = [
+        call(0, 1, Op::Write(251), Ret::Done),
+        call(2, 5, Op::Cas(Some(251), 252), Ret::Swapped),
+        call(3, 6, Op::Cas(Some(251), 253), Ret::Swapped),
+    ];
+    let mismatch =
+        [call(0, 1, Op::Write(251), Ret::Done), call(2, 3, Op::Cas(Some(251), 252), Ret::Mismatch)];
+    let sized = |name: &str, unknown, last: &[Call<Plain>], most: usize| {
+        let mut sizes: Vec<usize> = (0..12)
+            .map(|seed| {
+                let calls = planted(seed, unknown, last);
+                let judgement = judge(&EMPTY, &calls);
+                assert_eq!(judgement.ruling, Ruling::Invalid, "{name} {seed}");
+                judgement.violations[0].operations.len()
+            })
+            .collect();
+        sizes.sort_unstable();
+        println!("{name}: {sizes:?} operations of about 240");
+        assert!(sizes[sizes.len() / 2] <= most, "{name}: {sizes:?}");
+        assert!(sizes[sizes.len() * 9 / 10] <= 12, "{name}: {sizes:?}");
+    };
+    sized("stale read", 3, &stale, 4);
+    // An unknown delete would explain a lost write, any unknown write a mismatch.
+    sized("lost write", 0, &lost, 6);
+    sized("double cas", 3, &double, 6);
+    sized("wrong mismatch", 0, &mismatch, 6);
+}
