@@ -1,7 +1,7 @@
 //! What is held is neither lost nor leaked, and heals as told.
 
 use crate::lab::{Lab, Pair, QUIET, crosses, is_reset, is_silent, link, node, reset, soon};
-use faults::{ClientRule, Heal, Link, Plan, Random, Rule};
+use faults::{ClientRule, Counters, Heal, Link, Plan, Random, Rule};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -115,6 +115,31 @@ async fn fin_and_rst_wait_behind_the_bytes() {
 }
 
 #[tokio::test]
+async fn an_end_with_nothing_before_it_waits_too() {
+    let lab = Lab::new(2).await;
+    for ends_by_reset in [false, true] {
+        let Pair { mut dialler, mut target } = lab.pair(1, 2).await;
+        crosses(&mut dialler, &mut target, b"before").await;
+        hold(&lab, [link(1, 2)], Heal::Deliver).await;
+        let before = lab.counters(1, 2).ends;
+        if ends_by_reset {
+            reset(dialler);
+        } else {
+            drop(dialler);
+        }
+        is_silent(&mut target).await;
+        assert_eq!(lab.counters(1, 2).ends, before);
+        release(&lab).await;
+        if ends_by_reset {
+            is_reset(&mut target).await;
+        } else {
+            assert_eq!(soon("the end", target.read(&mut [0])).await.unwrap(), 0);
+        }
+        assert_eq!(lab.counters(1, 2).ends, before + 1);
+    }
+}
+
+#[tokio::test]
 async fn a_death_does_not_show_through_the_link_that_is_held() {
     let lab = Lab::new(2).await;
     let Pair { dialler, mut target } = lab.pair(1, 2).await;
@@ -136,10 +161,18 @@ async fn at_most_one_chunk_is_taken() {
     let lab = Lab::new(2).await;
     let Pair { mut dialler, mut target } = lab.pair(1, 2).await;
     hold(&lab, BOTH, Heal::Deliver).await;
-    let bytes = vec![7; 2_000_000];
+    let bytes = vec![7; 20_000_000];
     let write = tokio::time::timeout(QUIET, dialler.write_all(&bytes));
-    let _ = write.await;
-    let counters = lab.counters(1, 2);
+    assert!(write.await.is_err(), "somebody took it all");
+    let counters = soon("the hub to read", async {
+        loop {
+            match lab.counters(1, 2) {
+                Counters { read_bytes: 0, .. } => tokio::time::sleep(QUIET).await,
+                counters => return counters,
+            }
+        }
+    })
+    .await;
     assert!((1..=64 * 1024).contains(&counters.read_bytes), "{counters:?}");
     assert_eq!(counters.held_bytes, counters.read_bytes);
     assert_eq!(counters.waiting_bytes, counters.read_bytes);
@@ -191,6 +224,23 @@ async fn a_cut_resets_both_ends_and_hung_callers_at_the_heal_and_not_before() {
     lab.emptied().await;
     let Pair { mut dialler, mut target } = lab.pair(1, 2).await;
     crosses(&mut dialler, &mut target, b"fresh").await;
+}
+
+#[tokio::test]
+async fn a_link_heals_as_the_last_plan_that_held_it_says() {
+    let lab = Lab::new(3).await;
+    let Pair { mut dialler, mut target } = lab.pair(1, 2).await;
+    hold(&lab, BOTH, Heal::Cut).await;
+    dialler.write_all(b"kept").await.unwrap();
+    hold(&lab, BOTH.into_iter().chain([link(1, 3)]), Heal::Cut).await;
+    is_silent(&mut target).await;
+    // The fault that wanted a reset is over, and another one still holds the link.
+    hold(&lab, BOTH, Heal::Deliver).await;
+    is_silent(&mut target).await;
+    release(&lab).await;
+    let mut got = [0; 4];
+    soon("bytes", target.read_exact(&mut got)).await.unwrap();
+    crosses(&mut target, &mut dialler, b"alive").await;
 }
 
 #[tokio::test]
