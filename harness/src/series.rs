@@ -45,8 +45,9 @@ fn first_plan(args: &RunArgs) -> Result<Plan, Failure> {
     }
     let seed = match args.seed {
         Some(seed) => seed,
-        None => Seed::draw()
-            .map_err(|e| Failure::environment(format!("cannot draw a seed: {e}")))?,
+        None => {
+            Seed::draw().map_err(|e| Failure::environment(format!("cannot draw a seed: {e}")))?
+        }
     };
     Plan::resolve(args, seed)
 }
@@ -130,8 +131,8 @@ fn one(args: &RunArgs, plan: &Plan) -> Result<(Finished, RunFolder), Failure> {
     let screen = Arc::new(Terminal::new(args.quiet));
     announce(plan, screen.as_ref());
     let stamp = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
-    let folder = RunFolder::create(&args.results, &stamp, &plan.workload, plan.seed)
-        .map_err(|e| {
+    let folder =
+        RunFolder::create(&args.results, &stamp, &plan.workload, plan.seed).map_err(|e| {
             Failure::environment(e.to_string()).hint("`--results DIR` puts run folders elsewhere")
         })?;
     let options =

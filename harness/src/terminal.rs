@@ -12,6 +12,9 @@ pub mod style;
 pub mod summary;
 mod timeline;
 
+#[cfg(test)]
+mod tests;
+
 use crate::event::{Event, Sink};
 use crate::exit::Failure;
 use std::io::{IsTerminal, Write};

@@ -191,17 +191,17 @@ fn next(document: &VerdictDocument, context: &Context, style: &Style) -> Vec<Str
     {
         say("hint:", hint, "");
     }
-    if failed && let Some(path) = &context.counterexample {
-        say("Recheck", &format!("harness check {path}"), "");
-    }
-    if failed && let Some(path) = &context.replay {
-        say("Replay", &format!("harness run --replay {path}"), "same plan; timing will differ");
-    }
     if let Some(seed) = &context.seed {
         say("Seed", seed, "fixes the plan, not the interleaving");
     }
     if let Some(path) = &context.report {
         say("Report", path, "");
+    }
+    if failed && let Some(path) = &context.counterexample {
+        say("Recheck", &format!("harness check {path}"), "");
+    }
+    if failed && let Some(path) = &context.replay {
+        say("Replay", &format!("harness run --replay {path}"), "same plan; timing will differ");
     }
     lines
 }

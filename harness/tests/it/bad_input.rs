@@ -1,0 +1,95 @@
+//! Bad input gets one clear sentence, a hint where there is one, 254, and never a backtrace.
+
+use crate::command::{Left, Place};
+
+/// `error: ` and one line, then at most hints.
+fn refused(left: &Left, code: i32, says: &str, hint: &str) {
+    assert_eq!(left.code, code, "{left:?}");
+    assert_eq!(left.stdout, "", "{left:?}");
+    let mut lines = left.stderr.lines();
+    let first = lines.next().unwrap_or_default();
+    let sentence = first.strip_prefix("error: ").unwrap_or_else(|| panic!("{left:?}"));
+    assert!(sentence.contains(says), "`{says}` is not in: {sentence}");
+    assert!(!sentence.ends_with('.'), "{sentence}");
+    let hints: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    assert!(hints.iter().all(|line| line.starts_with("  hint: ")), "{left:?}");
+    assert!(hints.iter().any(|line| line.contains(hint)) || hint.is_empty(), "{hint}: {left:?}");
+    assert!(!left.stderr.contains("stack backtrace"), "{left:?}");
+}
+
+#[test]
+fn arguments() {
+    let place = Place::new();
+    for (words, says, hint) in [
+        ("", "say what to do", "verbs: run, check, list"),
+        ("rnu", "unknown verb `rnu`", "did you mean `run`?"),
+        ("run --workload kw", "unknown workload `kw` in `--workload`", "did you mean `kv`?"),
+        ("run --faults kill,partitoin", "unknown fault `partitoin`", "did you mean `partition`?"),
+        (
+            "run --faults disk",
+            "unknown fault `disk` in `--faults`",
+            "known: partition, kill, pause",
+        ),
+        ("run --bug local-raed", "unknown bug `local-raed`", "did you mean `local-read`?"),
+        ("run --system etcd", "unknown system `etcd`", "known: reference"),
+        ("run --nodes 0", "`--nodes 0` is out of range: 1 to 9", ""),
+        ("run --nodes 70000", "bad value for `--nodes`: `70000`", ""),
+        ("run --clients 0", "`--clients 0` is out of range", ""),
+        ("run --time abc", "bad value for `--time`: `abc` is not a duration", ""),
+        ("run --time 0s", "`--time 0s` is out of range", ""),
+        ("run --seed x", "bad value for `--seed`: `x` is not a seed", ""),
+        ("run --slow-node 3", "bad value for `--slow-node`: `3` is not a node name", ""),
+        ("run --nodes 1 --faults partition", "`--faults partition` cannot bite: ", "--faults none"),
+        ("run --time", "`--time` needs a value", ""),
+        ("run --tmie 3s", "unknown argument `--tmie`", "did you mean `--time`?"),
+        ("run --replay nowhere", "cannot open nowhere", "harness list runs"),
+        ("run --replay x --seed 3", "cannot be used together", ""),
+        ("run --schedule nowhere.json", "cannot use the schedule nowhere.json", "plan.json"),
+        ("list everything", "bad value `everything` for", "possible: workloads, faults"),
+        ("check", "is missing", ""),
+        ("check x --memory 2GB", "`2GB` is not a size", ""),
+        ("check x --initial nul", "`nul` is not JSON", "did you mean"),
+        ("check x --format edn", "bad value `edn` for `--format`", "possible: auto, jsonl"),
+    ] {
+        let hint = if words.contains("nul") { "" } else { hint };
+        refused(&place.harness(words), 254, says, hint);
+    }
+    assert!(!place.directory.path().join("results").exists(), "nothing ran");
+}
+
+#[test]
+fn a_results_folder_that_cannot_be_written() {
+    let place = Place::new();
+    place.file("occupied", "a file");
+    let left = place.harness("run --quiet --time 1s --results occupied");
+    refused(&left, 255, "cannot create occupied", "--results DIR");
+}
+
+#[test]
+fn histories() {
+    let place = Place::new();
+    let header = "{\"history\":1,\"workload\":\"kv\"}\n";
+    let invoke =
+        r#"{"index":0,"time":1,"process":0,"type":"invoke","f":"read","key":"a","value":null}"#;
+    place.file("empty", "");
+    place.file("binary", [0_u8, 159, 146, 150, 10, 255, 254, 0]);
+    place.file("truncated", format!("{header}{}\n{invoke}\n", &invoke[..40]));
+    place.file("text", "hello\nworld\n");
+    place.file("future", "{\"history\":2,\"workload\":\"kv\"}\n");
+    place.file("foreign", format!("{}{invoke}\n", header.replace("kv", "tree")));
+    place.file("alien", format!("{header}{}\n", invoke.replace("read", "enqueue")));
+    place.file("folder/other", "");
+    for (name, says) in [
+        ("missing", "cannot read missing"),
+        ("empty", "empty is not a history: "),
+        ("binary", "binary is not a history: line 1"),
+        ("truncated", "truncated is not a history: line 2, column "),
+        ("text", "text is not a history: line 1"),
+        ("future", "future is not a history: line 1: this history has format version 2"),
+        ("foreign", "unknown workload `tree`"),
+        ("alien", "the history is none of workload `kv`"),
+        ("folder", "folder is not a run folder"),
+    ] {
+        refused(&place.harness(&format!("check {name}")), 254, says, "");
+    }
+}
