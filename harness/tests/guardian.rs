@@ -125,7 +125,7 @@ fn a_start_that_fails_says_why() {
 
     let pid = guardian.spawn(shell(folder.path(), 1, "exit 7")).unwrap();
     let error = guardian.await_ready(pid, LIMIT).unwrap_err().to_string();
-    assert_eq!(error, "it exited before it was ready (exit code 7)");
+    assert_eq!(error, "exited before it was ready (exit code 7)");
     let pid = guardian.spawn(shell(folder.path(), 1, "exec sleep 600")).unwrap();
     let late = guardian.await_ready(pid, Duration::from_millis(50));
     assert!(matches!(late, Err(GuardianError::Late { .. })), "{late:?}");

@@ -210,7 +210,7 @@ impl Guardian {
                 return Some(Ok(line.clone()));
             }
             let exit = state.exits.get(&pid)?;
-            let reason = format!("it exited before it was ready ({})", exit.status);
+            let reason = format!("exited before it was ready ({})", exit.status);
             Some(Err(GuardianError::Refused(reason)))
         })
     }
