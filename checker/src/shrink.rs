@@ -148,6 +148,9 @@ impl<S: Spec> Shrinker<'_, '_, S> {
             // The nearest calls are the likeliest to be to blame.
             for other in (0..count).rev() {
                 self.attempt(&[stuck, other])?;
+                if self.best.len() <= SMALL_CALLS {
+                    return Ok(());
+                }
             }
             if self.best.len() <= SMALL_CALLS + 1 || count > PAIRS_UP_TO_CALLS {
                 continue;

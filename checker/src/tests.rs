@@ -3,6 +3,7 @@
 mod agree;
 mod draw;
 mod explaining;
+mod hard;
 mod laws;
 mod limits;
 mod shrinking;
