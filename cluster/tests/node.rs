@@ -1,6 +1,7 @@
 //! Three nodes in one process, each on its own thread and runtime, spoken to over gRPC as any client would:
 //! writes, reads, redirects, forwarding, sessions, restart from disk.
 
+mod kill;
 mod nodes;
 
 use cluster::bug::{Bug, Bugs};
@@ -110,4 +111,10 @@ async fn sessions_open_through_a_follower_too() {
     assert!(client.open_session().await.is_ok());
     let request = OpenSessionRequest { deadline_ms: 1, forward: false };
     assert!(client.kv.open_session(request).await.is_ok(), "a typed answer, not a status");
+}
+
+#[test]
+#[ignore = "a node for the tests that kill processes, which start it themselves"]
+fn node_process() {
+    nodes::processes::run_as_node();
 }

@@ -175,3 +175,82 @@ fn give_up(work: Work, term: Term, reason: Reason, message: &str) {
 fn answer(work: Work, reply: Reply) {
     drop(work.reply.send(reply));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use tokio::sync::oneshot::{self, Receiver};
+
+    use super::*;
+    use crate::kv::Command;
+    use crate::proto::ErrorCode;
+
+    /// A write that was appended at index 5 in term 1.
+    fn appended() -> (Answers, Receiver<Reply>) {
+        let mut answers = Answers::new(Bugs::NONE);
+        let (reply, received) = oneshot::channel();
+        let task = Task::Command(write());
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let tag = answers.add(Work { task, deadline, reply });
+        answers.carry_out(Effect::Appended { tag, term: 1, index: 5 }, 1);
+        (answers, received)
+    }
+
+    fn write() -> Command {
+        let action = Action::Write { key: Bytes::new(), value: Bytes::new() };
+        Command { session: 0, sequence: 0, acknowledged: 0, action }
+    }
+
+    fn apply(answers: &mut Answers, term: Term) {
+        let payload = Payload::Command(write().encode());
+        answers.carry_out(Effect::Apply(vec![Entry { term, index: 5, payload }]), term);
+    }
+
+    fn error(mut received: Receiver<Reply>) -> (ErrorCode, Reason) {
+        match received.try_recv().unwrap().outcome {
+            Outcome::Error(error) => (error.code(), error.reason()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_write_is_ok_when_its_own_entry_is_applied() {
+        let (mut answers, mut received) = appended();
+        apply(&mut answers, 1);
+        assert_eq!(received.try_recv().unwrap().outcome, Outcome::Answer(Answer::Done));
+    }
+
+    #[test]
+    fn a_write_is_definitely_not_applied_when_another_entry_took_its_place() {
+        let (mut answers, received) = appended();
+        apply(&mut answers, 2);
+        assert_eq!(error(received), (ErrorCode::DefinitelyNotApplied, Reason::Superseded));
+    }
+
+    #[test]
+    fn a_write_is_unknown_at_its_deadline_without_leadership_and_at_the_end() {
+        let (mut answers, received) = appended();
+        answers.expire(Instant::now() + Duration::from_secs(2), 1);
+        assert_eq!(error(received), (ErrorCode::UnknownOutcome, Reason::Deadline));
+        let (mut answers, received) = appended();
+        answers.lose_leadership(2);
+        assert_eq!(error(received), (ErrorCode::UnknownOutcome, Reason::LeadershipLost));
+        let (mut answers, received) = appended();
+        answers.stop(1, true);
+        assert_eq!(error(received), (ErrorCode::UnknownOutcome, Reason::StorageFailed));
+    }
+
+    #[test]
+    fn a_read_that_waits_too_long_is_definite_and_survives_a_lost_leadership() {
+        let mut answers = Answers::new(Bugs::NONE);
+        let (reply, mut received) = oneshot::channel();
+        let deadline = Instant::now() + Duration::from_secs(1);
+        answers.add(Work { task: Task::Read(Bytes::new()), deadline, reply });
+        answers.lose_leadership(2);
+        assert!(received.try_recv().is_err(), "Raft itself says when a read has failed");
+        answers.expire(deadline, 2);
+        assert_eq!(error(received), (ErrorCode::DefinitelyNotApplied, Reason::Deadline));
+    }
+}

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+pub(crate) mod processes;
+
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -142,9 +144,7 @@ impl Nodes {
     }
 
     pub(crate) async fn client(&self, id: NodeId) -> Client {
-        let address = format!("http://{}", self.addresses[&id].1);
-        let kv = KvClient::connect(address).await.unwrap();
-        Client { kv, forward: false, deadline_ms: 5000, last: None }
+        Client::connect(self.addresses[&id].1).await.unwrap()
     }
 }
 
@@ -180,14 +180,8 @@ impl Answer {
     pub(crate) fn value(text: &str) -> Answer {
         Answer::Value(Some(bytes(text)))
     }
-}
 
-impl Client {
-    pub(crate) async fn execute(&mut self, request: Request) -> Answer {
-        let (forward, deadline_ms) = (self.forward, self.deadline_ms);
-        let call = self.kv.execute(Request { forward, deadline_ms, ..request });
-        let response = timeout(LIMIT, call).await.unwrap().unwrap().into_inner();
-        self.last = Some(response.clone());
+    fn of(response: Response) -> Answer {
         match response.outcome.expect("an answer without an outcome") {
             response::Outcome::Read(read) => Answer::Value(read.value),
             response::Outcome::Done(_) => Answer::Done,
@@ -195,6 +189,26 @@ impl Client {
             response::Outcome::Cas(_) => Answer::Mismatch,
             response::Outcome::Error(e) => Answer::Error(e.code(), e.reason(), e.leader),
         }
+    }
+}
+
+impl Client {
+    pub(crate) async fn connect(address: SocketAddr) -> Option<Client> {
+        let kv = KvClient::connect(format!("http://{address}")).await.ok()?;
+        Some(Client { kv, forward: false, deadline_ms: 5000, last: None })
+    }
+
+    /// As [`Client::execute`]; `None` if no typed answer came back in time.
+    pub(crate) async fn attempt(&mut self, request: Request) -> Option<Answer> {
+        let (forward, deadline_ms) = (self.forward, self.deadline_ms);
+        let call = self.kv.execute(Request { forward, deadline_ms, ..request });
+        let response = timeout(LIMIT, call).await.ok()?.ok()?.into_inner();
+        self.last = Some(response.clone());
+        Some(Answer::of(response))
+    }
+
+    pub(crate) async fn execute(&mut self, request: Request) -> Answer {
+        self.attempt(request).await.expect("an answer in time")
     }
 
     /// The sentence of the last error.
