@@ -5,8 +5,8 @@
 //! goes on under a fresh number, with a fresh client and therefore a fresh session: an old request that is still on its
 //! way can no longer be mistaken for one of the new process.
 //!
-//! What to do comes from the run's one generator, when to do it from the worker's own seeded [`Pace`], whom to ask from
-//! its [`Role`]. It ends between two operations, when the work phase does.
+//! What to do comes from the run's one generator, when to do it from its one [`Pace`], whom to ask from the worker's own
+//! [`Role`]. It ends between two operations, when the work phase does.
 
 mod pace;
 mod role;
@@ -90,8 +90,8 @@ pub struct Worker {
     pub number: usize,
     /// Whom it asks.
     pub role: Role,
-    /// When it asks.
-    pub pace: Pace,
+    /// When it asks; shared by all.
+    pub pace: Arc<Pace>,
     /// What it asks; shared by all.
     pub generator: Arc<Mutex<Box<dyn Generator>>>,
     /// What it asks with.
@@ -103,23 +103,21 @@ impl Worker {
     ///
     /// # Errors
     /// When an operation could not be recorded: the run cannot go on.
-    pub async fn run(mut self, mut end: watch::Receiver<bool>) -> Result<(), RecordError> {
+    pub async fn run(self, mut end: watch::Receiver<bool>) -> Result<(), RecordError> {
         let caller = Caller { worker: self.number, reads_only: self.role.reads_only() };
         let mut session = Session::open(self.desk.clone(), self.role.node());
-        let mut next = Instant::now() + self.pace.gap();
         loop {
+            let next = self.pace.take(Instant::now());
             tokio::select! {
                 biased;
                 _ = end.wait_for(|ended| *ended) => return Ok(()),
                 () = tokio::time::sleep_until(next) => {}
             }
-            let started = next.max(Instant::now());
             let invocation = self.generator().next(&caller);
             let completion = session.perform(&invocation).await?;
             self.generator().complete(&caller, &invocation, &completion);
-            next = started + self.pace.gap();
             if matches!(&completion, Completion::Fail { error } if error != MISMATCH) {
-                next = next.max(Instant::now() + PAUSE_AFTER_FAIL);
+                tokio::time::sleep(PAUSE_AFTER_FAIL).await;
             }
         }
     }

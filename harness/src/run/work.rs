@@ -89,14 +89,14 @@ fn spawn_workers(
     stopped: &watch::Receiver<bool>,
 ) -> JoinSet<Result<(), RecordError>> {
     let plan = stage.plan;
-    let total = plan.clients.total();
+    let rng = plan.seed.stream("pace");
+    let pace = Arc::new(Pace::new(f64::from(plan.rate_per_second), rng));
     let mut workers = JoinSet::new();
     for (number, role) in roles(plan.clients, &stage.nodes).into_iter().enumerate() {
-        let rng = plan.seed.stream(&format!("pace {number}"));
         let worker = Worker {
             number,
             role,
-            pace: Pace::new(f64::from(plan.rate_per_second), total, rng),
+            pace: Arc::clone(&pace),
             generator: Arc::clone(generator),
             desk: stage.desk.clone(),
         };

@@ -73,7 +73,7 @@ async fn an_unknown_outcome_retires_the_process_and_its_client() {
     let worker = Worker {
         number: 0,
         role: Role::Pinned(NodeId(3)),
-        pace: Pace::new(100.0, 1, Seed(7).stream("pace")),
+        pace: Arc::new(Pace::new(100.0, Seed(7).stream("pace"))),
         generator: Arc::new(Mutex::new(workload.generator(&settings))),
         desk: desk.clone(),
     };
