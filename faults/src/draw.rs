@@ -9,7 +9,8 @@
 //! faults of different classes overlap where the budget has room. Often a fault is tied to one of
 //! another class: it hits the new leader right after the change that the other brings about, or it
 //! starts at the edge of the other's heal, when nodes that missed something come back. That is where
-//! protocols break.
+//! protocols break. For that, the last moments of a partition (`EDGE`) do not count against the budget:
+//! no majority may be left for less than half a second, which a correct system survives.
 //!
 //! The end of the work stays free, so that operations after the last heal are seen to succeed.
 
@@ -35,6 +36,8 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const NUDGE: Duration = Duration::from_millis(200);
 /// How long a fault that is tied to a change of leader waits for it.
 const PATIENCE: Duration = Duration::from_millis(2500);
+/// The last moments of a partition, in which another class may strike beyond the budget.
+pub const EDGE: Duration = Duration::from_millis(400);
 /// How often a fault that is tied to another one is drawn again until it hits the leader alone.
 const DRAFTS: usize = 6;
 
@@ -144,6 +147,13 @@ impl Placed {
     fn end(&self) -> Duration {
         self.trigger.latest() + self.duration + self.fault.heal_time()
     }
+
+    /// Until when it counts against the budget. Only a partition heals in an instant.
+    fn counted_until(&self) -> Duration {
+        let edge =
+            if self.draft.shape.is_some() { EDGE.min(self.duration / 2) } else { Duration::ZERO };
+        self.end() - edge
+    }
 }
 
 struct Drawing<'a> {
@@ -237,8 +247,8 @@ impl<'a> Drawing<'a> {
 
     /// When the lane is free; often a little later, at the edge of the heal of another fault.
     fn trigger(&self, lane: &mut Lane) -> Trigger {
-        let edge = lane.random.between(Duration::ZERO, Duration::from_millis(400));
-        let tied = lane.random.chance(35);
+        let edge = lane.random.between(EDGE / 8, EDGE);
+        let tied = lane.random.chance(50);
         let heals = self.placed.iter().filter(|other| other.fault.name() != lane.fault.name());
         let heal = heals
             .map(|other| (other.trigger.latest() + other.duration).saturating_sub(edge))
@@ -280,8 +290,9 @@ impl<'a> Drawing<'a> {
             return false;
         }
         let starts = beside.iter().map(|other| other.start()).chain([new.start()]);
-        starts.filter(|&at| at >= new.start()).all(|at| {
-            let active = beside.iter().filter(|other| other.start() <= at && at < other.end());
+        starts.filter(|&at| at >= new.start() && at < new.counted_until()).all(|at| {
+            let active =
+                beside.iter().filter(|other| other.start() <= at && at < other.counted_until());
             let load: usize = active.map(|other| other.draft.load).sum();
             load + new.draft.load <= self.settings.budget
         })

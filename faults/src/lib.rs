@@ -47,7 +47,7 @@ mod shape;
 mod target;
 
 pub use coverage::{ClassCoverage, coverage};
-pub use draw::{ScheduleError, Settings, schedule};
+pub use draw::{EDGE, ScheduleError, Settings, schedule};
 pub use environment::{
     Applied, BoxFuture, Environment, EnvironmentError, Network, ProcessState, Sighting,
 };
