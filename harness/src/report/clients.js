@@ -24,7 +24,9 @@ function drawBar(ctx, operation, width) {
     fading.addColorStop(0, colour("info"));
     fading.addColorStop(1, "transparent");
     ctx.fillStyle = fading;
+    ctx.globalAlpha = 0.7;
     ctx.fillRect(from, top, to + FADE - from, tall);
+    ctx.globalAlpha = 1;
     ctx.fillStyle = colour("info");
     ctx.fillRect(from, top, 2, tall);
     return barText(ctx, operation.text + " …", from, to + FADE, top + tall / 2 + 0.5, colour("text"));
@@ -55,7 +57,8 @@ function drawClients(ctx, width, height) {
     ctx.fillRect(GUTTER, row * LANE, width - GUTTER - MARGIN, 1);
   });
   clipped(ctx, width, height, () => {
-    const shown = inView();
+    // Those of unknown outcome first: what came after them in their lane lies over their open end.
+    const shown = inView().sort((a, b) => (b.outcome === "info") - (a.outcome === "info"));
     for (const operation of shown) drawBar(ctx, operation, width);
     for (const operation of shown) {
       const selected = operation.index === view.selected;

@@ -31,9 +31,7 @@ pub(super) fn html(page: &Page) -> String {
     put(&mut out, format_args!("<style>\n{CSS}</style>\n</head>\n<body>\n"));
     head(&mut out, page);
     checks(&mut out, &page.checks);
-    for (number, violation) in page.violations.iter().enumerate() {
-        violation_panel(&mut out, number, violation);
-    }
+    violations(&mut out, &page.violations);
     timeline(&mut out, page);
     coverage(&mut out, page);
     files(&mut out, page);
@@ -151,14 +149,33 @@ fn checks(out: &mut String, checks: &[Check]) {
     out.push_str("</table>\n</section>\n");
 }
 
+/// The first violation in full; further ones, often the same cause again, folded away.
+fn violations(out: &mut String, violations: &[ViolationPanel]) {
+    let Some((first, others)) = violations.split_first() else { return };
+    violation_panel(out, 0, first);
+    if others.is_empty() {
+        return;
+    }
+    let word = if others.len() == 1 { "violation" } else { "violations" };
+    put(
+        out,
+        format_args!(
+            "<section><details id=\"others\"><summary>{} more {word}, on other keys</summary>\n",
+            others.len()
+        ),
+    );
+    for (number, violation) in others.iter().enumerate() {
+        violation_panel(out, number + 1, violation);
+    }
+    out.push_str("</details></section>\n");
+}
+
 fn violation_panel(out: &mut String, number: usize, violation: &ViolationPanel) {
     let id = if number == 0 { "violation".to_owned() } else { format!("violation-{}", number + 1) };
     let key = violation.key.as_ref().map_or_else(String::new, |key| format!(" on key {key}"));
     put(out, format_args!("<section id=\"{id}\" class=\"violation\">\n"));
     put(out, format_args!("<h2>Violation{}</h2>\n", escape(&key)));
-    for sentence in &violation.sentences {
-        put(out, format_args!("<p>{}</p>\n", escape(sentence)));
-    }
+    put(out, format_args!("<p>{}</p>\n", escape(&violation.sentences.join(" "))));
     let count = violation.operations.len();
     let size = if violation.exact {
         format!(
@@ -181,8 +198,14 @@ fn violation_panel(out: &mut String, number: usize, violation: &ViolationPanel) 
     for operation in &violation.operations {
         proof_row(out, operation);
     }
-    out.push_str("</table>\n</section>\n");
+    let next = if number == 0 { NEXT } else { "" };
+    put(out, format_args!("</table>\n{next}</section>\n"));
 }
+
+/// What to do with a proof; `RUN` stands for the run folder, which may have been moved.
+const NEXT: &str = "<p class=\"hint\">With this folder as RUN: <code>harness check RUN/counterexample.jsonl</code> \
+                    judges these operations alone, <code>harness run --replay RUN</code> plays the same plan again \
+                    (timing will differ).</p>\n";
 
 fn proof_row(out: &mut String, operation: &ProofOperation) {
     let node = operation.node.map_or_else(String::new, |node| format!(" → {node}"));

@@ -2,6 +2,7 @@
 
 use super::micros;
 use super::page::{Lane, Operations, Row};
+use super::words::thousands;
 use history::{History, Operation, Outcome, Process};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,8 +55,8 @@ pub(super) fn operations(
         page.sampled = format!(
             "Drawn are {} of {} operations: every one of a violation and what surrounds it, those of unknown outcome, \
              and of the others a sample at equal distances. Rates, quantiles and counts are of all of them.",
-            page.rows.len(),
-            page.total
+            thousands(page.rows.len() as u64),
+            thousands(page.total as u64)
         );
     }
     page

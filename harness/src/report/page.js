@@ -116,7 +116,7 @@ function detailOf(operation) {
     ["took", operation.end === null ? "open to the end" : lengthText(operation.end - operation.start)],
   ];
   const faults = page.faults.filter((fault) => fault.start <= (operation.end ?? page.end) && (fault.end ?? page.end) >= operation.start);
-  const others = concurrent(operation), more = others.length > 12 ? `<li>and ${others.length - 12} more</li>` : "";
+  const others = concurrent(operation), more = others.length > 12 ? [`<li>and ${others.length - 12} more</li>`] : [];
   const list = (title, items) => items.length ? `<p><b>${title}</b></p><ul>${items.join("")}</ul>` : "";
   return `<h2>#${operation.index} ${escapeText(operation.text)}</h2>` +
     `<dl>${rows.map(([name, value]) => `<dt>${name}</dt><dd>${escapeText(value)}</dd>`).join("")}</dl>` +
@@ -124,7 +124,7 @@ function detailOf(operation) {
     list("Faults in effect meanwhile", faults.map((fault) => `<li>${escapeText(fault.fault + " " + fault.detail)}</li>`)) +
     list("Nodes, last seen before it", rolesAt(operation.start).map((role) => `<li>${escapeText(role)}</li>`)) +
     list("Concurrent on its key, of those drawn", others.slice(0, 12).map((other) =>
-      `<li><a href="#op-${other.index}">c${other.process} ${escapeText(other.text)}</a> ${other.outcome}</li>`)) + (more && `<ul>${more}</ul>`) +
+      `<li><a href="#op-${other.index}">c${other.process} ${escapeText(other.text)}</a> ${other.outcome}</li>`).concat(more)) +
     (operation.node === null ? "" : `<p><a href="nodes/n${operation.node}/log">log of n${operation.node}</a></p>`);
 }
 
@@ -220,6 +220,8 @@ function drawEverything() {
   drawViolations();
   drawAll();
 }
+// What was folded away had no width to be drawn in.
+document.getElementById("others")?.addEventListener("toggle", drawViolations);
 window.addEventListener("hashchange", followHash);
 window.addEventListener("resize", () => { drawViolations(); redraw(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);

@@ -33,14 +33,20 @@ function gutterText(ctx, text, y, name = "dim") {
   ctx.fillText(shown, GUTTER - 8, y);
 }
 
-/** A word inside a bar, if it fits. */
+/** As much of a text inside a bar as fits, none if that is next to nothing. */
 function barText(ctx, text, from, to, y, ink) {
   from = Math.max(from, GUTTER);
-  if (to - from < 14 || ctx.measureText(text).width > to - from - 6) return;
+  const room = to - from - 6;
+  if (room < 12) return;
+  let shown = text;
+  const wide = ctx.measureText(text).width;
+  if (wide > room) shown = text.slice(0, Math.ceil((text.length * room) / wide)) + "…";
+  while (shown.length > 3 && ctx.measureText(shown).width > room) shown = shown.slice(0, -2) + "…";
+  if (shown !== text && shown.length < 4) return;
   ctx.fillStyle = ink;
   ctx.textAlign = "left";
   ctx.textBaseline = "middle";
-  ctx.fillText(text, from + 3, y);
+  ctx.fillText(shown, from + 3, y);
 }
 
 function drawOverview(ctx, width, height) {
@@ -181,10 +187,14 @@ function latencyY(micros) {
   return LATENCY_HEIGHT - 8 - ((Math.log10(Math.max(50, micros)) - low) / (high - low)) * (LATENCY_HEIGHT - 18);
 }
 
-/** A mark whose shape tells the outcome: a dot, a cross, a triangle. */
-function drawMark(ctx, outcome, x, y) {
-  if (outcome === "ok") return ctx.fillRect(x - 1, y - 1, 2.4, 2.4);
+/** A mark whose shape tells the outcome: a dot (a speck among many), a cross, a triangle. */
+function drawMark(ctx, outcome, x, y, many) {
+  if (outcome === "ok" && many) return ctx.fillRect(x - 1, y - 1, 2.4, 2.4);
   ctx.beginPath();
+  if (outcome === "ok") {
+    ctx.arc(x, y, 3, 0, 2 * Math.PI);
+    return ctx.fill();
+  }
   if (outcome === "fail") {
     for (const side of [-1, 1]) {
       ctx.moveTo(x - 3, y - 3 * side);
@@ -202,13 +212,14 @@ function drawLatency(ctx, width, height) {
   shadeFaults(ctx, width, height);
   const ticks = [100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8].filter((tick) => latencyY(tick) > 6 && latencyY(tick) < height);
   drawScale(ctx, width, ticks, latencyY, lengthText);
+  const shown = inView(), many = shown.length > 800;
   clipped(ctx, width, height, () => {
     for (const outcome of OUTCOMES) {
       ctx.fillStyle = ctx.strokeStyle = colour(outcome);
       ctx.globalAlpha = outcome === "ok" ? 0.55 : 0.9;
-      for (const operation of inView()) {
+      for (const operation of shown) {
         if (operation.outcome !== outcome || operation.end === null) continue;
-        drawMark(ctx, outcome, place(operation.start, width), latencyY(operation.end - operation.start));
+        drawMark(ctx, outcome, place(operation.start, width), latencyY(operation.end - operation.start), many);
       }
     }
     ctx.globalAlpha = 1;

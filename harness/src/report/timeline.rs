@@ -60,7 +60,7 @@ fn received(receipt: &Receipt) -> FaultBand {
     let nodes = nodes.join(" ");
     let detail = match (sides(&receipt.cut), receipt.shape) {
         (Some(sides), _) => sides,
-        (None, Some(shape)) => format!("{nodes} ({shape}, {} links held)", receipt.cut.len()),
+        (None, Some(shape)) => format!("{shape} {nodes}"),
         (None, None) => nodes,
     };
     FaultBand {

@@ -48,9 +48,17 @@ pub(super) fn title(page: &Page) -> String {
         Ruling::Unknown => "too little is known to say".to_owned(),
         Ruling::Error => "the run could not be judged".to_owned(),
         Ruling::Invalid if keys.is_empty() => "no correct system behaves so".to_owned(),
-        Ruling::Invalid => format!("no correct system behaves so on {}", keys.join(", ")),
+        Ruling::Invalid => format!("no correct system behaves so on {}", some(&keys)),
     };
     format!("{}: {about}", page.verdict.to_string().to_uppercase())
+}
+
+/// The first few of some names, and how many there are besides.
+fn some(names: &[String]) -> String {
+    match names.len() {
+        0..=3 => names.join(", "),
+        count => format!("{} and {} other keys", names[..2].join(", "), count - 2),
+    }
 }
 
 /// What was seen.
