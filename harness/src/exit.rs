@@ -6,6 +6,7 @@
 mod failure;
 
 pub use failure::Failure;
+pub(crate) use failure::nearest;
 
 use crate::verdict::Ruling;
 use std::process::ExitCode;

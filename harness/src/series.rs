@@ -140,6 +140,12 @@ fn one(args: &RunArgs, plan: &Plan) -> Result<(Finished, RunFolder), Failure> {
     let sink: Arc<dyn Sink> = Arc::clone(&screen) as Arc<dyn Sink>;
     let ended = run::execute(plan, &folder, &options, sink);
     screen.finish();
+    if ended.is_err()
+        && args.json
+        && let Ok(document) = std::fs::read_to_string(folder.verdict())
+    {
+        terminal::to_stdout(&document);
+    }
     ended.map(|finished| (finished, folder))
 }
 

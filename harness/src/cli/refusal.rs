@@ -1,7 +1,7 @@
 //! Turns the argument parser's complaints into one sentence and a hint.
 
 use super::Cli;
-use crate::exit::Failure;
+use crate::exit::{Failure, nearest};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 use std::error::Error as _;
@@ -29,7 +29,12 @@ fn refuse(error: &clap::Error) -> Failure {
         ErrorKind::UnknownArgument => Failure::usage(format!("unknown argument {what}")),
         ErrorKind::InvalidSubcommand => {
             let verb = context(error, ContextKind::InvalidSubcommand).unwrap_or_default();
-            Failure::usage(format!("unknown verb `{verb}`"))
+            let verbs = verbs();
+            let failure = Failure::usage(format!("unknown verb `{verb}`"));
+            return match nearest(&verb, &verbs.iter().map(String::as_str).collect::<Vec<_>>()) {
+                Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                None => failure.hint(format!("verbs: {}", verbs.join(", "))),
+            };
         }
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             Failure::usage("say what to do").hint(format!("verbs: {}", verbs().join(", ")))
@@ -59,8 +64,7 @@ fn refuse(error: &clap::Error) -> Failure {
 }
 
 fn with_suggestion(failure: Failure, error: &clap::Error) -> Failure {
-    let kinds =
-        [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue];
+    let kinds = [ContextKind::SuggestedArg, ContextKind::SuggestedValue];
     match kinds.iter().find_map(|kind| context(error, *kind)) {
         Some(near) => failure.hint(format!("did you mean `{near}`?")),
         None if failure.hints.is_empty() => failure.hint("`harness --help` shows what there is"),

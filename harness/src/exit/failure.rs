@@ -68,7 +68,7 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// The known name that is a typing slip away from `given`, if any: at most a third of its letters.
-fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .map(|name| (distance(given, name), *name))

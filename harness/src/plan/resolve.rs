@@ -90,8 +90,12 @@ impl Plan {
             work: self.time,
             seed: self.seed.derive("schedule"),
         };
-        self.schedule = faults::schedule(&settings)
-            .map_err(|error| Failure::usage(error.to_string()).hint("try a longer `--time`"))?;
+        self.schedule = faults::schedule(&settings).map_err(|error| match error {
+            faults::ScheduleError::TooShort { .. } => {
+                Failure::usage(error.to_string()).hint("try a longer `--time`")
+            }
+            _ => Failure::usage(error.to_string()),
+        })?;
         Ok(())
     }
 
@@ -202,7 +206,13 @@ fn bites(fault: &dyn Fault, system: &dyn System, nodes: u16) -> Result<(), Strin
     if !has {
         return Err(format!("{what} (system `{}`)", system.name()));
     }
-    fault.cannot_bite(usize::from(nodes)).map_or(Ok(()), Err)
+    if let Some(reason) = fault.cannot_bite(usize::from(nodes)) {
+        return Err(reason);
+    }
+    if system.fault_budget(nodes) == 0 {
+        return Err(format!("of {nodes} nodes, `{}` can lose none", system.name()));
+    }
+    Ok(())
 }
 
 fn check_ranges(args: &RunArgs) -> Result<(), Failure> {

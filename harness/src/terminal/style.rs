@@ -79,6 +79,7 @@ impl Style {
         let (word, rest) = line.split_at(at);
         let word = match word.trim() {
             "Fault" | "Warning" | "Stopping" => self.doubt(word),
+            bar if bar.contains(['━', '╸']) => return self.plain(line),
             _ => self.good(word),
         };
         self.plain(&format!("{word}{rest}"))

@@ -36,6 +36,9 @@ pub fn render(document: &VerdictDocument, context: &Context, style: &Style) -> S
     for check in &document.checks {
         lines.push(row(check, width, style));
     }
+    if document.provisional {
+        lines.push(format!("{INDENT}Nothing was judged: the run was left before its end."));
+    }
     if let Some((violation, more)) = smallest(document) {
         lines.push(String::new());
         lines.extend(proof(violation, more, document, style));

@@ -114,10 +114,10 @@ fn recovery_wants_a_write_and_a_read_through_every_live_node() {
     };
     let end = std::slice::from_ref(&late);
     assert_eq!(judge(&SERVED, end), Ruling::Valid);
-    for missing in 2..5 {
+    for (missing, needed) in SERVED.iter().enumerate().skip(2) {
         let mut without = SERVED.to_vec();
         without.remove(missing);
-        assert_eq!(judge(&without, end), Ruling::Invalid, "without {:?}", SERVED[missing]);
+        assert_eq!(judge(&without, end), Ruling::Invalid, "without {needed:?}");
         assert_eq!(judge(&without, &[]), Ruling::Unknown, "the run ended early");
         let starved = seen(
             20,

@@ -1,5 +1,7 @@
 //! The `harness` command as people and scripts meet it: its exit codes, its words, its files.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod bad_input;
 mod check;
 mod command;
