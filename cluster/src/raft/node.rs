@@ -180,11 +180,15 @@ impl Raft {
             self.contact = false;
         }
         self.leader = leader;
-        let earlier = std::mem::replace(&mut self.standing, Standing::Follower);
-        if let Standing::Leader(leadership) = earlier {
-            effects.extend(leadership.reads.abandon(leader));
-            effects.push(Effect::StopTimer(Timer::Heartbeat));
-            effects.push(Effect::SetTimer(Timer::Election));
+        match std::mem::replace(&mut self.standing, Standing::Follower) {
+            Standing::Leader(leadership) => {
+                effects.extend(leadership.reads.abandon(leader));
+                effects.push(Effect::StopTimer(Timer::Heartbeat));
+                effects.push(Effect::SetTimer(Timer::Election));
+            }
+            // Its requests for votes tell of a log that the leader may be about to change.
+            Standing::Candidate(_) => self.gate.forget_promises(),
+            Standing::Follower | Standing::PreCandidate(_) => {}
         }
     }
 

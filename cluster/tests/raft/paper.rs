@@ -78,6 +78,34 @@ fn section_5_1_a_stale_request_is_refused_with_the_newer_term() {
 }
 
 #[test]
+fn section_5_1_an_answer_of_an_earlier_term_counts_for_nothing() {
+    let mut network = Network::new(3, |_| {});
+    network.elect(1);
+    network.elect(2);
+    network.elect(1);
+    network.isolate(1);
+    network.propose(1, &["a"]);
+    network.sync(1);
+    let (term, last) = (network.machines[&1].core().term(), network.machines[&1].core().last());
+    assert_eq!((term, network.role(1)), (3, Role::Leader));
+    receive(&mut network, 2, 1, 1, Body::AppendAccepted { matched: last.index });
+    receive(&mut network, 2, 1, 1, Body::HeartbeatAnswer { round: 1 });
+    assert_eq!(network.commit(1), last.index - 1);
+
+    let mut network = Network::new(3, |_| {});
+    network.isolate(1);
+    for term in 1..=2 {
+        network.timeout(1, Timer::Election);
+        receive(&mut network, 2, 1, term - 1, Body::PreVoteAnswer { term, granted: true });
+    }
+    assert_eq!((network.role(1), network.machines[&1].core().term()), (Role::Candidate, 2));
+    receive(&mut network, 2, 1, 1, Body::VoteAnswer { granted: true });
+    assert_eq!(network.role(1), Role::Candidate);
+    receive(&mut network, 2, 1, 2, Body::VoteAnswer { granted: true });
+    assert_eq!(network.role(1), Role::Leader);
+}
+
+#[test]
 fn section_5_2_a_node_votes_once_a_term_and_repeats_itself_when_asked_again() {
     let mut network = Network::new(5, |_| {});
     let last = Position::default();
