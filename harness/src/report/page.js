@@ -147,6 +147,7 @@ function select(index) {
 function close() {
   document.getElementById("detail").hidden = true;
   view.selected = null;
+  if (location.hash.startsWith("#op-")) history.replaceState(null, "", location.pathname + location.search);
   redraw();
 }
 

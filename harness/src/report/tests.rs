@@ -77,3 +77,15 @@ fn hostile_text_stays_text() {
     assert!(!html.contains("</script><b>") && !html.contains("</style><i>"));
     assert!(html.contains("\\u003c/script>"));
 }
+
+/// The first violation stands open, all others are behind one line.
+#[test]
+fn further_violations_are_folded_away() {
+    let mut page = super::page(&RunFolder::open(&testdata("invalid")).unwrap());
+    assert!(!super::html::html(&page).contains("id=\"others\""));
+    page.violations.extend([page.violations[0].clone(), page.violations[0].clone()]);
+    let html = super::html::html(&page);
+    let (open, folded) = html.split_once("<details id=\"others\">").unwrap();
+    assert!(open.contains("id=\"violation\"") && folded.contains("2 more violations"));
+    assert!(folded.contains("id=\"violation-2\"") && folded.contains("id=\"violation-3\""));
+}
