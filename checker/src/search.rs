@@ -11,7 +11,8 @@
 //!
 //! - **Settle.** An open *pure* call (it leaves every state as it is) that is possible now is linearized now. It is
 //!   somewhere in the continuation; moved to the front it is possible there, and no call notices that it left.
-//! - **Unknown outcomes** are optional and come last. One that changes nothing here is left out.
+//! - **Unknown outcomes** are optional and come last. One that changes nothing here is left out (unless it hides a
+//!   blind call, see *absorb*).
 //! - **Dominance**, see `memo`.
 //! - **Symmetry.** Of calls that are the same operation with the same answer, take the one that returns first: swap
 //!   the two in the continuation. Unknown ones never return, so take the one invoked first.

@@ -114,9 +114,9 @@ impl<S: Spec> Search<'_, S> {
     }
 
     /// Whether an open blind call other than this one may not be absorbed yet.
-    fn hides_another(&self, blocked: u32) -> bool {
+    fn hides_another(&self, hider: u32) -> bool {
         self.occupant.iter().any(|&place| {
-            place != NONE && place != blocked && self.is_candidate(place) && {
+            place != NONE && place != hider && self.is_candidate(place) && {
                 let row = self.row(place);
                 row.is_blind() && !self.is_absorbable(row)
             }
@@ -139,8 +139,11 @@ impl<S: Spec> Search<'_, S> {
     }
 
     fn list_unknown(&mut self, place: u32, looks: Looks) {
-        let Leave::Always(after) = self.row(place).leave else { return };
-        if after != self.state && self.is_seen(after, looks) && self.is_possible(place) {
+        let row = self.row(place);
+        let Leave::Always(after) = row.leave else { return };
+        // Even one that changes nothing can hide an open blind call.
+        let changes = after != self.state || row.is_blind() && self.hides_another(place);
+        if changes && self.is_seen(after, looks) && self.is_possible(place) {
             self.moves.push(Move { row: place, state: after, absorbed: false });
         }
     }

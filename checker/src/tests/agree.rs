@@ -188,10 +188,10 @@ fn replay<S: crate::Spec<Op = Op<u8>, Ret = Ret<u8>> + From<Plain>>(
 
 fn small(seed: u64, draw: &mut Draw) -> Family {
     Family {
-        clients: 2 + draw.below(3),
+        clients: 2 + draw.below(4),
         operations: 3 + draw.below(6),
         values: seed % 4,
-        unknown_percent: 20,
+        unknown_percent: [20, 35][(seed / 12 % 2) as usize],
         wrong_percent: [0, 10, 30][(seed / 4 % 3) as usize],
         tie_percent: if seed.is_multiple_of(2) { 0 } else { 40 },
     }
@@ -200,7 +200,7 @@ fn small(seed: u64, draw: &mut Draw) -> Family {
 #[test]
 fn random_small_histories() {
     let (mut illegal, mut told) = (0, 0);
-    let rounds = 60_000;
+    let rounds = 120_000;
     for seed in 0..rounds {
         let draw = &mut Draw::new(seed);
         let family = small(seed, draw);
@@ -208,7 +208,7 @@ fn random_small_histories() {
         let legal = is_legal(&EMPTY, &calls);
         assert_eq!(search_says(&calls), legal, "seed {seed}: {calls:#?}");
         assert_eq!(search_says(&mute(&calls)), legal, "mute, seed {seed}: {calls:#?}");
-        if family.tie_percent == 0 && seed.is_multiple_of(4) {
+        if family.tie_percent == 0 && (seed / 2).is_multiple_of(2) {
             assert_eq!(stateright_says(&calls), legal, "stateright, seed {seed}: {calls:#?}");
             told += 1;
         }
@@ -231,7 +231,7 @@ fn shapes_change_no_ruling_on_larger_histories() {
             operations: 20 + draw.below(30),
             values: seed % 6,
             unknown_percent: [0, 5, 15][(seed % 3) as usize],
-            wrong_percent: [0, 2][(seed / 3 % 2) as usize],
+            wrong_percent: [0, 4][(seed / 3 % 2) as usize],
             tie_percent: [0, 30][(seed / 6 % 2) as usize],
         };
         let calls = history(family, draw);
@@ -259,6 +259,20 @@ fn hundreds_of_calls_open_at_once() {
     // One value read again after another came between.
     calls.push(super::call(3_000, 3_001, Op::Read, Ret::Value(Some(7))));
     assert!(!is_valid(&EMPTY, &calls));
+}
+
+#[test]
+fn a_delete_of_nothing_may_hide_a_write() {
+    // Found by random histories. Only a delete between the write and the cas explains them, and where it is needed
+    // the state is none already.
+    let calls = [
+        super::call(4, 13, Op::Write(2), Ret::Done),
+        super::unknown(5, Op::Delete),
+        super::call(9, 12, Op::Cas(None, 5), Ret::Swapped),
+        super::call(14, 21, Op::Read, Ret::Value(Some(5))),
+    ];
+    assert!(is_legal(&EMPTY, &calls));
+    assert!(is_valid(&EMPTY, &calls));
 }
 
 #[test]

@@ -44,8 +44,9 @@ fn sound_sets_of_legal_histories_are_legal<S: Spec>(
             calls.iter().filter_map(|call| call.answer.as_ref().map(|answer| answer.end)).collect();
         let partition = Partition::new(initial, None, calls);
         for horizon in ends.into_iter().chain([u64::MAX]) {
-            let evidence = Evidence::new(&partition, horizon);
-            for _ in 0..6 {
+            let mut evidence = Evidence::new(&partition, horizon);
+            for round in 0..6 {
+                evidence.terse = round % 2 == 1;
                 let chosen: Vec<usize> = (0..evidence.len()).filter(|_| draw.percent(35)).collect();
                 let completed = evidence.complete(&chosen, usize::MAX, budget).unwrap().unwrap();
                 let without = evidence.without(&evidence.all(), &chosen, budget).unwrap();
