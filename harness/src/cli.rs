@@ -1,7 +1,7 @@
 //! What can be typed.
 //!
 //! Arguments are taken in two steps: here they are words with a shape, and [`crate::plan`] decides
-//! what they mean together. Everything that can be wrong with one becomes a [`Failure`]: one sentence,
+//! what they mean together. Everything that can be wrong with one becomes a [`Failure`](crate::exit::Failure): one sentence,
 //! a hint where there is one, exit code 254.
 
 mod refusal;

@@ -1,6 +1,6 @@
 //! The page for people: one self-contained `report.html` in every run folder.
 //!
-//! [`write`] reads the folder's files (`load`), makes one typed value of them (`page`, filled by `build` and its
+//! [`write()`] reads the folder's files (`load`), makes one typed value of them (`page`, filled by `build` and its
 //! parts), and draws it (`html`, with a style sheet and a script that are part of the binary). Text, tables and the
 //! proof of a violation are plain HTML, readable without the script; the script draws what has a time axis.
 //!
