@@ -5,6 +5,8 @@
 mod bad_input;
 mod check;
 mod command;
+mod deployment;
+mod guardian;
 mod help;
 mod plan;
 mod recorded;

@@ -197,7 +197,7 @@ fn nodes_die_with_a_guardian_that_is_killed() {
 fn a_killed_harness_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut stand_in = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "stand_in_for_a_harness", "--ignored", "--nocapture"])
+        .args(["--exact", "guardian::stand_in_for_a_harness", "--ignored", "--nocapture"])
         .env(STAND_IN, folder.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
