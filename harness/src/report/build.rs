@@ -93,7 +93,7 @@ fn coverage(verdict: &VerdictDocument) -> Vec<Fact> {
         words::fact("leader changes observed", coverage.leader_changes),
         words::fact("ok reads across one", coverage.reads_across_leader_change),
     ];
-    for (bug, mark) in &coverage.marks {
+    for (bug, mark) in coverage.marks.iter().filter(|(_, mark)| mark.reached > 0) {
         let value = format!("code reached {} times, mattered {}", mark.reached, mark.triggered);
         facts.push(words::fact(&format!("seeded bug {bug}"), value));
     }

@@ -154,6 +154,17 @@ fn lanes(all: &[Operation]) -> (Vec<Lane>, BTreeMap<u64, usize>) {
         lanes[lane].processes.push(process);
         lane_of.insert(process, lane);
     }
+    // Shown in the order of their first processes.
+    let mut order: Vec<usize> = (0..lanes.len()).collect();
+    order.sort_by_key(|&lane| lanes[lane].processes.first().copied());
+    let mut place_of = vec![0; lanes.len()];
+    for (place, &lane) in order.iter().enumerate() {
+        place_of[lane] = place;
+    }
+    for lane in lane_of.values_mut() {
+        *lane = place_of[*lane];
+    }
+    lanes.sort_by_key(|lane| lane.processes.first().copied());
     (lanes, lane_of)
 }
 
