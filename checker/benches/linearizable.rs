@@ -1,8 +1,9 @@
 //! How long a check takes, by clients, operations and ruling.
 //!
-//! Run with `cargo bench -p checker`. Histories come from a fixed seed: clients that are always busy, each call taking
-//! effect at a moment of its own between its start and its end. An illegal one has a last read of an overwritten value,
-//! so every state before it must be ruled out; its time includes the shrink.
+//! Run with `cargo bench -p checker`. Histories come from a fixed seed: clients that are always
+//! busy, each call taking effect at a moment of its own between its start and its end. An illegal
+//! one has a last read of an overwritten value, so every state before it must be ruled out; its
+//! time includes the shrink.
 
 use checker::specs::keyed::Keyed;
 use checker::specs::register::{Op, Register, Ret};

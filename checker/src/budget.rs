@@ -1,13 +1,14 @@
 //! What a check may spend, asked for in every loop.
 //!
-//! The crate has no clock: time is the caller's, who hands in a `stop` question. It is asked every 1,024 steps, and
-//! a step is bounded work (one event, one move or one comparison), so a check ends soon after the answer is yes.
+//! The crate has no clock: time is the caller's, who hands in a `stop` question. It is asked every
+//! 1,024 steps, and a step is bounded work (one event, one move or one comparison), so a check ends
+//! soon after the answer is yes.
 
 /// How much a check may spend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Steps of the search in one partition, and as many again to make its counterexample smaller. One core takes
-    /// some tens of millions a second.
+    /// Steps of the search in one partition, and as many again to make its counterexample smaller.
+    /// One core takes some tens of millions a second.
     pub steps: u64,
     /// Bytes of memory, for all partitions that are searched at once together.
     pub bytes: u64,

@@ -1,8 +1,9 @@
 //! Why a counterexample is one, for people.
 //!
-//! The longest legal order of a part of its operations, with the state before and after each; why each operation that
-//! could come next cannot; and both again as sentences, with who had finished before whom. Everything said is about
-//! the operations of the counterexample, with all their answers: it can be followed with the file alone.
+//! The longest legal order of a part of its operations, with the state before and after each; why
+//! each operation that could come next cannot; and both again as sentences, with who had finished
+//! before whom. Everything said is about the operations of the counterexample, with all their
+//! answers: it can be followed with the file alone.
 
 mod longest;
 mod sentences;

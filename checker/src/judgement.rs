@@ -14,7 +14,8 @@ pub enum Ruling {
 /// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
-    /// The ruling on the whole history: a violation anywhere is invalid, else anything unknown is unknown.
+    /// The ruling on the whole history: a violation anywhere is invalid, else anything unknown is
+    /// unknown.
     pub ruling: Ruling,
     /// Which algorithm decided.
     pub algorithm: &'static str,
@@ -48,10 +49,11 @@ pub struct UnknownPartition {
 pub struct Violation {
     /// The key, none if the history was checked whole.
     pub key: Option<String>,
-    /// The operations that suffice, by the index of their invocation, ascending: already illegal alone.
+    /// The operations that suffice, by the index of their invocation, ascending: already illegal
+    /// alone.
     pub operations: Vec<u64>,
-    /// Whether no single operation more can soundly be left out. False if the budget ended first: still a
-    /// sound and illegal subset.
+    /// Whether no single operation more can soundly be left out. False if the budget ended first:
+    /// still a sound and illegal subset.
     pub exact: bool,
     /// A longest legal order of a part of `operations`.
     pub steps: Vec<Step>,

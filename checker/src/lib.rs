@@ -1,9 +1,10 @@
 //! Is this history legal? If not, which few operations prove it?
 //!
-//! A history says when each operation began and ended and what it answered. It is *linearizable* if the operations
-//! can be put in one order that respects real time (what ended before another began comes first) and in which every
-//! answer is the one that a plain, sequential object would have given. That object is a [`Spec`]: a
-//! [`SequentialSpec`] of stateright with a few words added for the report.
+//! A history says when each operation began and ended and what it answered. It is *linearizable* if
+//! the operations can be put in one order that respects real time (what ended before another began
+//! comes first) and in which every answer is the one that a plain, sequential object would have
+//! given. That object is a [`Spec`]: a [`SequentialSpec`] of stateright with a few words added for
+//! the report.
 //!
 //! ```
 //! use checker::specs::register::{Op, Register, Ret};
@@ -27,31 +28,37 @@
 //!
 //! # How it decides
 //!
-//! Operations on different keys do not concern each other, so a history is split by key and the keys are decided
-//! one by one, on a few threads. One key is searched depth first through the moments of its history; `search` names the
-//! rules that keep the search small and why each loses no order. What they need to know of an operation is its
-//! [`Shape`]: in which states it is possible and what it leaves. A spec that says nothing about shapes is
-//! checked just as rightly, and more slowly.
+//! Operations on different keys do not concern each other, so a history is split by key and the
+//! keys are decided one by one, on a few threads. One key is searched depth first through the
+//! moments of its history; `search` names the rules that keep the search small and why each loses
+//! no order. What they need to know of an operation is its [`Shape`]: in which states it is
+//! possible and what it leaves. A spec that says nothing about shapes is checked just as rightly,
+//! and more slowly.
 //!
-//! An operation whose outcome is unknown may have happened at any time after it began, or never. A compare-and-set that
-//! found another value is an observation like a read: it may need a write that nobody else ever saw.
+//! An operation whose outcome is unknown may have happened at any time after it began, or never. A
+//! compare-and-set that found another value is an observation like a read: it may need a write that
+//! nobody else ever saw.
 //!
-//! An illegal key is cut at the earliest moment that is already illegal, and shrunk to a few operations that are
-//! illegal alone. Operations are left out only where that cannot create a violation; `shrink` has the rule and its
-//! proof. The rest is told as a longest legal order, why nothing can follow it, and in sentences.
+//! An illegal key is cut at the earliest moment that is already illegal, and shrunk to a few
+//! operations that are illegal alone. Operations are left out only where that cannot create a
+//! violation; `shrink` has the rule and its proof. The rest is told as a longest legal order, why
+//! nothing can follow it, and in sentences.
 //!
 //! # What holds
 //!
-//! - Valid and invalid are certain. Whatever ends a check early (its steps, its memory, the caller's `stop`, a panic of
-//!   a spec) makes the keys concerned unknown, by name, and never valid.
+//! - Valid and invalid are certain. Whatever ends a check early (its steps, its memory, the
+//!   caller's `stop`, a panic of a spec) makes the keys concerned unknown, by name, and never
+//!   valid.
 //! - A violation in one key is a violation, whatever the others are.
-//! - The operations of a [`Violation`], taken alone with all their answers, are judged invalid again.
+//! - The operations of a [`Violation`], taken alone with all their answers, are judged invalid
+//!   again.
 //! - The same history takes the same steps every time.
 //!
 //! # What this crate does not do
 //!
-//! No I/O, no clock, no randomness, no async: time limits are the caller's, through `stop`. It knows no file and no
-//! workload. There is one algorithm, the search; a data type that admits a faster one will say so through its shapes.
+//! No I/O, no clock, no randomness, no async: time limits are the caller's, through `stop`. It
+//! knows no file and no workload. There is one algorithm, the search; a data type that admits a
+//! faster one will say so through its shapes.
 
 mod budget;
 mod explain;

@@ -1,14 +1,15 @@
 //! The check: split by key, decide the keys on a few threads, gather what they say.
 //!
-//! The keys that look hardest are begun first. A key that spends its budget, or whose check panics, is unknown and
-//! named, and the others keep their rulings; a violation in any key is a violation of the history.
+//! The keys that look hardest are begun first. A key that spends its budget, or whose check panics,
+//! is unknown and named, and the others keep their rulings; a violation in any key is a violation
+//! of the history.
 
 use crate::budget::{Budget, Limits};
 use crate::explain::explain;
 use crate::partition::Partition;
 use crate::problem::Problem;
 use crate::search::{Found, search};
-use crate::shrink::shrink;
+use crate::shrink::{Core, shrink};
 use crate::{Call, Judgement, Ruling, Spec, UnknownPartition, Violation};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,7 +34,8 @@ pub struct Options<'a> {
     pub threads: usize,
     /// What the coordinates are.
     pub coordinates: Coordinates,
-    /// Asked in every loop; once it says true, what is undecided stays unknown. The caller owns the clock.
+    /// Asked in every loop; once it says true, what is undecided stays unknown. The caller owns the
+    /// clock.
     pub stop: &'a (dyn Fn() -> bool + Sync),
 }
 
@@ -47,6 +49,9 @@ impl std::fmt::Debug for Options<'_> {
     }
 }
 
+/// Steps for looking at a counterexample once more; a fraction of a second.
+const CONFIRMING_STEPS: u64 = 5_000_000;
+
 /// What one key turned out to be.
 enum Decision {
     Valid,
@@ -56,8 +61,8 @@ enum Decision {
 
 /// Whether some order of the calls that respects real time is legal from `initial`.
 ///
-/// Calls of one process must not overlap. A call that certainly did not happen is left out by the caller, except that a
-/// failed comparison is an answer: an observation.
+/// Calls of one process must not overlap. A call that certainly did not happen is left out by the
+/// caller, except that a failed comparison is an answer: an observation.
 #[must_use]
 pub fn linearizable<S: Spec>(initial: &S, calls: Vec<Call<S>>, options: &Options<'_>) -> Judgement {
     let mut keys: Vec<(Option<String>, Vec<Call<S>>)> = split(calls).into_iter().collect();
@@ -136,7 +141,7 @@ fn decide<S: Spec>(partition: &Partition<S>, options: &Options<'_>) -> Decision 
         Found::Legal(_) => Decision::Valid,
         Found::Illegal => {
             let core = shrink(partition, options);
-            Decision::Invalid(explain(partition, &core, options))
+            confirm(partition, &core, options)
         }
         Found::Halted(halt) => {
             let answered = problem.rows.iter().filter(|row| row.answered).count();
@@ -150,6 +155,28 @@ fn decide<S: Spec>(partition: &Partition<S>, options: &Options<'_>) -> Decision 
                 ),
             })
         }
+    }
+}
+
+/// Searches the counterexample once more without the help of shapes, and so without most rules,
+/// before anybody is accused. A counterexample too large for that stands as it is.
+fn confirm<S: Spec>(partition: &Partition<S>, core: &Core, options: &Options<'_>) -> Decision {
+    let limits = Limits { steps: CONFIRMING_STEPS, ..options.limits };
+    let mut budget = Budget::new(limits, options.stop);
+    let problem = Problem::plain(partition, &core.calls);
+    let (found, progress) = search(partition, &problem, &mut budget);
+    match found {
+        Found::Illegal | Found::Halted(_) => Decision::Invalid(explain(partition, core, options)),
+        Found::Legal(_) => Decision::Unknown(UnknownPartition {
+            key: partition.key.clone(),
+            reason: format!(
+                "the search called {} of its operations illegal, and a search without its rules calls them legal: \
+                 this is a mistake of the checker or of the spec's shapes",
+                core.calls.len()
+            ),
+            explored: progress.explored,
+            reached: "all of it".to_owned(),
+        }),
     }
 }
 

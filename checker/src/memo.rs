@@ -1,17 +1,20 @@
 //! Which configurations have been looked at.
 //!
-//! A configuration is how far the history is, which open calls are linearized, the state, which calls of unknown
-//! outcome were used, and which blind calls may be absorbed. Of two that agree in the first three, the one that used
-//! fewer unknown calls and may absorb more *dominates*: whatever order leads on from the other leads on from it.
-//! So if it has been looked at, the other need not be.
+//! A configuration is how far the history is, which open calls are linearized, the state, which
+//! calls of unknown outcome were used, and which blind calls may be absorbed. Of two that agree in
+//! the first three, the one that used fewer unknown calls and may absorb more *dominates*: whatever
+//! order leads on from the other leads on from it. So if it has been looked at, the other need not
+//! be.
 //!
-//! Rows lie in one flat array, chained by (moment, linearized, state); memory is what it says it is.
+//! Rows lie in one flat array, chained by (moment, linearized, state); memory is what it says it
+//! is.
 
 use crate::problem::NONE;
 
 /// The configurations of one search.
 pub(crate) struct Memo {
-    /// Words of a configuration: `done` words of linearized slots, as many of absorbable ones, the rest unknown.
+    /// Words of a configuration: `done` words of linearized slots, as many of absorbable ones, the
+    /// rest unknown.
     width: usize,
     done: usize,
     /// First row of each chain, [`NONE`] where empty; its length is a power of two.
@@ -37,8 +40,8 @@ impl Memo {
         (8 * self.rows.capacity() + 4 * (self.next.capacity() + self.heads.capacity())) as u64
     }
 
-    /// Adds a configuration unless one that is there dominates it. Says whether it was added, and how many were
-    /// compared.
+    /// Adds a configuration unless one that is there dominates it. Says whether it was added, and
+    /// how many were compared.
     pub(crate) fn add(&mut self, moment: u32, state: u32, configuration: &[u64]) -> (bool, u64) {
         let place = u64::from(moment) << 32 | u64::from(state);
         if 2 * self.chains >= self.heads.len() {

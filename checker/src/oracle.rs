@@ -1,4 +1,5 @@
-//! Every order, one after another: the slowest checker there is, and the one that is easy to believe.
+//! Every order, one after another: the slowest checker there is, and the one that is easy to
+//! believe.
 
 use crate::{Call, Spec};
 

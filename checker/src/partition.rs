@@ -1,7 +1,8 @@
 //! The calls of one key, with what their shapes say turned into numbers.
 //!
-//! Shapes are asked for once and their states numbered, so that the search and the shrink, which look at many
-//! subsets of the same calls, compare integers. Calls are in the order of their starts.
+//! Shapes are asked for once and their states numbered, so that the search and the shrink, which
+//! look at many subsets of the same calls, compare integers. Calls are in the order of their
+//! starts.
 
 use crate::{Call, Leaves, Needs, Spec};
 use std::collections::HashMap;

@@ -1,13 +1,14 @@
 //! Some calls of a partition, laid out for the search: events in order, windows and classes.
 //!
-//! A problem is a subset of a partition's calls up to a *horizon*: calls that start after it are left out, and calls
-//! that are answered after it are open. A history is legal only if each of its prefixes is, so an illegal problem is
-//! an illegal history whatever came later.
+//! A problem is a subset of a partition's calls up to a *horizon*: calls that start after it are
+//! left out, and calls that are answered after it are open. A history is legal only if each of its
+//! prefixes is, so an illegal problem is an illegal history whatever came later.
 //!
-//! Memory goes by concurrency: a call with an answer takes a *slot* from its invocation to its return and then
-//! frees it, so a set of linearized calls is a mask over the slots, as wide as the most calls open at once.
-//! Calls of unknown outcome never return; they have a mask of their own, in which the members of a class (calls
-//! that are the same operation) stand next to each other in the order of their invocations.
+//! Memory goes by concurrency: a call with an answer takes a *slot* from its invocation to its
+//! return and then frees it, so a set of linearized calls is a mask over the slots, as wide as the
+//! most calls open at once. Calls of unknown outcome never return; they have a mask of their own,
+//! in which the members of a class (calls that are the same operation) stand next to each other in
+//! the order of their invocations.
 
 use crate::Spec;
 use crate::partition::{Leave, Need, Partition, StateId};
@@ -35,8 +36,8 @@ pub(crate) struct Row {
     /// Its bit: among the slots if it is answered, among the unknown ones if not.
     pub(crate) bit: u32,
     pub(crate) answered: bool,
-    /// A row of the same process that ended at the very coordinate at which this one started, so that only the
-    /// process says which came first.
+    /// A row of the same process that ended at the very coordinate at which this one started, so
+    /// that only the process says which came first.
     pub(crate) previous: u32,
     /// Whether this is the `previous` of another row.
     pub(crate) followed: bool,
@@ -68,8 +69,8 @@ pub(crate) struct Problem {
     /// How many bits the masks need.
     pub(crate) slots: usize,
     pub(crate) unknown_bits: usize,
-    /// Whether shapes tell all there is to know. States are then numbers only, and those that no row asks about
-    /// are one.
+    /// Whether shapes tell all there is to know. States are then numbers only, and those that no
+    /// row asks about are one.
     pub(crate) shaped: bool,
     pub(crate) initial: StateId,
     /// How many states there are, if `shaped`.
@@ -81,6 +82,21 @@ pub(crate) struct Problem {
 impl Problem {
     /// Lays out the calls at `subset` (ascending) up to and including the coordinate `horizon`.
     pub(crate) fn new<S: Spec>(partition: &Partition<S>, subset: &[u32], horizon: u64) -> Self {
+        Self::lay_out(partition, subset, horizon, true)
+    }
+
+    /// The same without any use of shapes: every step is tried, and the rules that need shapes do
+    /// not apply.
+    pub(crate) fn plain<S: Spec>(partition: &Partition<S>, subset: &[u32]) -> Self {
+        Self::lay_out(partition, subset, u64::MAX, false)
+    }
+
+    fn lay_out<S: Spec>(
+        partition: &Partition<S>,
+        subset: &[u32],
+        horizon: u64,
+        use_shapes: bool,
+    ) -> Self {
         let mut rows = Vec::with_capacity(subset.len());
         for &place in subset {
             let call = &partition.calls[place as usize];
@@ -89,7 +105,10 @@ impl Problem {
             }
             let answered = call.answer.as_ref().is_some_and(|answer| answer.end <= horizon);
             let shapes = if answered { &partition.shapes } else { &partition.open_shapes };
-            let (need, leave) = shapes[place as usize];
+            let (need, leave) = match use_shapes {
+                true => shapes[place as usize],
+                false => (Need::Unclear, Leave::Unclear),
+            };
             // Unknown and without effect: it can always be left out.
             if !answered && leave == Leave::Unchanged {
                 continue;
@@ -133,7 +152,8 @@ impl Problem {
         problem
     }
 
-    /// Makes one state of all those that no row needs or needs to be without: no row can tell them apart.
+    /// Makes one state of all those that no row needs or needs to be without: no row can tell them
+    /// apart.
     fn merge_states(&mut self, states: usize) {
         let mut numbers = vec![NONE; states];
         let mut count = 1;

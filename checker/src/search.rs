@@ -1,35 +1,43 @@
 //! The search: is there a legal order of a problem's calls that respects real time?
 //!
-//! Depth first with an explicit stack, after Wing and Gong, Lowe ("just in time") and Horn and Kroening. A
-//! *configuration* is a moment of the history, the set of open calls already linearized, and the state. The search
-//! goes through the moments; at the return of a call that is not linearized yet (it is *blocked*) it must linearize
-//! open calls, the blocked one last, and each way to do so is a branch. No order is lost by being this late: in any
-//! order, the calls that come after the blocked one can be taken when a later return needs them.
+//! Depth first with an explicit stack, after Wing and Gong, Lowe ("just in time") and Horn and
+//! Kroening. A *configuration* is a moment of the history, the set of open calls already
+//! linearized, and the state. The search goes through the moments; at the return of a call that is
+//! not linearized yet (it is *blocked*) it must linearize open calls, the blocked one last, and
+//! each way to do so is a branch. No order is lost by being this late: in any order, the calls that
+//! come after the blocked one can be taken when a later return needs them.
 //!
-//! A legal order of what is left is called a *continuation*. Each rule below keeps this: if a configuration has a
-//! continuation, then one of the branches that are kept has one, and a shorter or an equally good one.
+//! A legal order of what is left is called a *continuation*. Each rule below keeps this: if a
+//! configuration has a continuation, then one of the branches that are kept has one, and a shorter
+//! or an equally good one.
 //!
-//! - **Settle.** An open *pure* call (it leaves every state as it is) that is possible now is linearized now. It is
-//!   somewhere in the continuation; moved to the front it is possible there, and no call notices that it left.
-//! - **Unknown outcomes** are optional and come last. One that changes nothing here is left out (unless it hides a
-//!   blind call, see *absorb*).
+//! - **Settle.** An open *pure* call (it leaves every state as it is) that is possible now is
+//!   linearized now. It is somewhere in the continuation; moved to the front it is possible there,
+//!   and no call notices that it left.
+//! - **Unknown outcomes** are optional and come last. One that changes nothing here is left out
+//!   (unless it hides a blind call, see *absorb*).
 //! - **Dominance**, see `memo`.
-//! - **Symmetry.** Of calls that are the same operation with the same answer, take the one that returns first: swap
-//!   the two in the continuation. Unknown ones never return, so take the one invoked first.
+//! - **Symmetry.** Of calls that are the same operation with the same answer, take the one that
+//!   returns first: swap the two in the continuation. Unknown ones never return, so take the one
+//!   invoked first.
 //!
-//! The rest needs shapes of all calls ([`Problem::shaped`]). A *blind* call sets the state whatever it was.
+//! The rest needs shapes of all calls ([`Problem::shaped`]). A *blind* call sets the state whatever
+//! it was.
 //!
-//! - **Absorb.** When a blind call is linearized, any other open blind call could have come right before it, unseen.
-//!   Each gets a mark, and if it is still not linearized when it returns, it may be taken as having come there,
-//!   which leaves the state alone. Linearizing it visibly at its return is tried besides only if somebody still to come
-//!   needs its state, or needs the present one to be gone, or another open blind call has no mark yet.
-//! - **Nobody looks.** An open blind or unknown call other than the blocked one is linearized early only if some
-//!   open call needs the state it leaves, or needs the present one to be gone. Otherwise no call sees what it did
-//!   before the next blind call, which can absorb it (if it is blind and answered) or do without it (if unknown).
-//! - **No way back.** A state is not left while an answered call that needs it is to come and no call is left that
-//!   could bring it back.
+//! - **Absorb.** When a blind call is linearized, any other open blind call could have come right
+//!   before it, unseen. Each gets a mark, and if it is still not linearized when it returns, it may
+//!   be taken as having come there, which leaves the state alone. Linearizing it visibly at its
+//!   return is tried besides only if somebody still to come needs its state, or needs the present
+//!   one to be gone, or another open blind call has no mark yet.
+//! - **Nobody looks.** An open blind or unknown call other than the blocked one is linearized early
+//!   only if some open call needs the state it leaves, or needs the present one to be gone.
+//!   Otherwise no call sees what it did before the next blind call, which can absorb it (if it is
+//!   blind and answered) or do without it (if unknown).
+//! - **No way back.** A state is not left while an answered call that needs it is to come and no
+//!   call is left that could bring it back.
 //!
-//! The exceptions for calls of one process that touch (`previous`, `followed`) keep these rules right when times tie.
+//! The exceptions for calls of one process that touch (`previous`, `followed`) keep these rules
+//! right when times tie.
 
 mod moves;
 mod steps;
@@ -44,7 +52,8 @@ use steps::Steps;
 /// What a search found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// A legal order, as places in the partition. Calls of unknown outcome are in it only if they had to happen.
+    /// A legal order, as places in the partition. Calls of unknown outcome are in it only if they
+    /// had to happen.
     Legal(Vec<u32>),
     /// There is none.
     Illegal,
@@ -89,7 +98,8 @@ struct Move {
     absorbed: bool,
 }
 
-/// A blocked configuration and the moves from it that are still to be tried. Its masks are in `Search::saved`.
+/// A blocked configuration and the moves from it that are still to be tried. Its masks are in
+/// `Search::saved`.
 struct Frame {
     moment: usize,
     state: StateId,
@@ -101,7 +111,8 @@ struct Frame {
 pub(crate) struct Search<'a, S: Spec> {
     problem: &'a Problem,
     memo: Memo,
-    /// Words of slots, and of a whole configuration: linearized slots, absorbable slots, unknown calls used.
+    /// Words of slots, and of a whole configuration: linearized slots, absorbable slots, unknown
+    /// calls used.
     words: usize,
     width: usize,
     moment: usize,
@@ -295,14 +306,16 @@ impl<'a, S: Spec> Search<'a, S> {
         left == chosen.state || !self.tally.is_lost(left)
     }
 
-    /// Marks every open blind call as one that may have come right before the blind call taken just now.
+    /// Marks every open blind call as one that may have come right before the blind call taken just
+    /// now.
     fn let_absorb(&mut self) {
         for slot in 0..self.occupant.len() {
             let place = self.occupant[slot];
             if place != NONE
                 && self.row(place).is_blind()
                 && !self.is_done(place)
-                // Its own predecessor must have been there before that blind call, not be that call.
+                // Its own predecessor must have been there before that blind call, not be that
+                // call.
                 && self.may_follow(place)
                 && self.path.last().is_none_or(|(last, _)| self.row(place).previous != *last)
             {

@@ -1,39 +1,44 @@
 //! A small part of an illegal partition that is illegal for the same reason.
 //!
-//! Leaving calls out of a history can make an illegal one of a legal one: without the write, the read that saw it is
-//! wrong. So a part counts as a counterexample only if it is *sound*: were the whole legal, so would be the part.
+//! Leaving calls out of a history can make an illegal one of a legal one: without the write, the
+//! read that saw it is wrong. So a part counts as a counterexample only if it is *sound*: were the
+//! whole legal, so would be the part.
 //!
 //! # Why a part is sound
 //!
-//! First the end is cut at the earliest *horizon* at which the history is already illegal; calls open there may have
-//! happened or not. A history is legal only if all its prefixes are.
+//! First the end is cut at the earliest *horizon* at which the history is already illegal; calls
+//! open there may have happened or not. A history is legal only if all its prefixes are.
 //!
-//! Of what is left, take a legal order, and leave out of it all calls that the part leaves out. Every kept call
-//! then follows the same last *mutator* (call that leaves a state of its own) as before, unless that mutator was left
-//! out. So the shortened order is legal if no kept call *depends on* a call left out, where
+//! Of what is left, take a legal order, and leave out of it all calls that the part leaves out.
+//! Every kept call then follows the same last *mutator* (call that leaves a state of its own) as
+//! before, unless that mutator was left out. So the shortened order is legal if no kept call
+//! *depends on* a call left out, where
 //!
 //! - nothing depends on a call that leaves the state as it was: reads, mismatches;
 //! - a call that needs nothing, a write, depends on nothing;
-//! - a call that needs exactly a state (a read of 3, a cas from 3, also one of unknown outcome, which could not have
-//!   had its effect otherwise) depends on every call that leaves that state;
+//! - a call that needs exactly a state (a read of 3, a cas from 3, also one of unknown outcome,
+//!   which could not have had its effect otherwise) depends on every call that leaves that state;
 //! - a call that needs a state to be gone (a mismatch) depends on every call that leaves another;
 //! - a call of which neither is known depends on every call that may change anything;
-//! - except those that are *shielded*: `d` ended before `m` started and `m` ended before `o` started, where `m` is
-//!   kept and certainly left a state of its own. Then `d` is the last mutator before `o` in no order at all.
+//! - except those that are *shielded*: `d` ended before `m` started and `m` ended before `o`
+//!   started, where `m` is kept and certainly left a state of its own. Then `d` is the last mutator
+//!   before `o` in no order at all.
 //!
-//! (For a call that needs exactly a state that exception is made only if the counterexample is long without: a stale
-//! read is easier to believe with the write that it saw.)
+//! (For a call that needs exactly a state that exception is made only if the counterexample is long
+//! without: a stale read is easier to believe with the write that it saw.)
 //!
-//! A kept call of unknown outcome that no longer takes effect is left out of the order as well; it was optional.
+//! A kept call of unknown outcome that no longer takes effect is left out of the order as well; it
+//! was optional.
 //!
-//! At the end the calls open at the horizon get their answers back, for the file of the counterexample: an illegal set
-//! of calls stays illegal if more is known of them.
+//! At the end the calls open at the horizon get their answers back, for the file of the
+//! counterexample: an illegal set of calls stays illegal if more is known of them.
 //!
 //! # How it looks for one
 //!
-//! The call whose return is the horizon is in every sound counterexample. So: try it with each other call, and each
-//! two others, completing each try to a sound set; whichever is found, or else the whole, is then reduced call by call
-//! (each with the calls that depend on it) until nothing more can go. Every set is searched anew.
+//! The call whose return is the horizon is in every sound counterexample. So: try it with each
+//! other call, and each two others, completing each try to a sound set; whichever is found, or else
+//! the whole, is then reduced call by call (each with the calls that depend on it) until nothing
+//! more can go. Every set is searched anew.
 
 mod evidence;
 
@@ -57,7 +62,8 @@ pub(crate) struct Core {
 const PAIRS_UP_TO_CALLS: usize = 500;
 /// A set of so few calls is not worth more search.
 const SMALL_CALLS: usize = 3;
-/// A counterexample of more calls may leave out the writes of values that are read, where that is sound.
+/// A counterexample of more calls may leave out the writes of values that are read, where that is
+/// sound.
 const READABLE_CALLS: usize = 8;
 /// Steps that shrinking may take at most; some seconds.
 const MOST_STEPS: u64 = 100_000_000;
@@ -78,7 +84,8 @@ pub(crate) fn shrink<S: Spec>(partition: &Partition<S>, options: &Options<'_>) -
     Core { calls, exact: earliest && finished.is_ok() }
 }
 
-/// The earliest coordinate up to which the partition is illegal, and whether it is known to be the earliest.
+/// The earliest coordinate up to which the partition is illegal, and whether it is known to be the
+/// earliest.
 fn cut<S: Spec>(partition: &Partition<S>, budget: &mut Budget<'_>) -> (u64, bool) {
     let mut ends: Vec<u64> = partition
         .calls

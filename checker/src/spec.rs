@@ -1,4 +1,5 @@
-//! What is right: stateright's sequential specification, and what the search and the report need besides.
+//! What is right: stateright's sequential specification, and what the search and the report need
+//! besides.
 
 use stateright::semantics::SequentialSpec;
 use std::fmt::Debug;
@@ -6,8 +7,9 @@ use std::hash::Hash;
 
 /// A sequential specification that histories can be checked against.
 ///
-/// Only the two `describe` methods are required; every other default is right for any specification, and slower.
-/// The state of a spec with keys is that of one key: histories are split by key before they are searched.
+/// Only the two `describe` methods are required; every other default is right for any
+/// specification, and slower. The state of a spec with keys is that of one key: histories are split
+/// by key before they are searched.
 pub trait Spec:
     SequentialSpec<
         Op: Clone + Eq + Hash + Debug + Send + Sync,
@@ -31,7 +33,8 @@ pub trait Spec:
     /// A state for people.
     fn describe_state(&self) -> String;
 
-    /// Every state that an operation may lead to when its answer is unknown. The default is the one of `invoke`.
+    /// Every state that an operation may lead to when its answer is unknown. The default is the one
+    /// of `invoke`.
     fn successors(&self, op: &Self::Op) -> Vec<Self> {
         let mut next = self.clone();
         next.invoke(op);
@@ -47,7 +50,8 @@ pub trait Spec:
     }
 }
 
-/// What is known of an operation with its answer (or without, if its outcome is unknown) in every state.
+/// What is known of an operation with its answer (or without, if its outcome is unknown) in every
+/// state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape<S> {
     /// In which states it is possible; of unknown outcome: in which states it changes anything.
@@ -107,13 +111,15 @@ impl<S> Leaves<S> {
 pub struct Call<S: SequentialSpec> {
     /// Names the operation: the index of its invocation.
     pub index: u64,
-    /// Who called. Of one process, a call begins only after the one before it ended, even where their times are equal.
+    /// Who called. Of one process, a call begins only after the one before it ended, even where
+    /// their times are equal.
     pub process: u64,
     /// Where it started, on the coordinate that orders the history.
     pub start: u64,
     /// What was asked.
     pub op: S::Op,
-    /// What came back and when; none if that is unknown: it may have happened, at any time after `start`, or never.
+    /// What came back and when; none if that is unknown: it may have happened, at any time after
+    /// `start`, or never.
     pub answer: Option<Answer<S::Ret>>,
     /// Who and where, for people: `c1 → n3`.
     pub label: Option<String>,

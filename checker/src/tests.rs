@@ -1,4 +1,5 @@
-//! Tests of the whole check: against every order, against stateright, against itself without shapes.
+//! Tests of the whole check: against every order, against stateright, against itself without
+//! shapes.
 
 mod agree;
 mod draw;
@@ -43,18 +44,21 @@ fn mute_specs_promise_nothing() {
     assert_eq!(shape.needs, crate::Needs::Unclear);
 }
 
+/// The same calls of another spec with the same operations.
+pub(crate) fn retype<S>(calls: &[Call<Plain>]) -> Vec<Call<S>>
+where
+    S: SequentialSpec<Op = Op<u8>, Ret = Ret<u8>>,
+{
+    let mut typed = Vec::new();
+    for call in calls.iter().cloned() {
+        let Call { index, process, start, op, answer, label } = call;
+        typed.push(Call { index, process, start, op, answer, label });
+    }
+    typed
+}
+
 pub(crate) fn mute(calls: &[Call<Plain>]) -> Vec<Call<Mute<Plain>>> {
-    calls
-        .iter()
-        .map(|call| Call {
-            index: call.index,
-            process: call.process,
-            start: call.start,
-            op: call.op.clone(),
-            answer: call.answer.clone(),
-            label: None,
-        })
-        .collect()
+    retype(calls)
 }
 
 pub(crate) fn options() -> Options<'static> {

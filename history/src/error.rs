@@ -4,8 +4,8 @@ use std::io;
 
 /// A history that cannot be taken as evidence.
 ///
-/// Lines and columns count from 1; the header is line 1. A history that did not come from a file has
-/// no lines: its events count from 1 instead.
+/// Lines and columns count from 1; the header is line 1. A history that did not come from a file
+/// has no lines: its events count from 1 instead.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     /// The input could not be read.

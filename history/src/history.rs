@@ -1,7 +1,8 @@
 //! A whole history: events checked against each other and paired into operations.
 //!
-//! The events stay as they were recorded, so that a part of them can be written again unchanged; the operations are
-//! what the rest of the project works with. What does not fit together is refused by the `pairing` module.
+//! The events stay as they were recorded, so that a part of them can be written again unchanged;
+//! the operations are what the rest of the project works with. What does not fit together is
+//! refused by the `pairing` module.
 
 use crate::pairing::Pairing;
 use crate::{Event, Header, HistoryError, Operation, Outcome};

@@ -1,8 +1,9 @@
 //! The file form of a history: JSON Lines, a header and then one event a line.
 //!
-//! A writer that is killed in the middle of a line leaves a line without newline: the reader drops it and warns, as
-//! one that was never written. Everything else that is not a line of this format is refused, with the line, the
-//! column and what was expected there: a reader that skips what it does not understand loses evidence.
+//! A writer that is killed in the middle of a line leaves a line without newline: the reader drops
+//! it and warns, as one that was never written. Everything else that is not a line of this format
+//! is refused, with the line, the column and what was expected there: a reader that skips what it
+//! does not understand loses evidence.
 
 use crate::{Event, Header, History, HistoryError, Order, VERSION};
 use serde::Deserialize;
@@ -128,9 +129,11 @@ fn parse<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, (u64, String)> {
     })
 }
 
-/// Writes a history file, one `write` call a line, so that a killed process leaves whole lines and at most one torn.
+/// Writes a history file, one `write` call a line, so that a killed process leaves whole lines and
+/// at most one torn.
 ///
-/// After a failed write nothing more is written: what the failure left of its line stays the last line.
+/// After a failed write nothing more is written: what the failure left of its line stays the last
+/// line.
 #[derive(Debug)]
 pub struct Writer<W: Write> {
     output: W,
@@ -184,8 +187,8 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Writes the operations with these invocation indexes as a history of its own: the original header, the original
-/// indexes, the original events. Returns the output.
+/// Writes the operations with these invocation indexes as a history of its own: the original
+/// header, the original indexes, the original events. Returns the output.
 ///
 /// # Errors
 /// What the output said.

@@ -1,9 +1,10 @@
 //! What happened, as values.
 //!
-//! A client *process* invokes an operation, and later learns that it happened (`ok`), that it certainly did not
-//! (`fail`), or that nobody can tell (`info`). Each of these is an [`Event`]; an invocation and its completion make
-//! an [`Operation`]; all of them, under a [`Header`], make a [`History`]. A history is the only evidence of a run:
-//! the checker judges it, the report draws it, and a counterexample is a smaller one.
+//! A client *process* invokes an operation, and later learns that it happened (`ok`), that it
+//! certainly did not (`fail`), or that nobody can tell (`info`). Each of these is an [`Event`]; an
+//! invocation and its completion make an [`Operation`]; all of them, under a [`Header`], make a
+//! [`History`]. A history is the only evidence of a run: the checker judges it, the report draws
+//! it, and a counterexample is a smaller one.
 //!
 //! ```
 //! # fn main() -> Result<(), history::HistoryError> {
@@ -22,19 +23,24 @@
 //!
 //! # What holds of every [`History`]
 //!
-//! - Indexes increase, and need not be consecutive: a counterexample is a subset under the original indexes.
-//! - Where time decides ([`Order::Time`]), it never runs against the indexes; equal times are concurrent.
-//! - A process is sequential, at equal times too: it has one operation outstanding, and a completion names the
-//!   function and the key of its invocation. After `info` its number is never used again.
+//! - Indexes increase, and need not be consecutive: a counterexample is a subset under the original
+//!   indexes.
+//! - Where time decides ([`Order::Time`]), it never runs against the indexes; equal times are
+//!   concurrent.
+//! - A process is sequential, at equal times too: it has one operation outstanding, and a
+//!   completion names the function and the key of its invocation. After `info` its number is never
+//!   used again.
 //! - An operation without a completion is one whose outcome is unknown.
 //!
-//! A sequence of events that breaks one of these is refused with the event that broke it; nothing is guessed or
-//! repaired, except that a last line without its newline, which a killed writer leaves, is dropped and said so.
+//! A sequence of events that breaks one of these is refused with the event that broke it; nothing
+//! is guessed or repaired, except that a last line without its newline, which a killed writer
+//! leaves, is dropped and said so.
 //!
 //! # What this crate does not do
 //!
-//! It opens no file, reads no clock and knows no workload: it reads and writes through the `BufRead` and `Write`
-//! that it is handed, and a value is a [`serde_json::Value`] whose meaning is the workload's business.
+//! It opens no file, reads no clock and knows no workload: it reads and writes through the
+//! `BufRead` and `Write` that it is handed, and a value is a [`serde_json::Value`] whose meaning is
+//! the workload's business.
 //!
 //! # Words
 //!

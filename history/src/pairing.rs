@@ -1,7 +1,9 @@
-//! Which completion belongs to which invocation, and which sequences of events cannot have happened.
+//! Which completion belongs to which invocation, and which sequences of events cannot have
+//! happened.
 //!
-//! One pass, one small record for each process. It never repairs: an event that cannot follow those before it is
-//! named with the reason, because whatever wrote it may have been wrong about everything else too.
+//! One pass, one small record for each process. It never repairs: an event that cannot follow those
+//! before it is named with the reason, because whatever wrote it may have been wrong about
+//! everything else too.
 
 use crate::{Event, Kind, Operation, Order, Outcome, Process};
 use std::collections::HashMap;
@@ -156,7 +158,8 @@ fn outcome(event: &Event) -> Outcome {
     match event.kind {
         Kind::Ok => Outcome::Ok { index, time, value: event.value.clone() },
         Kind::Fail => Outcome::Fail { index, time, error },
-        // The value is not looked at: nobody knows the answer, and the argument is the invocation's.
+        // The value is not looked at: nobody knows the answer, and the argument is the
+        // invocation's.
         Kind::Info | Kind::Invoke => Outcome::Info { index: Some(index), time: Some(time), error },
     }
 }

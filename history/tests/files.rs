@@ -1,4 +1,5 @@
-//! Files: what is written is read back, what is torn is read up to the tear, what is wrong is named.
+//! Files: what is written is read back, what is torn is read up to the tear, what is wrong is
+//! named.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
@@ -20,7 +21,8 @@ impl Draw {
     }
 }
 
-/// A history that a recorder could have written: `workers` sequential callers, retired after info, and a nemesis.
+/// A history that a recorder could have written: `workers` sequential callers, retired after info,
+/// and a nemesis.
 fn events(seed: u64, length: usize) -> Vec<Event> {
     let mut draw = Draw(ChaCha8Rng::seed_from_u64(seed));
     let workers = 1 + draw.below(5);

@@ -1,8 +1,9 @@
 //! The longest legal order of a part of a counterexample.
 //!
-//! Longest by answered operations; those of unknown outcome are in it only where they are needed. All orders of a
-//! small counterexample are tried. One that is too large for that gets the order that the search finds when the last
-//! answer is left out, which is a legal order and perhaps not the longest.
+//! Longest by answered operations; those of unknown outcome are in it only where they are needed.
+//! All orders of a small counterexample are tried. One that is too large for that gets the order
+//! that the search finds when the last answer is left out, which is a legal order and perhaps not
+//! the longest.
 
 use crate::budget::Budget;
 use crate::partition::Partition;

@@ -1,7 +1,7 @@
 //! Which moves there are from a blocked configuration, the likeliest first.
 //!
-//! The blocked call itself; then open calls that leave the state it needs; then the other open calls; then, only if
-//! all of those fail, calls of unknown outcome.
+//! The blocked call itself; then open calls that leave the state it needs; then the other open
+//! calls; then, only if all of those fail, calls of unknown outcome.
 
 use super::{Move, Search};
 use crate::Spec;
@@ -101,8 +101,8 @@ impl<S: Spec> Search<'_, S> {
             self.moves.push(Move { row: blocked, state: self.state, absorbed: true });
         }
         let Leave::Always(after) = row.leave else { return };
-        // Visibly besides being absorbed: only if that can make a difference to a call still to come, or lets another
-        // open blind call be absorbed.
+        // Visibly besides being absorbed: only if that can make a difference to a call still to
+        // come, or lets another open blind call be absorbed.
         let matters = self.tally.need[after as usize] > 0
             || self.tally.want[after as usize] > 0
             || self.tally.avoid[self.state as usize] > 0

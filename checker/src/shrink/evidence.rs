@@ -20,8 +20,8 @@ struct Item {
 pub(crate) struct Evidence {
     horizon: u64,
     items: Vec<Item>,
-    /// Whether a call that needs exactly a state can be shielded, too. It can, but a read of 3 is easier to believe
-    /// wrong with the write of 3 beside it.
+    /// Whether a call that needs exactly a state can be shielded, too. It can, but a read of 3 is
+    /// easier to believe wrong with the write of 3 beside it.
     pub(crate) terse: bool,
 }
 
@@ -161,8 +161,8 @@ impl Evidence {
         }
     }
 
-    /// The latest start of a kept call that certainly left a state of its own before `item` started: what ended before
-    /// that is shielded from `item`.
+    /// The latest start of a kept call that certainly left a state of its own before `item`
+    /// started: what ended before that is shielded from `item`.
     fn shield(&self, item: usize, kept: &Kept) -> u64 {
         let start = self.items[item].start;
         self.items

@@ -1,8 +1,8 @@
 //! Many objects of one kind, each under its own key.
 //!
-//! An operation names its key, and the history is split by key before anything is searched, so the state is that of
-//! *one* key and no operation looks at its key. Whoever hands operations of several keys to one such state
-//! (stateright's testers know no keys) checks one object, not many.
+//! An operation names its key, and the history is split by key before anything is searched, so the
+//! state is that of *one* key and no operation looks at its key. Whoever hands operations of
+//! several keys to one such state (stateright's testers know no keys) checks one object, not many.
 
 use crate::{Shape, Spec};
 use stateright::semantics::SequentialSpec;

@@ -1,6 +1,7 @@
 //! A register with compare-and-set and delete.
 //!
-//! The state is the value, none if there is none. This is what one key of a key-value store must be.
+//! The state is the value, none if there is none. This is what one key of a key-value store must
+//! be.
 
 use crate::{Leaves, Needs, Shape, Spec};
 use stateright::semantics::SequentialSpec;
@@ -33,7 +34,8 @@ pub enum Ret<V> {
     Done,
     /// The compare-and-set found its value and replaced it.
     Swapped,
-    /// The compare-and-set found another value and did nothing: an observation that the value was not the one.
+    /// The compare-and-set found another value and did nothing: an observation that the value was
+    /// not the one.
     Mismatch,
 }
 

@@ -248,7 +248,8 @@ fn shapes_change_no_ruling_on_larger_histories() {
 
 #[test]
 fn hundreds_of_calls_open_at_once() {
-    // All writes are open while each is read in turn: the reads say in which order they took effect.
+    // All writes are open while each is read in turn: the reads say in which order they took
+    // effect.
     let writes = (0..200_u64).map(|n| super::call(n, 10_000 + n, Op::Write(n as u8), Ret::Done));
     let reads = (0..200_u64).map(|n| {
         let value = (n * 7 % 200) as u8;
@@ -263,8 +264,8 @@ fn hundreds_of_calls_open_at_once() {
 
 #[test]
 fn a_delete_of_nothing_may_hide_a_write() {
-    // Found by random histories. Only a delete between the write and the cas explains them, and where it is needed
-    // the state is none already.
+    // Found by random histories. Only a delete between the write and the cas explains them, and
+    // where it is needed the state is none already.
     let calls = [
         super::call(4, 13, Op::Write(2), Ret::Done),
         super::unknown(5, Op::Delete),

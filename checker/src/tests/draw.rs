@@ -36,8 +36,8 @@ pub(crate) struct Family {
     pub(crate) tie_percent: u64,
 }
 
-/// A history of a register on which each call took effect somewhere between its start and its end, with some
-/// answers changed afterwards.
+/// A history of a register on which each call took effect somewhere between its start and its end,
+/// with some answers changed afterwards.
 pub(crate) fn history(family: Family, draw: &mut Draw) -> Vec<Call<Plain>> {
     let mut state = super::EMPTY;
     let mut calls: Vec<Call<Plain>> = Vec::new();

@@ -1,5 +1,5 @@
-//! Histories like those of a cluster under partitions: many clients on one key, many of them stuck at once and then
-//! without an answer. A correct run of this kind must not end unknown.
+//! Histories like those of a cluster under partitions: many clients on one key, many of them stuck
+//! at once and then without an answer. A correct run of this kind must not end unknown.
 
 use super::draw::Draw;
 use super::options;
@@ -17,8 +17,9 @@ struct Worker {
     seen: Option<u64>,
 }
 
-/// Every 1,500 moments a partition of 500 begins, in which more than half of the workers are stuck; when it heals,
-/// half of the stuck calls stay without an answer. `lost` calls took effect or not at random.
+/// Every 1,500 moments a partition of 500 begins, in which more than half of the workers are stuck;
+/// when it heals, half of the stuck calls stay without an answer. `lost` calls took effect or not
+/// at random.
 fn partitioned(workers: u64, operations: usize, draw: &mut Draw) -> Vec<Call<Wide>> {
     let mut state = Register(None);
     let mut calls: Vec<Call<Wide>> = Vec::new();
