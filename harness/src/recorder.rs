@@ -286,8 +286,7 @@ impl State {
         if let Some(why) = &self.broken {
             return Err(RecordError::Write(why.clone()));
         }
-        let floor = self.last.map_or(0, |last| last + 1);
-        event.time = Nanos(nanos_since(origin).max(floor));
+        event.time = Nanos(stamp(nanos_since(origin), self.last));
         event.index = self.events.len() as u64;
         if let Err(error) = self.writer.append(&event) {
             self.broken = Some(error.to_string());
@@ -298,6 +297,11 @@ impl State {
         self.events.push(event);
         Ok(time)
     }
+}
+
+/// The stamp of an event at `now`: later than the `last` one given out, by 1 ns if the clock did not move.
+fn stamp(now: u64, last: Option<u64>) -> u64 {
+    now.max(last.map_or(0, |last| last.saturating_add(1)))
 }
 
 /// Nanoseconds since `origin`; saturates after 584 years.

@@ -1,6 +1,8 @@
 //! Whole runs of the real command: five processes, proxies, faults, verdict. Each test has a results folder of its own,
 //! and at its end no process that names that folder may be left. They take turns: the machine is what they measure.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
+
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -83,6 +83,14 @@ fn times_are_strictly_increasing_over_all_threads() {
 }
 
 #[test]
+fn a_tie_is_moved_by_one_nanosecond() {
+    assert_eq!(stamp(0, None), 0);
+    assert_eq!(stamp(7, Some(6)), 7);
+    assert_eq!(stamp(7, Some(7)), 8);
+    assert_eq!(stamp(7, Some(9)), 10);
+}
+
+#[test]
 fn a_refused_line_breaks_the_recorder_for_good() {
     // Every write to /dev/full fails as on a full disk.
     let full = File::options().write(true).open("/dev/full").unwrap();
