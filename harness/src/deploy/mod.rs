@@ -183,7 +183,9 @@ impl Deployment {
         let ledger = Arc::new(Mutex::new(Ledger::new(logs.collect(), clock)));
         let (heard, proxies) = (Arc::clone(&ledger), Arc::clone(&hub));
         guardian.on_exit(Box::new(move |exit| {
-            if lock(&heard).exited(exit) {
+            // Under the lock, so that it cannot overtake the address of the same process.
+            let mut ledger = lock(&heard);
+            if ledger.exited(exit) {
                 proxies.set_upstream(exit.node, None);
             }
         }));
@@ -358,7 +360,8 @@ impl Inner {
             Err(reason) => return Err(self.not_ready(node, reason)?),
         };
         let NodeAddresses { peer, client } = addresses;
-        if lock(&self.ledger).ready(node, pid, addresses) {
+        let mut ledger = lock(&self.ledger);
+        if ledger.ready(node, pid, addresses) {
             self.hub.set_upstream(node, Some(Upstream { peer, client }));
         }
         Ok(())

@@ -189,3 +189,86 @@ pub fn of_response(
 fn number(bytes: &[u8]) -> Option<i64> {
     std::str::from_utf8(bytes).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::response::Outcome;
+    use std::collections::BTreeSet;
+
+    fn reasons() -> impl Iterator<Item = Reason> {
+        (0..64).filter_map(|number| Reason::try_from(number).ok())
+    }
+
+    fn error(code: ErrorCode, reason: Reason) -> proto::Error {
+        proto::Error { code: code.into(), reason: reason.into(), leader: 3, ..Default::default() }
+    }
+
+    #[test]
+    fn codes_are_distinct_and_explained() {
+        let codes: BTreeSet<_> = TABLE.iter().map(|row| row.code).collect();
+        assert_eq!(codes.len(), TABLE.len());
+        assert!(TABLE.iter().all(|row| row.about.len() > 20));
+    }
+
+    /// Whatever reason comes with it, now or in a later version: the code alone decides the class.
+    #[test]
+    fn the_class_is_the_node_s_own_code() {
+        assert!(reasons().count() > 10);
+        for reason in reasons() {
+            for (code, class) in [
+                (ErrorCode::NotLeader, Definite),
+                (ErrorCode::DefinitelyNotApplied, Definite),
+                (ErrorCode::UnknownOutcome, Indefinite),
+                (ErrorCode::SessionExpired, Definite),
+                (ErrorCode::SessionStale, Indefinite),
+                (ErrorCode::Unspecified, Indefinite),
+            ] {
+                let trouble = of_error(error(code, reason));
+                assert_eq!(trouble.row.class, class, "{code:?} {reason:?}");
+                assert_eq!(trouble.leader, 3);
+            }
+        }
+        let unheard_of = proto::Error { code: 99, reason: 99, ..Default::default() };
+        assert_eq!(of_error(unheard_of).row, PROTOCOL);
+    }
+
+    #[test]
+    fn a_bare_status_is_never_definite() {
+        for code in 0..=16 {
+            let status = tonic::Status::new(tonic::Code::from_i32(code), "x");
+            assert_eq!(of_status(&status).row.class, Indefinite, "{code}");
+        }
+    }
+
+    #[test]
+    fn only_an_answer_to_the_question_is_one() {
+        let key = || "k".to_owned();
+        let read = KvOperation::Read { key: key() };
+        let write = KvOperation::Write { key: key(), value: 1 };
+        let cas = KvOperation::Cas { key: key(), from: 1, to: 2 };
+        let value = |bytes: &'static [u8]| {
+            Outcome::Read(proto::ReadResult { value: Some(bytes.into()), ..Default::default() })
+        };
+        let swapped = |swapped| Outcome::Cas(proto::CasResult { swapped });
+        let done = || Outcome::Done(proto::Done {});
+        for (operation, outcome, wanted) in [
+            (&read, Some(value(b"-7")), Some(KvAnswer::Value(Some(-7)))),
+            (&read, Some(value(b"seven")), None),
+            (&read, Some(done()), None),
+            (&read, None, None),
+            (&write, Some(done()), Some(KvAnswer::Done)),
+            (&write, Some(swapped(true)), None),
+            (&cas, Some(swapped(true)), Some(KvAnswer::Swapped)),
+            (&cas, Some(swapped(false)), Some(KvAnswer::Mismatch)),
+            (&cas, Some(done()), None),
+        ] {
+            let response = proto::Response { outcome, ..Default::default() };
+            match (of_response(operation, response), wanted) {
+                (Ok(answer), Some(wanted)) => assert_eq!(answer, wanted),
+                (Err(trouble), None) => assert_eq!(trouble.row, PROTOCOL),
+                (got, wanted) => panic!("{operation:?}: {got:?} instead of {wanted:?}"),
+            }
+        }
+    }
+}
