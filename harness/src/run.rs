@@ -241,3 +241,6 @@ fn write_error(folder: &RunFolder, failure: &Failure) {
     // The failure itself is what is reported; that this file could not say so too adds nothing.
     let _ = write_json(&folder.verdict(), &document);
 }
+
+#[cfg(test)]
+mod tests;

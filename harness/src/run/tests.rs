@@ -1,0 +1,112 @@
+//! The final phases and the early look, against clients that answer from a script.
+
+use super::{fail_fast, final_reads, settle};
+use crate::recorder::Recorder;
+use crate::worker::{Clients, Desk};
+use history::{Header, NodeId};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use workloads::{
+    BoxFuture, ClientError, Completion, ErrorClass, Invocation, KvAnswer, KvClient, KvOperation,
+};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// n1 serves, n2 refuses, n3 says nothing.
+struct Scripted(Option<NodeId>);
+
+impl KvClient for Scripted {
+    fn call<'a>(
+        &'a mut self,
+        operation: &'a KvOperation,
+        _deadline: Duration,
+    ) -> BoxFuture<'a, Result<KvAnswer, ClientError>> {
+        let node = self.0;
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            match (node, operation) {
+                (Some(NodeId(1)), KvOperation::Read { .. }) => Ok(KvAnswer::Value(None)),
+                (Some(NodeId(1)), _) => Ok(KvAnswer::Done),
+                (Some(NodeId(2)), _) => Err(ClientError {
+                    class: ErrorClass::Definite,
+                    code: "no-leader",
+                    message: String::new(),
+                }),
+                _ => std::future::pending().await,
+            }
+        })
+    }
+
+    fn node(&self) -> Option<NodeId> {
+        self.0
+    }
+}
+
+struct ScriptedClients;
+
+impl Clients for ScriptedClients {
+    fn client(&self, node: Option<NodeId>) -> Box<dyn KvClient> {
+        Box::new(Scripted(node))
+    }
+}
+
+fn desk() -> Desk {
+    let file = tempfile::tempfile().unwrap();
+    Desk {
+        recorder: Arc::new(Recorder::start(file, &Header::new("kv")).unwrap()),
+        clients: Arc::new(ScriptedClients),
+        deadline: Duration::from_secs(2),
+    }
+}
+
+fn nodes() -> Vec<NodeId> {
+    (1..=3).map(NodeId).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_do_not_serve_are_asked_until_the_limit_and_named() {
+    let (desk, start) = (desk(), tokio::time::Instant::now());
+    let settled = settle::settle(&desk, &nodes(), LIMIT).await.unwrap();
+    assert_eq!(settled.late, [NodeId(2), NodeId(3)]);
+    assert!(settled.first_ok.unwrap() < Duration::from_millis(10));
+    assert!(start.elapsed() >= LIMIT && start.elapsed() < LIMIT + Duration::from_secs(4));
+    let events = desk.recorder.events_from(0);
+    let keys = events.iter().filter_map(|event| event.key.as_deref());
+    assert!(keys.clone().all(|key| key.starts_with("recovery-n")), "{events:?}");
+    assert_eq!(events.iter().filter(|e| e.node == Some(NodeId(1))).count(), 4, "a write, a read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn final_reads_ask_every_node_and_count_what_got_no_answer() {
+    let (desk, start) = (desk(), tokio::time::Instant::now());
+    let read =
+        |key: usize| Invocation { f: "read", key: Some(format!("k{key}")), value: Value::Null };
+    let keys = (0..20).map(read).collect();
+    let read = final_reads::final_reads(&desk, &nodes(), keys, LIMIT).await.unwrap();
+    assert_eq!(read, final_reads::Read { ok: 20, asked: 60 });
+    assert!(start.elapsed() < LIMIT + Duration::from_secs(4));
+    let asked = desk.recorder.events_from(0);
+    let refused = asked.iter().filter(|e| e.error.as_deref() == Some("no-leader")).count();
+    assert_eq!(refused, 60, "three attempts each");
+}
+
+#[tokio::test]
+async fn fail_fast_returns_at_the_first_violation_and_not_before() {
+    let desk = desk();
+    let workload = workloads::by_name("kv").unwrap();
+    let recorder = Arc::clone(&desk.recorder);
+    let record = |f: &'static str, argument: Value, answer: Value| {
+        let invocation = Invocation { f, key: Some("k1".to_owned()), value: argument };
+        let call = recorder.invoke(recorder.process(), &invocation, None).unwrap();
+        recorder.complete(call, &Completion::Ok(answer), None).unwrap();
+    };
+    record("write", json!(1), json!(1));
+    record("read", Value::Null, json!(1));
+    let watch = fail_fast::watch(Arc::clone(&desk.recorder), workload, Header::new("kv"));
+    tokio::pin!(watch);
+    let look = Duration::from_millis(1500);
+    assert!(tokio::time::timeout(look, &mut watch).await.is_err(), "nothing is wrong yet");
+    record("read", Value::Null, json!(7));
+    assert!(tokio::time::timeout(3 * look, &mut watch).await.is_ok(), "nobody wrote 7");
+}
