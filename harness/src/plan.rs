@@ -92,12 +92,12 @@ pub struct Clients {
 
 impl Clients {
     /// Divides `total` clients over `nodes` nodes: a reader for each node as long as no more than
-    /// half of the clients are readers; of the rest, one third is pinned.
+    /// half of the clients are readers; of the rest, fewer than half are pinned.
     #[must_use]
     pub fn divide(total: usize, nodes: u16) -> Self {
         let pinned_readers = usize::from(nodes).min(total / 2);
         let rest = total - pinned_readers;
-        let pinned = rest / 3;
+        let pinned = rest.saturating_sub(1) / 2;
         Self { pinned_readers, pinned, following: rest - pinned }
     }
 
@@ -130,7 +130,7 @@ mod tests {
                 assert!(clients.following > 0, "{total} clients, {nodes} nodes");
             }
         }
-        let usual = Clients { pinned_readers: 5, pinned: 1, following: 4 };
+        let usual = Clients { pinned_readers: 5, pinned: 2, following: 3 };
         assert_eq!(Clients::divide(10, 5), usual);
     }
 }

@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 const CRATES: [&str; 6] = ["history", "checker", "workloads", "faults", "cluster", "harness"];
 const IO: [&str; 7] =
     ["std::fs", "std::net", "std::process", "tokio", "File::", "stdout()", "stderr()"];
-const CLOCK: [&str; 5] =
-    ["Instant::now", "SystemTime", "clock_gettime", "thread_rng", "getrandom"];
+const CLOCK: [&str; 5] = ["Instant::now", "SystemTime", "clock_gettime", "thread_rng", "getrandom"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace").into()
@@ -127,7 +126,8 @@ fn only_terminal_prints() {
 
 #[test]
 fn only_results_names_the_files_of_a_run_folder() {
-    let files = ["history.jsonl\"", "plan.json\"", "verdict.json\"", "faults.jsonl\"", "cluster.jsonl\""];
+    let files =
+        ["history.jsonl\"", "plan.json\"", "verdict.json\"", "faults.jsonl\"", "cluster.jsonl\""];
     forbid(
         "harness/src",
         &files,

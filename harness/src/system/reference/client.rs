@@ -6,7 +6,9 @@
 //!
 //! Every wait is inside a time-out of its own. Between two attempts there is a pause that grows,
 //! unless the first was a time-out (which was pause enough) or the node named another one as leader;
-//! at most two such hints are followed in a row, so that two nodes that name each other make no loop.
+//! at most two such hints are followed in a row, so that two nodes that name each other make no loop. A
+//! node that let an attempt time out is doubted for a while: followers go on naming a leader that was
+//! cut off until they miss it, and a client that believed them would wait for it a second time.
 
 use super::answer::{self, PROTOCOL, TIMEOUT, Trouble};
 use super::channel;
@@ -31,6 +33,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(160);
 /// How many hints are followed without a pause.
 const HINTS_IN_A_ROW: u32 = 2;
+/// How long a hint to a node that let an attempt time out is not believed.
+const DOUBT: Duration = Duration::from_secs(1);
 /// An attempt with less time than this is not worth sending.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(5);
 
@@ -43,6 +47,8 @@ pub struct ReferenceClient {
     /// Position in `nodes` of the node to ask.
     target: usize,
     pinned: bool,
+    /// The position of a node that let an attempt time out, and until when it is doubted.
+    doubted: Option<(usize, Instant)>,
     channels: BTreeMap<NodeId, Channel>,
     session: Option<Session>,
     asked: Option<NodeId>,
@@ -103,6 +109,7 @@ impl ReferenceClient {
             attempt: settings.attempt,
             target,
             pinned,
+            doubted: None,
             channels: BTreeMap::new(),
             session: None,
             asked: None,
@@ -219,19 +226,33 @@ impl ReferenceClient {
         Err(trouble)
     }
 
+    fn doubts(&self, position: usize) -> bool {
+        self.doubted.is_some_and(|(doubted, until)| doubted == position && Instant::now() < until)
+    }
+
+    /// The next node in turn, passing over one that is doubted.
+    fn next_target(&self) -> usize {
+        let count = self.nodes.len().max(1);
+        let next = (self.target + 1) % count;
+        if self.doubts(next) { (next + 1) % count } else { next }
+    }
+
     /// Chooses whom to ask next, and waits if it should not be at once.
     async fn recover(&mut self, trouble: &Trouble, pace: &mut Pace) {
         if !self.pinned {
+            if trouble.row == TIMEOUT {
+                self.doubted = Some((self.target, Instant::now() + DOUBT));
+            }
             let hinted = node_id(trouble.leader)
                 .and_then(|leader| self.nodes.iter().position(|(node, _)| *node == leader))
-                .filter(|position| *position != self.target);
+                .filter(|position| *position != self.target && !self.doubts(*position));
             if let Some(position) = hinted {
                 self.target = position;
                 if pace.may_follow_hint() {
                     return;
                 }
             } else {
-                self.target = (self.target + 1) % self.nodes.len().max(1);
+                self.target = self.next_target();
             }
         }
         if trouble.row != TIMEOUT {
