@@ -191,13 +191,25 @@ fn counts(facts: &Facts<'_>) -> BTreeMap<String, OutcomeCounts> {
 fn harness(facts: &Facts<'_>) -> HarnessFacts {
     let mut worst = HarnessFacts::default();
     for observation in facts.observations {
-        if let Observed::Harness { stall_p99_ms, stall_max_ms, starved } = observation.what {
+        if let Observed::Harness { stall_p99_ms, stall_max_ms, cpu_idle, cpu_steal, starved } =
+            observation.what
+        {
+            worst.cpu_idle_least = least(worst.cpu_idle_least, cpu_idle);
+            worst.cpu_steal_most = most(worst.cpu_steal_most, cpu_steal);
             worst.stall_p99_ms = worst.stall_p99_ms.max(stall_p99_ms);
             worst.stall_max_ms = worst.stall_max_ms.max(stall_max_ms);
             worst.starved |= starved;
         }
     }
     worst
+}
+
+fn least(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    a.into_iter().chain(b).reduce(f64::min)
+}
+
+fn most(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    a.into_iter().chain(b).reduce(f64::max)
 }
 
 fn seconds(facts: &Facts<'_>) -> Seconds {

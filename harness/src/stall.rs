@@ -27,6 +27,9 @@ const STARVED_P99: Duration = Duration::from_millis(50);
 /// A percentile of fewer wake-ups says nothing.
 const ENOUGH: u64 = 100;
 
+/// Clock ticks (of usually 10 ms, over all processors) below which a share of them says nothing.
+const ENOUGH_TICKS: u64 = 50;
+
 /// One stall of this length is as long as an election can take.
 const STARVED_MAX: Duration = Duration::from_secs(2);
 
@@ -116,6 +119,7 @@ impl Watch {
         let (p50, p99, max) = (lateness.quantile(0.5), lateness.quantile(0.99), lateness.max());
         let processors = Processors::read();
         let used = self.last.zip(processors).map(|(from, to)| to.since(from));
+        let used = used.filter(|used| used.total >= ENOUGH_TICKS);
         self.last = processors;
         let idle = used.map(|used| used.share(used.idle));
         let steal = used.map(|used| used.share(used.steal));

@@ -86,6 +86,12 @@ pub enum Observed {
         stall_p99_ms: f64,
         /// The worst delay of a timer, milliseconds.
         stall_max_ms: f64,
+        /// Share of the processors' time that was idle, 0 to 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cpu_idle: Option<f64>,
+        /// Share of the processors' time that the hypervisor took away, 0 to 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cpu_steal: Option<f64>,
         /// Whether the machine was too busy to blame the cluster for being slow.
         starved: bool,
     },

@@ -19,6 +19,13 @@ pub(super) async fn judge(stage: &mut Stage<'_>, ending: Ending) -> Result<Finis
     let started = Instant::now();
     let (recorded, verdict) = search(stage, ending).await?;
     check::save(stage.folder, &recorded, &verdict)?;
+    if verdict.harness.starved {
+        stage.warn(format!(
+            "this machine was starved (timers up to {:.0} ms late), so slowness says little about \
+             the cluster",
+            verdict.harness.stall_max_ms
+        ));
+    }
     stage.emit(Event::Checked { took: started.elapsed(), operations, keys });
     stage.enter(Phase::Report);
     write_report(stage).await;

@@ -70,6 +70,8 @@ impl Stage<'_> {
         self.journal.observe(Observed::Harness {
             stall_p99_ms: stalls.stall_p99_ms,
             stall_max_ms: stalls.stall_max_ms,
+            cpu_idle: stalls.cpu_idle,
+            cpu_steal: stalls.cpu_steal,
             starved: stalls.starved,
         });
     }

@@ -317,6 +317,12 @@ pub struct HarnessFacts {
     pub stall_p99_ms: f64,
     /// The worst delay of a timer, milliseconds.
     pub stall_max_ms: f64,
+    /// The least share of the processors' time that any sample found idle, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_idle_least: Option<f64>,
+    /// The greatest share that any sample found taken away by the hypervisor, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_steal_most: Option<f64>,
     /// Whether the machine was at any time too busy to blame the cluster for being slow.
     pub starved: bool,
 }

@@ -121,7 +121,13 @@ fn recovery_wants_a_write_and_a_read_through_every_live_node() {
         assert_eq!(judge(&without, &[]), Ruling::Unknown, "the run ended early");
         let starved = seen(
             20,
-            Observed::Harness { stall_p99_ms: 900.0, stall_max_ms: 2000.0, starved: true },
+            Observed::Harness {
+                stall_p99_ms: 900.0,
+                stall_max_ms: 2000.0,
+                cpu_idle: None,
+                cpu_steal: None,
+                starved: true,
+            },
         );
         assert_eq!(judge(&without, &[starved, late.clone()]), Ruling::Unknown);
     }
