@@ -141,6 +141,7 @@ impl Store {
             }
             Action::Cas { key, from, to, decided } => {
                 let matches = self.matches(&key, from.as_ref());
+                let decided = decided && self.bugs.has(Bug::CasAtLeader);
                 if decided && !matches {
                     self.marks.push((Bug::CasAtLeader, Mark::Triggered));
                 }

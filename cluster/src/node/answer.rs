@@ -28,11 +28,6 @@ impl Reply {
     pub(super) fn error(term: Term, error: Error) -> Reply {
         Reply { term, replayed: false, outcome: Outcome::Error(error) }
     }
-
-    /// The answer to a compare-and-set that found another value.
-    pub(super) fn mismatch(term: Term) -> Reply {
-        Reply { term, replayed: false, outcome: Outcome::Answer(Answer::Mismatch) }
-    }
 }
 
 impl Answers {

@@ -135,10 +135,7 @@ impl Driver {
                 drop(work.reply.send(Reply::error(term, error)));
                 continue;
             }
-            if !self.decide_early(&mut work.task) {
-                drop(work.reply.send(Reply::mismatch(term)));
-                continue;
-            }
+            self.decide_early(&mut work.task);
             match &work.task {
                 Task::Read(_) => reads.push(self.answers.add(work)),
                 Task::Command(command) => {
@@ -156,21 +153,18 @@ impl Driver {
         Ok(())
     }
 
-    /// The bug `cas-at-leader`: the leader checks the guard now, and the entry is applied without a check.
-    /// False: it did not match, and there is nothing to propose.
-    fn decide_early(&mut self, task: &mut Task) -> bool {
+    /// The bug `cas-at-leader`: the leader checks the guard now, and if it holds, the entry is applied
+    /// without a check.
+    fn decide_early(&mut self, task: &mut Task) {
         let leads = self.role == Role::Leader;
         if let Task::Command(command) = task
             && let Action::Cas { key, from, decided, .. } = &mut command.action
             && leads
             && self.answers.bugs.has(Bug::CasAtLeader)
         {
-            *decided = true;
-            let matches = self.answers.store.matches(key, from.as_ref());
+            *decided = self.answers.store.matches(key, from.as_ref());
             self.mark(Bug::CasAtLeader, Mark::Reached);
-            return matches;
         }
-        true
     }
 
     fn step(&mut self, event: Event) -> Result<(), NodeError> {

@@ -92,7 +92,7 @@ async fn lost_at_power_cut(lie: bool) -> usize {
     let disk = Memory::new();
     Node::start(&disk).stop().unwrap();
     if lie {
-        disk.lie();
+        disk.lie(true);
     }
     let mut acknowledged = Vec::new();
     for life in 0..4 {

@@ -161,12 +161,13 @@ impl Raft {
     }
 
     /// Answers a request of an earlier term with our own, so that its sender catches up (etcd#8243).
-    /// An answer of an earlier term is of no use to anyone.
+    /// An answer of an earlier term is of no use to anyone. It must not confirm anything either: rounds
+    /// of reads are counted anew in each term, so the round of an old heartbeat is not repeated.
     fn answer_old(&mut self, from: NodeId, body: Body, effects: &mut Vec<Effect>) {
         let answer = match body {
             Body::Vote { .. } => Body::VoteAnswer { granted: false },
             Body::Append { base, .. } => self.refusal(base.index),
-            Body::Heartbeat { round, .. } => Body::HeartbeatAnswer { round },
+            Body::Heartbeat { .. } => Body::HeartbeatAnswer { round: 0 },
             _ => return,
         };
         effects.push(self.send(from, answer));

@@ -178,7 +178,10 @@ impl Raft {
         let started = leadership.reads.started;
         let Some(follower) = leadership.followers.get_mut(&from) else { return };
         follower.answered = true;
-        follower.round = follower.round.max(round.min(started));
+        // A round that was never started was not answered either.
+        if round <= started {
+            follower.round = follower.round.max(round);
+        }
         follower.alive();
         self.replicate(from, effects);
         self.advance_reads(effects);

@@ -50,9 +50,9 @@ impl Memory {
         }
     }
 
-    /// From now on `sync` answers ok and does nothing.
-    pub(crate) fn lie(&self) {
-        self.inner().lie = true;
+    /// While true, `sync` answers ok and does nothing.
+    pub(crate) fn lie(&self, lying: bool) {
+        self.inner().lie = lying;
     }
 
     /// From now on every sync of a file fails.

@@ -158,17 +158,23 @@ impl Segments {
     }
 }
 
-/// Opens the last segment with nothing but zeros after its last record.
+/// Opens the last segment with nothing but zeros after its last record, and with everything that was
+/// read on stable storage. A process that was killed may have left records, and the end mark of the
+/// segment before, in the kernel's cache only; from here on Raft takes them for durable.
 fn clean(disk: &dyn Disk, tail: &Tail) -> io::Result<Box<dyn DiskFile>> {
     if let Some(leftover) = &tail.leftover {
         disk.remove(leftover)?;
-        disk.sync()?;
+    }
+    let before = segment_name(tail.header.number.saturating_sub(1));
+    if disk.names()?.contains(&before) {
+        disk.open(&before)?.sync()?;
     }
     let mut file = disk.open(&tail.name)?;
     if tail.dirty {
         file.write(tail.offset, &vec![0; (tail.header.size - tail.offset) as usize])?;
-        file.sync()?;
     }
+    file.sync()?;
+    disk.sync()?;
     Ok(file)
 }
 

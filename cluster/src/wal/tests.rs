@@ -75,6 +75,24 @@ fn small_log(disk: &Memory, size: u64) -> Vec<Contents> {
 }
 
 #[test]
+fn what_a_killed_process_left_in_the_cache_is_durable_once_it_was_read_back() {
+    for size in [4096, 64] {
+        let disk = Memory::new();
+        drop(open(&disk, size).unwrap());
+        // Written and never synced: the process is killed in between, the machine goes on.
+        disk.lie(true);
+        let states = small_log(&disk, size);
+        disk.lie(false);
+        let (wal, contents, _) = open(&disk, size).unwrap();
+        assert_eq!(Some(&contents), states.last());
+        drop(wal);
+        disk.crash();
+        let (_, contents, _) = open(&disk, size).unwrap();
+        assert_eq!(Some(&contents), states.last(), "what Raft was told is gone");
+    }
+}
+
+#[test]
 fn what_was_durable_is_read_back() {
     let disk = Memory::new();
     let states = small_log(&disk, 4096);
@@ -133,7 +151,7 @@ fn lost_at_power_cut(lie: bool) -> usize {
     let disk = &Memory::new();
     drop(open(disk, 600).unwrap());
     if lie {
-        disk.lie();
+        disk.lie(true);
     }
     let mut lost = 0;
     let mut acknowledged = 0;

@@ -310,3 +310,25 @@ fn section_8_a_deposed_leader_answers_no_read_and_its_successor_sees_all() {
     };
     assert_eq!(network.seen(1, failed), [(1, Some(2))]);
 }
+
+/// Rounds are counted anew in each term. Were the round of an old heartbeat repeated in an answer of
+/// the new term, it would confirm every read to come.
+#[test]
+fn section_8_a_heartbeat_of_an_earlier_term_confirms_no_read_of_a_later_one() {
+    let mut network = Network::new(3, |_| {});
+    network.elect(1);
+    network.elect(2);
+    network.elect(1);
+    receive(&mut network, 1, 2, 1, Body::Heartbeat { commit: 0, round: 5000 });
+    let answer = answers(&network, 2).pop().unwrap();
+    assert_eq!((answer.term, answer.body), (3, Body::HeartbeatAnswer { round: 0 }));
+
+    network.isolate(1);
+    receive(&mut network, 2, 1, 3, Body::HeartbeatAnswer { round: 5000 });
+    network.event(1, Event::Read(vec![1]));
+    let ready = network.seen(1, |effect| match effect {
+        Effect::ReadReady { tag, .. } => Some(*tag),
+        _ => None,
+    });
+    assert!(ready.is_empty(), "a round that was never started confirms nothing: {ready:?}");
+}
