@@ -159,10 +159,11 @@ fn decide<S: Spec>(partition: &Partition<S>, options: &Options<'_>) -> Decision 
 }
 
 /// Searches the counterexample once more without the help of shapes, and so without most rules,
-/// before anybody is accused. A counterexample too large for that stands as it is.
+/// before anybody is accused, also when the caller's time is up: its own steps are few. A
+/// counterexample too large for that stands as it is.
 fn confirm<S: Spec>(partition: &Partition<S>, core: &Core, options: &Options<'_>) -> Decision {
     let limits = Limits { steps: CONFIRMING_STEPS, ..options.limits };
-    let mut budget = Budget::new(limits, options.stop);
+    let mut budget = Budget::new(limits, &|| false);
     let problem = Problem::plain(partition, &core.calls);
     let (found, progress) = search(partition, &problem, &mut budget);
     match found {

@@ -120,6 +120,7 @@ pub enum Kind {
 
 /// One line of a history file (`design.md` calls the format `history.jsonl`, version 1).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Line")]
 pub struct Event {
     /// Place in the history; sparse in a counterexample.
     pub index: u64,
@@ -133,15 +134,53 @@ pub struct Event {
     /// The function called, such as `read`, `write`, `cas`; for the nemesis, the fault.
     pub f: String,
     /// The key of a keyed workload.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Argument of an invocation, answer of a completion; null where there is none.
-    #[serde(default)]
     pub value: serde_json::Value,
     /// The node asked, or that answered last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
     /// Why it failed or is unknown, as a short code such as `mismatch` or `timeout`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// A line as it was written. A field that is not known is refused, and so is a read that was answered
+/// without an answer: a misspelt `value` would otherwise be read as null, and accuse somebody.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    index: u64,
+    time: Nanos,
+    process: Process,
+    #[serde(rename = "type")]
+    kind: Kind,
+    f: String,
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    value: Option<serde_json::Value>,
+    #[serde(default)]
+    node: Option<NodeId>,
+    #[serde(default)]
+    error: Option<String>,
+}
+
+/// Tells a null that was written from nothing at all.
+fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<serde_json::Value>, D::Error> {
+    serde_json::Value::deserialize(d).map(Some)
+}
+
+impl TryFrom<Line> for Event {
+    type Error = &'static str;
+
+    fn try_from(line: Line) -> Result<Self, Self::Error> {
+        if line.kind == Kind::Ok && line.f == "read" && line.value.is_none() {
+            return Err("an ok read needs the `value` it returned (null if there was none)");
+        }
+        let Line { index, time, process, kind, f, key, value, node, error } = line;
+        let value = value.unwrap_or_default();
+        Ok(Self { index, time, process, kind, f, key, value, node, error })
+    }
 }

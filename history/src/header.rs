@@ -11,6 +11,7 @@ pub(crate) const EXAMPLE: &str = r#"{"history":1,"workload":"kv"}"#;
 
 /// What is known of a history before its first event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Header {
     /// Version of the file format.
     pub history: u32,

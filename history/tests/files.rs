@@ -217,6 +217,14 @@ fn a_malformed_line_is_named_with_its_column() {
             "`3` is not a node name such as `n3`",
         ),
         ("{\"index\":0,\"time\":1,\"process\":0,\"type\":\"ok\"}\n", "missing field `f`"),
+        (
+            "{\"index\":0,\"time\":1,\"process\":0,\"type\":\"ok\",\"f\":\"read\",\"val\":3}\n",
+            "unknown field `val`, expected one of",
+        ),
+        (
+            "{\"index\":0,\"time\":1,\"process\":0,\"type\":\"ok\",\"f\":\"read\"}\n",
+            "an ok read needs the `value` it returned",
+        ),
     ] {
         let message = refused(&with_header(line));
         assert!(message.contains(expected), "{line}\n  gave     {message}\n  expected {expected}");

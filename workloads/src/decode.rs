@@ -70,6 +70,9 @@ fn call(
     let Process::Client(process) = operation.process else {
         return Err(refuse("the nemesis performs no operations".to_owned()));
     };
+    if let Some(problem) = contradiction(operation) {
+        return Err(refuse(problem));
+    }
     let ret = match ret(operation, &op, cas_fail_observes) {
         Said::Answer(ret) => Some(ret),
         Said::Unknown => None,
@@ -118,6 +121,15 @@ enum Said {
     Unknown,
     /// It did not happen and observed nothing.
     Nothing,
+}
+
+/// An ok that says something else than that the operation was done. Whether `false` means that a cas did
+/// not swap is not for us to guess.
+fn contradiction(operation: &Operation) -> Option<String> {
+    let Outcome::Ok { value, .. } = &operation.outcome else { return None };
+    let fits = operation.f == "read" || value.is_null() || *value == operation.input;
+    (!fits)
+        .then(|| format!("an ok {} repeats its value or has none; {value} is neither", operation.f))
 }
 
 fn ret(operation: &Operation, op: &Op<Datum>, cas_fail_observes: bool) -> Said {

@@ -149,3 +149,16 @@ fn the_spec_keeps_its_laws() {
         }
     }
 }
+
+/// `false` may mean that a cas did not swap, or anything else: nobody is accused on a guess.
+#[test]
+fn an_ok_that_contradicts_its_invocation_is_refused() {
+    for (f, input, answer) in [
+        ("cas", json!([1, 2]), json!(false)),
+        ("write", json!(3), json!(4)),
+        ("delete", Value::Null, json!(true)),
+    ] {
+        let error = call(&operation(f, input, ok(answer)), false).expect_err("a contradiction");
+        assert!(error.to_string().contains("repeats its value or has none"), "{error}");
+    }
+}
