@@ -73,10 +73,15 @@ impl Fault for Kill {
     ) -> BoxFuture<'a, Result<Proof, EnvironmentError>> {
         Box::pin(async move {
             let mut restarted = Vec::new();
+            let mut failed = None;
             for &node in context.nodes {
-                restarted.push(context.environment.restart(node).await?);
+                // One that does not come back must not keep the others from it.
+                match context.environment.restart(node).await {
+                    Ok(sighting) => restarted.push(sighting),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
             }
-            Ok(prove(seen, &restarted))
+            failed.map_or_else(|| Ok(prove(seen, &restarted)), Err)
         })
     }
 }

@@ -28,7 +28,6 @@
 //! # Ok::<(), faults::ScheduleError>(())
 //! ```
 
-mod coverage;
 mod draw;
 mod environment;
 mod fault;
@@ -46,7 +45,6 @@ mod schedule;
 mod shape;
 mod target;
 
-pub use coverage::{ClassCoverage, coverage};
 pub use draw::{EDGE, ScheduleError, Settings, schedule};
 pub use environment::{
     Applied, BoxFuture, Environment, EnvironmentError, Network, ProcessState, Sighting,

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -44,6 +44,8 @@ const INJECT_LIMIT: Duration = Duration::from_secs(10);
 const HEAL_LIMIT: Duration = Duration::from_secs(30);
 /// How often healing is tried.
 const HEAL_ATTEMPTS: u32 = 3;
+/// Between two attempts.
+const HEAL_PAUSE: Duration = Duration::from_millis(200);
 
 /// The links that all active faults hold together. Each fault adds its own plan and takes it away
 /// again; the network always follows all that remain.
@@ -99,6 +101,12 @@ pub struct Played {
 pub struct Nemesis;
 
 impl Nemesis {
+    /// The longest that [`play`](Self::play) may take after its stop: an injection that has just
+    /// begun, every attempt to heal it, and the last heal of the network.
+    pub const LONGEST_STOP: Duration = INJECT_LIMIT
+        .saturating_add(HEAL_LIMIT.saturating_add(HEAL_PAUSE).saturating_mul(HEAL_ATTEMPTS))
+        .saturating_add(HEAL_LIMIT);
+
     /// Plays `schedule`; its times count from this call. When `stop` completes, what is in effect is
     /// healed at once and nothing further is injected.
     pub async fn play(
@@ -155,6 +163,11 @@ impl<'a> Player<'a> {
         Self { environment, start, wiring: Wiring::default(), active: Mutex::default() }
     }
 
+    /// Also after a panic of the environment under the lock: what is in effect must still be healed.
+    fn active(&self) -> MutexGuard<'_, BTreeMap<u64, Active>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn play(&self, entry: &Entry, mut stopped: watch::Receiver<bool>) -> Ended {
         let fault = registry::by_name(&entry.fault)?;
         tokio::select! {
@@ -196,7 +209,7 @@ impl<'a> Player<'a> {
 
     /// Resolves the target, writes the start event, and claims the nodes, in one step.
     fn begin(&self, entry: &Entry, fault: &dyn Fault) -> Receipt {
-        let mut active = self.active.lock().expect("no holder of this lock panics");
+        let mut active = self.active();
         let down: BTreeSet<NodeId> = active
             .values()
             .filter(|other| other.down)
@@ -217,7 +230,7 @@ impl<'a> Player<'a> {
     }
 
     fn update(&self, id: u64, change: impl FnOnce(&mut Receipt)) {
-        let mut active = self.active.lock().expect("no holder of this lock panics");
+        let mut active = self.active();
         if let Some(active) = active.get_mut(&id) {
             change(&mut active.receipt);
         }
@@ -230,7 +243,7 @@ impl<'a> Player<'a> {
         not_injected: Option<EnvironmentError>,
         healed: Result<Proof, EnvironmentError>,
     ) -> (Receipt, Option<String>) {
-        let mut active = self.active.lock().expect("no holder of this lock panics");
+        let mut active = self.active();
         let mut receipt = active.remove(&id).expect("it was active until now").receipt;
         let mut failure = None;
         match healed {
@@ -261,7 +274,8 @@ impl<'a> Player<'a> {
 
 impl Drop for Player<'_> {
     fn drop(&mut self) {
-        let active = std::mem::take(self.active.get_mut().expect("no holder of this lock panics"));
+        let active = self.active.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let active = std::mem::take(active);
         if active.is_empty() {
             return;
         }
@@ -287,7 +301,7 @@ async fn heal(
             Err(_) if attempt < HEAL_ATTEMPTS => attempt += 1,
             last => return last,
         }
-        sleep(Duration::from_millis(200)).await;
+        sleep(HEAL_PAUSE).await;
     }
 }
 

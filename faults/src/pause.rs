@@ -76,10 +76,15 @@ impl Fault for Pause {
     ) -> BoxFuture<'a, Result<Proof, EnvironmentError>> {
         Box::pin(async move {
             let mut resumed = Vec::new();
+            let mut failed = None;
             for &node in context.nodes {
-                resumed.push(context.environment.resume(node).await?);
+                // One that does not come back must not keep the others from it.
+                match context.environment.resume(node).await {
+                    Ok(sighting) => resumed.push(sighting),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
             }
-            Ok(prove(seen, &resumed))
+            failed.map_or_else(|| Ok(prove(seen, &resumed)), Err)
         })
     }
 }

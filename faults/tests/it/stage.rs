@@ -22,6 +22,8 @@ pub(crate) struct Seen {
     pub(crate) most_down: usize,
     /// How often each call still fails; the key is the verb.
     pub(crate) failures: BTreeMap<&'static str, u32>,
+    /// The verb that always fails for the first node it is asked of, and that node.
+    stuck: Option<(&'static str, Option<NodeId>)>,
     leader: Option<NodeId>,
     leader_changes: u64,
     counters: BTreeMap<Link, Counters>,
@@ -56,6 +58,10 @@ impl Stage {
         self.seen.lock().unwrap().failures.insert(verb, times);
     }
 
+    pub(crate) fn fail_first_of(&self, verb: &'static str) {
+        self.seen.lock().unwrap().stuck = Some((verb, None));
+    }
+
     pub(crate) fn log_text(&self) -> String {
         self.seen.lock().unwrap().log.join("\n")
     }
@@ -88,6 +94,12 @@ impl Stage {
             self.refuses(verb)?;
             let mut seen = self.seen.lock().unwrap();
             let seen = &mut *seen;
+            if let Some((stuck, first)) = &mut seen.stuck
+                && *stuck == verb
+                && *first.get_or_insert(node) == node
+            {
+                return Err(EnvironmentError(format!("{verb} of {node} fails here")));
+            }
             let pid = seen.pids.get_mut(&node).unwrap();
             if verb == "restart" && seen.down.contains(&node) {
                 *pid += 1;
@@ -164,6 +176,8 @@ impl Environment for Stage {
     }
 
     fn record(&self, fault: &str, value: Value) {
+        let verb = format!("record {fault}");
+        assert!(self.refuses(&verb).is_ok(), "{verb} fails here");
         self.log(format!("{} {fault} {}", value["phase"].as_str().unwrap(), value["id"]));
         self.seen.lock().unwrap().events.push((fault.to_owned(), value));
     }
