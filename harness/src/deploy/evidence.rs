@@ -3,7 +3,7 @@
 
 use super::ledger::Intent;
 use super::{DeployError, Deployment, Inner, KILL_LIMIT, READY_LIMIT, lock};
-use crate::guardian::{NodeSignal, evidence};
+use crate::guardian::{GuardianError, NodeSignal, evidence};
 use faults::{ProcessState, Sighting};
 use history::NodeId;
 use std::time::{Duration, Instant};
@@ -60,7 +60,10 @@ impl Inner {
         let pid =
             lock(&self.ledger).intend(node, Intent::Kill).ok_or(DeployError::NotRunning(node))?;
         if let Err(error) = self.guardian.signal(node, NodeSignal::Kill) {
-            lock(&self.ledger).forget_intent(node);
+            // A reply that is late says nothing of the signal: it may still arrive.
+            if matches!(error, GuardianError::Refused(_)) {
+                lock(&self.ledger).forget_intent(node, Intent::Kill);
+            }
             return Err(error.into());
         }
         self.guardian.await_exit(pid, KILL_LIMIT)?;
@@ -93,7 +96,7 @@ impl Inner {
     fn put_away(&self, node: NodeId, pid: i32) {
         let mut ledger = lock(&self.ledger);
         if ledger.pid(node) == Some(pid) {
-            ledger.intend(node, Intent::Kill);
+            ledger.intend(node, Intent::PutAway);
             drop(ledger);
             let _ = self.guardian.signal(node, NodeSignal::Kill);
             let _ = self.guardian.await_exit(pid, KILL_LIMIT);

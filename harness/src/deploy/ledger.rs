@@ -54,6 +54,8 @@ pub(super) enum Intent {
     Stop,
     /// The run is over and it did not stop.
     Force,
+    /// It did not become ready after a restart; it is killed so that the next restart is one.
+    PutAway,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -61,7 +63,8 @@ struct Slot {
     /// The live process.
     pid: Option<i32>,
     addresses: Option<NodeAddresses>,
-    intent: Option<Intent>,
+    /// All that was meant, in order: one that was noted later takes none back.
+    intents: Vec<Intent>,
     paused: bool,
 }
 
@@ -102,14 +105,16 @@ impl Ledger {
     /// Notes what is about to be done to a node's live process; returns that process.
     pub(super) fn intend(&mut self, node: NodeId, intent: Intent) -> Option<i32> {
         let slot = self.slots.get_mut(&node)?;
-        slot.intent = Some(intent);
+        let over = slot.intents.iter().any(|one| matches!(one, Intent::Stop | Intent::Force));
+        let intent = if over && intent == Intent::PutAway { Intent::Force } else { intent };
+        slot.intents.push(intent);
         slot.pid
     }
 
-    /// Takes an intent back that came to nothing.
-    pub(super) fn forget_intent(&mut self, node: NodeId) {
+    /// Takes an intent back that certainly came to nothing.
+    pub(super) fn forget_intent(&mut self, node: NodeId, intent: Intent) {
         if let Some(slot) = self.slots.get_mut(&node) {
-            slot.intent = None;
+            slot.intents.retain(|one| *one != intent);
         }
     }
 
@@ -127,7 +132,7 @@ impl Ledger {
             self.early.insert(pid, exit);
             return false;
         };
-        let cause = cause(slot.intent, status);
+        let cause = cause(&slot.intents, status);
         *slot = Slot::default();
         let log = match (&cause, self.logs.get(&node)) {
             (ExitCause::Unexplained, Some(path)) => last_lines(path, LOG_LINES),
@@ -167,15 +172,19 @@ impl Ledger {
     }
 }
 
-/// Why a process ended: what was meant to happen, if that is also how it ended.
-fn cause(intent: Option<Intent>, status: ExitStatus) -> ExitCause {
+/// Why a process ended: the first thing that was meant to happen that is also how it ended.
+fn cause(intents: &[Intent], status: ExitStatus) -> ExitCause {
     let killed = status == ExitStatus::Signal(libc::SIGKILL);
-    match intent {
-        Some(Intent::Kill) if killed => ExitCause::Fault,
-        Some(Intent::Stop) if status.is_success() => ExitCause::Stop,
-        Some(Intent::Force) if killed || status.is_success() => ExitCause::Stop,
-        _ => ExitCause::Unexplained,
-    }
+    // SIGTERM itself ends a process that had no time yet to install its handler.
+    let stopped = status.is_success() || status == ExitStatus::Signal(libc::SIGTERM);
+    let explained = intents.iter().find_map(|intent| match intent {
+        Intent::Kill if killed => Some(ExitCause::Fault),
+        Intent::PutAway if killed => Some(ExitCause::NotReady),
+        Intent::Stop if stopped => Some(ExitCause::Stop),
+        Intent::Force if killed || stopped => Some(ExitCause::Stop),
+        _ => None,
+    });
+    explained.unwrap_or(ExitCause::Unexplained)
 }
 
 #[cfg(test)]
@@ -201,25 +210,34 @@ mod tests {
     #[test]
     fn only_what_was_asked_for_explains_an_exit() {
         use ExitStatus::{Code, Signal};
-        let cases = [
-            (None, Code(0), ExitCause::Unexplained),
-            (None, Signal(9), ExitCause::Unexplained),
-            (Some(Intent::Kill), Signal(9), ExitCause::Fault),
-            (Some(Intent::Kill), Signal(6), ExitCause::Unexplained),
-            (Some(Intent::Kill), Code(101), ExitCause::Unexplained),
-            (Some(Intent::Stop), Code(0), ExitCause::Stop),
-            (Some(Intent::Stop), Code(1), ExitCause::Unexplained),
-            (Some(Intent::Stop), Signal(11), ExitCause::Unexplained),
-            (Some(Intent::Force), Signal(9), ExitCause::Stop),
-            (Some(Intent::Force), Signal(6), ExitCause::Unexplained),
+        use Intent::{Force, Kill, PutAway, Stop};
+        let cases: [(&[Intent], _, _); 18] = [
+            (&[], Code(0), ExitCause::Unexplained),
+            (&[], Signal(9), ExitCause::Unexplained),
+            (&[], Signal(15), ExitCause::Unexplained),
+            (&[Kill], Signal(9), ExitCause::Fault),
+            (&[Kill], Signal(6), ExitCause::Unexplained),
+            (&[Kill], Signal(15), ExitCause::Unexplained),
+            (&[Kill], Code(101), ExitCause::Unexplained),
+            (&[Kill, Stop], Signal(9), ExitCause::Fault),
+            (&[PutAway], Signal(9), ExitCause::NotReady),
+            (&[PutAway, Stop], Signal(9), ExitCause::NotReady),
+            (&[Stop, PutAway], Signal(9), ExitCause::Stop),
+            (&[Stop], Code(0), ExitCause::Stop),
+            (&[Stop], Signal(15), ExitCause::Stop),
+            (&[Stop], Signal(9), ExitCause::Unexplained),
+            (&[Stop], Code(1), ExitCause::Unexplained),
+            (&[Stop], Signal(11), ExitCause::Unexplained),
+            (&[Stop, Force], Signal(9), ExitCause::Stop),
+            (&[Stop, Force], Signal(6), ExitCause::Unexplained),
         ];
-        for (intent, status, wanted) in cases {
+        for (intents, status, wanted) in cases {
             let mut ledger = ledger();
-            if let Some(intent) = intent {
-                assert_eq!(ledger.intend(NODE, intent), Some(42));
+            for intent in intents {
+                assert_eq!(ledger.intend(NODE, *intent), Some(42));
             }
             assert!(ledger.exited(exit(status)));
-            assert_eq!(ledger.exits()[0].cause, wanted, "{intent:?} {status}");
+            assert_eq!(ledger.exits()[0].cause, wanted, "{intents:?} {status}");
             assert_eq!(ledger.exits()[0].at, Nanos(7));
         }
     }
@@ -232,6 +250,19 @@ mod tests {
         ledger.spawned(NODE, 43);
         assert!(ledger.exited(Exit { pid: 43, ..exit(ExitStatus::Signal(9)) }));
         assert_eq!(ledger.exits()[1].cause, ExitCause::Unexplained);
+    }
+
+    #[test]
+    fn only_the_intent_that_came_to_nothing_is_forgotten() {
+        for (forgotten, wanted) in
+            [(Intent::Kill, ExitCause::Unexplained), (Intent::Stop, ExitCause::Fault)]
+        {
+            let mut ledger = ledger();
+            ledger.intend(NODE, Intent::Kill);
+            ledger.forget_intent(NODE, forgotten);
+            assert!(ledger.exited(exit(ExitStatus::Signal(9))));
+            assert_eq!(ledger.exits()[0].cause, wanted);
+        }
     }
 
     #[test]

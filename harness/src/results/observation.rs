@@ -121,8 +121,8 @@ pub enum ExitCause {
     Fault,
     /// The harness stopped it at the end.
     Stop,
-    /// Something a fault permits, such as a latched fsync error.
-    Permitted(String),
+    /// It did not become ready after a restart, and the harness ended it.
+    NotReady,
     /// Nothing explains it.
     Unexplained,
 }
@@ -166,14 +166,14 @@ mod tests {
             what: Observed::Exit {
                 node: NodeId(2),
                 status: "signal 9".to_owned(),
-                cause: ExitCause::Permitted("latched".to_owned()),
+                cause: ExitCause::NotReady,
                 log: Vec::new(),
             },
         };
         let line = serde_json::to_string(&exit).unwrap();
         assert_eq!(
             line,
-            r#"{"time":5,"type":"exit","node":"n2","status":"signal 9","cause":{"permitted":"latched"}}"#
+            r#"{"time":5,"type":"exit","node":"n2","status":"signal 9","cause":"not-ready"}"#
         );
         let text = format!("{{\"cluster\":1}}\n{line}\n{{\"time\":7,\"ty");
         let (header, lines): (ObservationHeader, Vec<Observation>) =

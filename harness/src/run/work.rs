@@ -21,8 +21,8 @@ const BEAT: Duration = Duration::from_millis(250);
 const STALL_SAMPLE: Duration = Duration::from_secs(2);
 /// How long healing may take when the run ends early.
 const EARLY_HEAL: Duration = Duration::from_secs(3);
-/// How long the last heal may take otherwise: three attempts of the nemesis, each with a limit of its own.
-const HEAL: Duration = Duration::from_secs(95);
+/// How long the last heal may take otherwise: the nemesis ends by itself within the limits it has for each step.
+const HEAL: Duration = Nemesis::LONGEST_STOP.saturating_add(Duration::from_secs(5));
 
 /// What the generator leaves for the final reads.
 pub(super) type SharedGenerator = Arc<Mutex<Box<dyn Generator>>>;
@@ -65,22 +65,42 @@ pub(super) async fn work(
     if ending.is_err() {
         nemesis.abort();
     }
-    let ending = ending?;
+    let mut ending = ending?;
     if ending == Ending::Interrupted {
         stage.emit(Event::Stopping);
     }
     let limit = if ending == Ending::Complete { HEAL } else { EARLY_HEAL };
-    let played = tokio::time::timeout(limit, &mut nemesis).await;
+    let interrupted = stage.signals.reached(1);
+    let played = tokio::select! {
+        played = tokio::time::timeout(limit, &mut nemesis) => played,
+        () = interrupted, if ending == Ending::Complete => {
+            ending = Ending::Interrupted;
+            stage.emit(Event::Stopping);
+            tokio::time::timeout(EARLY_HEAL, &mut nemesis).await
+        }
+    };
     if played.is_err() {
         nemesis.abort();
     }
     if ending == Ending::Complete {
-        drain(stage, workers).await?;
+        let interrupted = stage.signals.reached(1);
+        tokio::select! {
+            drained = drain(stage, workers) => drained?,
+            () = interrupted => {
+                ending = Ending::Interrupted;
+                stage.emit(Event::Stopping);
+            }
+        }
     } else {
         // What is outstanding stays open in the history, which means unknown.
         workers.abort_all();
     }
-    Ok(Worked { ending, played: played.ok().and_then(Result::ok) })
+    // That it did not end in time shows in its receipts; that it failed shows nowhere else.
+    let played = played
+        .ok()
+        .transpose()
+        .map_err(|error| Failure::environment(format!("the nemesis failed: {error}")))?;
+    Ok(Worked { ending, played })
 }
 
 fn spawn_workers(

@@ -190,8 +190,10 @@ fn next(document: &VerdictDocument, context: &Context, style: &Style) -> Vec<Str
         lines.push(format!("{word:>12} {}{note}", style.path(text)));
     };
     let failed = document.verdict != Ruling::Valid;
-    for hint in document.checks.iter().filter(|c| c.verdict != Ruling::Valid).flat_map(|c| &c.hints)
-    {
+    // Beside a proof, advice on how to see more is noise.
+    let undecided = document.verdict == Ruling::Unknown;
+    let checks = document.checks.iter().filter(|c| undecided && c.verdict != Ruling::Valid);
+    for hint in checks.flat_map(|c| &c.hints) {
         say("hint:", hint, "");
     }
     if let Some(seed) = &context.seed {

@@ -2,6 +2,7 @@
 
 use super::facts::{completed, ok_operations, only_reads};
 use super::{Check, Coverage, Facts, FaultCoverage, Mark, Ruling};
+use crate::event::Phase;
 use crate::results::Observed;
 use history::Nanos;
 use std::collections::BTreeMap;
@@ -23,13 +24,15 @@ pub fn coverage(facts: &Facts<'_>) -> (Check, Coverage) {
         }
     }
     if !facts.injections.is_empty() {
-        if coverage.ok_during_faults == 0 {
+        let bit = coverage.faults.values().any(|class| class.effective > 0);
+        if bit && coverage.ok_during_faults == 0 {
             missing.push("no operation succeeded during a fault".to_owned());
         }
         if coverage.ok_after_heal == 0 {
             missing.push("no operation succeeded after the last heal".to_owned());
         }
     }
+    missing.extend(cut_short(facts).map(str::to_owned));
     let check = if missing.is_empty() {
         Check::new("coverage", Ruling::Valid, describe(facts, &coverage))
     } else {
@@ -40,6 +43,21 @@ pub fn coverage(facts: &Facts<'_>) -> (Check, Coverage) {
     (with_warnings(check, facts, &coverage), coverage)
 }
 
+/// What is missing of a run that was not played to its end. Without observations it is no run.
+fn cut_short(facts: &Facts<'_>) -> Option<&'static str> {
+    if facts.observations.is_empty() {
+        return None;
+    }
+    let Some(reads) = facts.phase(Phase::FinalReads) else {
+        return Some("the run ended before its final reads");
+    };
+    if facts.phase(Phase::Stop).is_none() {
+        return Some("the run ended in its final reads");
+    }
+    let answered = ok_operations(&facts.history.operations).any(|(op, _)| op.invoked >= reads);
+    (!answered).then_some("no final read was answered")
+}
+
 fn with_warnings(mut check: Check, facts: &Facts<'_>, coverage: &Coverage) -> Check {
     if !facts.requested.is_empty() && facts.nodes > 1 && coverage.leader_changes == 0 {
         check.warnings.push(
@@ -47,6 +65,11 @@ fn with_warnings(mut check: Check, facts: &Facts<'_>, coverage: &Coverage) -> Ch
                 .to_owned(),
         );
     }
+    let notes = facts.observations.iter().filter_map(|observation| match &observation.what {
+        Observed::Note { text } => Some(text.clone()),
+        _ => None,
+    });
+    check.warnings.extend(notes);
     check
 }
 
@@ -72,8 +95,10 @@ fn describe(facts: &Facts<'_>, coverage: &Coverage) -> String {
 
 fn measure(facts: &Facts<'_>) -> Coverage {
     let operations = &facts.history.operations;
-    let during = ok_operations(operations)
-        .filter(|(op, time)| facts.injections.iter().any(|one| one.overlaps(op.invoked, *time)));
+    let during = ok_operations(operations).filter(|(op, time)| {
+        let bit = |one: &super::Injection| one.ineffective.is_none();
+        facts.injections.iter().any(|one| bit(one) && one.overlaps(op.invoked, *time))
+    });
     let after =
         |healed: Nanos| ok_operations(operations).filter(|(op, _)| op.invoked >= healed).count();
     let changes = facts.leader_changes();

@@ -2,12 +2,19 @@
 
 use super::{Check, Facts, Ruling};
 use crate::results::{ExitCause, Observed};
+use history::Nanos;
+use std::time::Duration;
 
-/// An exit or panic of a node that no fault caused is invalid; exits that a fault permits are listed.
+/// How long before and after it a starved machine may be why a node was not ready in time: the time it
+/// has for that, and some for the sample to be written.
+const STARVED_NEAR: Duration = Duration::from_secs(13);
+
+/// An exit or panic of a node that no fault caused is invalid, and so is a node that did not become
+/// ready again, which is unknown if the harness itself was starved.
 #[must_use]
 pub fn crashes(facts: &Facts<'_>) -> Check {
     let mut unexplained = Vec::new();
-    let mut permitted = Vec::new();
+    let mut starved = Vec::new();
     let (mut ready, mut by_fault) = (0_u64, 0_u64);
     for observation in facts.observations {
         match &observation.what {
@@ -18,7 +25,15 @@ pub fn crashes(facts: &Facts<'_>) -> Check {
                 match cause {
                     ExitCause::Stop => {}
                     ExitCause::Fault => by_fault += 1,
-                    ExitCause::Permitted(reason) => permitted.push(format!("{exit}: {reason}")),
+                    ExitCause::NotReady => {
+                        let late =
+                            format!("{node} did not become ready after a restart, at {at:.1} s");
+                        if starved_near(facts, observation.time) {
+                            starved.push(late);
+                        } else {
+                            unexplained.push(late);
+                        }
+                    }
                     ExitCause::Unexplained => {
                         let last = log.last().map_or(String::new(), |line| format!(": {line}"));
                         unexplained.push(format!("{exit}{last}"));
@@ -32,16 +47,23 @@ pub fn crashes(facts: &Facts<'_>) -> Check {
         let more = unexplained.len() - 1;
         let rest = if more == 0 { String::new() } else { format!(", and {more} more") };
         (Ruling::Invalid, format!("{first}{rest}"))
+    } else if let Some(first) = starved.first() {
+        (Ruling::Unknown, format!("{first}; but the harness itself was starved"))
     } else if ready == 0 {
         (Ruling::Unknown, "nothing was recorded of the nodes".to_owned())
-    } else if by_fault + permitted.len() as u64 == 0 {
+    } else if by_fault == 0 {
         (Ruling::Valid, "no node ended before it was stopped".to_owned())
     } else {
         (Ruling::Valid, format!("every exit was a fault of ours ({by_fault})"))
     };
-    let mut check = Check::new("crashes", ruling, message)
+    Check::new("crashes", ruling, message)
         .fact("by_fault", by_fault)
-        .fact("unexplained", unexplained);
-    check.warnings = permitted;
-    check
+        .fact("unexplained", unexplained)
+}
+
+fn starved_near(facts: &Facts<'_>, time: Nanos) -> bool {
+    facts.observations.iter().any(|observation| {
+        matches!(observation.what, Observed::Harness { starved: true, .. })
+            && Duration::from_nanos(observation.time.0.abs_diff(time.0)) <= STARVED_NEAR
+    })
 }

@@ -3,7 +3,7 @@
 
 use super::Injection;
 use faults::{Link, Receipt};
-use history::{Event, Nanos, NodeId};
+use history::{Event, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Said of a fault whose receipt was never written.
@@ -26,8 +26,7 @@ pub fn injections(receipts: &[Receipt], nemesis: &[Event]) -> Vec<Injection> {
         }
     }
     for receipt in receipts {
-        let seen = by_id.remove(&receipt.id);
-        by_id.insert(receipt.id, from_receipt(receipt, seen.and_then(|one| one.end)));
+        by_id.insert(receipt.id, from_receipt(receipt));
     }
     let mut all: Vec<Injection> = by_id.into_values().collect();
     all.sort_by_key(|one| (one.start, one.id));
@@ -48,7 +47,8 @@ fn from_event(id: u64, event: &Event) -> Injection {
     }
 }
 
-fn from_receipt(receipt: &Receipt, end: Option<Nanos>) -> Injection {
+/// Its end is the receipt's alone: a fault that could not be healed has an end event all the same.
+fn from_receipt(receipt: &Receipt) -> Injection {
     let cut: Vec<(NodeId, NodeId)> =
         receipt.cut.iter().map(|Link { from, to }| (*from, *to)).collect();
     let shape = receipt.shape.map_or("", faults::Shape::name);
@@ -57,7 +57,7 @@ fn from_receipt(receipt: &Receipt, end: Option<Nanos>) -> Injection {
         fault: receipt.fault.clone(),
         detail: detail(&receipt.nodes, &cut, shape),
         start: receipt.in_effect.unwrap_or(receipt.injected),
-        end: receipt.healed.or(end),
+        end: receipt.healed,
         ineffective: (!receipt.effective).then(|| receipt.reason.clone()),
     }
 }
@@ -103,7 +103,9 @@ fn sides(cut: &[(NodeId, NodeId)]) -> Vec<Vec<NodeId>> {
 #[cfg(test)]
 mod tests {
     use super::{NO_RECEIPT, detail, injections};
+    use faults::Receipt;
     use history::{Event, Kind, Nanos, NodeId, Process};
+    use serde_json::json;
 
     fn both(a: &[u16], b: &[u16]) -> Vec<(NodeId, NodeId)> {
         let pairs = a.iter().flat_map(|a| b.iter().map(move |b| (NodeId(*a), NodeId(*b))));
@@ -119,23 +121,38 @@ mod tests {
         assert_eq!(detail(&[NodeId(2)], &[], ""), "n2");
     }
 
-    #[test]
-    fn a_fault_without_a_receipt_does_not_count() {
-        let event = |time, phase| Event {
+    fn event(time: u64, phase: &str) -> Event {
+        Event {
             index: time,
             time: Nanos(time),
             process: Process::Nemesis,
             kind: Kind::Info,
             f: "kill".to_owned(),
             key: None,
-            value: serde_json::json!({"id": 1, "phase": phase, "nodes": ["n2"]}),
+            value: json!({"id": 1, "phase": phase, "nodes": ["n2"]}),
             node: None,
             error: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_fault_without_a_receipt_does_not_count() {
         let found = injections(&[], &[event(3, "start"), event(9, "end")]);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].end, Some(Nanos(9)));
         assert_eq!(found[0].detail, "n2");
         assert_eq!(found[0].ineffective.as_deref(), Some(NO_RECEIPT));
+    }
+
+    #[test]
+    fn only_the_receipt_says_that_a_fault_was_healed() {
+        let receipt = json!({
+            "id": 1, "fault": "kill", "target": "one", "nodes": ["n2"], "injected": 3,
+            "in_effect": 4, "healed": null, "evidence": null, "effective": false,
+            "reason": "could not be healed",
+        });
+        let receipt: Receipt = serde_json::from_value(receipt).unwrap();
+        let found = injections(&[receipt], &[event(3, "start"), event(9, "end")]);
+        assert_eq!((found.len(), found[0].end), (1, None));
     }
 }

@@ -19,16 +19,26 @@ pub fn recovery(facts: &Facts<'_>) -> Check {
         return check(Ruling::Valid, "nothing was broken, so nothing had to recover".to_owned());
     }
     let Some(healed) = facts.last_heal() else {
-        return check(Ruling::Unknown, "the run ended before every fault was healed".to_owned());
+        return check(Ruling::Unknown, unhealed(facts));
     };
     let mut missing = Vec::new();
     let mut last = Duration::ZERO;
-    for (what, served) in served_after(facts, healed) {
-        match served {
+    let (live, down) = nodes(facts);
+    let served = served_after(facts, &live, healed);
+    for (what, took) in &served {
+        match *took {
             Some(took) if took <= limit => last = last.max(took),
             Some(took) => missing.push(format!("{what} only after {}", short(took))),
             None => missing.push(format!("no {what}")),
         }
+    }
+    if served.len() == missing.len() && served.iter().all(|(_, served)| served.is_none()) {
+        missing = vec!["nothing was answered".to_owned()];
+    }
+    if missing.is_empty() && !down.is_empty() {
+        let down: Vec<String> = down.iter().map(NodeId::to_string).collect();
+        let message = format!("{} still down at the end, by a fault of ours", down.join(", "));
+        return check(Ruling::Unknown, message);
     }
     if missing.is_empty() {
         let message = format!("{} after the last heal, limit {}", short(last), short(limit));
@@ -38,7 +48,7 @@ pub fn recovery(facts: &Facts<'_>) -> Check {
     let missing = missing.join(", ");
     if watched < limit {
         let message = format!(
-            "{missing}; the run ended {} after the last heal, too soon to tell",
+            "too soon to tell, the run ended {} after the last heal ({missing})",
             short(watched)
         );
         return check(Ruling::Unknown, message);
@@ -50,36 +60,55 @@ pub fn recovery(facts: &Facts<'_>) -> Check {
     check(Ruling::Invalid, message)
 }
 
-/// For the write and for the read through each live node: how long after the heal it first worked.
-fn served_after(facts: &Facts<'_>, healed: Nanos) -> Vec<(String, Option<Duration>)> {
+/// `kill n2 at 5.0 s was never healed`.
+fn unhealed(facts: &Facts<'_>) -> String {
+    let open = facts.injections.iter().filter(|one| one.end.is_none());
+    let open = open.map(|one| {
+        let at = one.start.as_seconds();
+        format!("{} {} at {at:.1} s was never healed", one.fault, one.detail)
+    });
+    open.collect::<Vec<_>>().join(", ")
+}
+
+/// For a write and for a read through each live node: how long after the heal it first worked.
+fn served_after(
+    facts: &Facts<'_>,
+    live: &[NodeId],
+    healed: Nanos,
+) -> Vec<(String, Option<Duration>)> {
     let after =
         || ok_operations(&facts.history.operations).filter(move |(op, _)| op.invoked >= healed);
     let since = |time: Nanos| Duration::from_nanos(time.0 - healed.0);
-    let write = after().filter(|(op, _)| !only_reads(&op.f)).map(|(_, time)| time).min();
-    let mut served = vec![("write".to_owned(), write.map(since))];
-    for node in live_nodes(facts) {
-        let through = after().filter(|(op, _)| only_reads(&op.f) && op.node == Some(node));
-        let read = through.map(|(_, time)| time).min();
-        served.push((format!("read through {node}"), read.map(since)));
+    let mut served = Vec::new();
+    for node in live {
+        for (what, reads) in [("write", false), ("read", true)] {
+            let through =
+                after().filter(|(op, _)| only_reads(&op.f) == reads && op.node == Some(*node));
+            let first = through.map(|(_, time)| time).min();
+            served.push((format!("{what} through {node}"), first.map(since)));
+        }
     }
     served
 }
 
-/// Nodes whose process runs, as far as the observations tell. A stop at the end does not count.
-fn live_nodes(facts: &Facts<'_>) -> Vec<NodeId> {
-    let mut down = std::collections::BTreeSet::new();
+/// Nodes whose process runs, as far as the observations tell, and those that the harness killed last.
+/// A stop at the end does not count; one that ended by itself is the `crashes` check's.
+fn nodes(facts: &Facts<'_>) -> (Vec<NodeId>, Vec<NodeId>) {
+    let mut down = std::collections::BTreeMap::new();
     for observation in facts.observations {
         match &observation.what {
             Observed::Ready { node } => {
                 down.remove(node);
             }
             Observed::Exit { node, cause, .. } if *cause != ExitCause::Stop => {
-                down.insert(*node);
+                down.insert(*node, cause);
             }
             _ => {}
         }
     }
-    (1..=facts.nodes).map(NodeId).filter(|node| !down.contains(node)).collect()
+    let live = (1..=facts.nodes).map(NodeId).filter(|node| !down.contains_key(node)).collect();
+    let ours = down.into_iter().filter(|(_, cause)| **cause == ExitCause::Fault);
+    (live, ours.map(|(node, _)| node).collect())
 }
 
 fn starved_after(facts: &Facts<'_>, from: Nanos) -> bool {

@@ -1,8 +1,9 @@
 //! Each check on small facts, and on the facts next to them that must be judged otherwise.
 
 use super::{Facts, Injection, Ruling, coverage, crashes, power, recovery};
+use crate::event::Phase;
 use crate::results::{ExitCause, Observation, Observed};
-use history::{Event, Header, History, Kind, Nanos, NodeId, Order, Process};
+use history::{Event, Header, History, Kind, Nanos, NodeId, Order, Outcome, Process};
 use serde_json::json;
 use std::time::Duration;
 
@@ -70,18 +71,25 @@ fn exit(cause: ExitCause) -> Observed {
     Observed::Exit { node: NodeId(2), status: "exit code 101".to_owned(), cause, log }
 }
 
+fn starved(at: u64) -> Observation {
+    let (stall_p99_ms, stall_max_ms) = (900.0, 2000.0);
+    let (cpu_idle, cpu_steal) = (None, None);
+    seen(at, Observed::Harness { stall_p99_ms, stall_max_ms, cpu_idle, cpu_steal, starved: true })
+}
+
 fn leads(node: u16, term: u64) -> Observed {
     let role = "leader".to_owned();
     Observed::Status { node: NodeId(node), role, term, leader: None, commit: 0, last: 0 }
 }
 
 /// Served through both nodes right after a heal at 10 s.
-const SERVED: [(&str, u16, u64, u64, Kind); 5] = [
+const SERVED: [(&str, u16, u64, u64, Kind); 6] = [
     ("write", 1, 1, 2, Kind::Ok),
     ("read", 1, 6, 7, Kind::Ok),
     ("write", 1, 10, 11, Kind::Ok),
     ("read", 1, 11, 12, Kind::Ok),
     ("read", 2, 11, 13, Kind::Ok),
+    ("write", 2, 11, 13, Kind::Ok),
 ];
 
 #[test]
@@ -93,12 +101,15 @@ fn only_an_unexplained_exit_is_a_crash() {
     for (cause, expected) in [
         (ExitCause::Fault, Ruling::Valid),
         (ExitCause::Stop, Ruling::Valid),
-        (ExitCause::Permitted("fsync failed".to_owned()), Ruling::Valid),
+        (ExitCause::NotReady, Ruling::Invalid),
         (ExitCause::Unexplained, Ruling::Invalid),
     ] {
         let check = judge(&[ready.clone(), seen(3, exit(cause.clone()))]);
         assert_eq!(check.verdict, expected, "{cause:?}");
-        assert_eq!(check.warnings.is_empty(), !matches!(cause, ExitCause::Permitted(_)));
+    }
+    for (at, expected) in [(10, Ruling::Unknown), (40, Ruling::Invalid)] {
+        let check = judge(&[ready.clone(), seen(12, exit(ExitCause::NotReady)), starved(at)]);
+        assert_eq!(check.verdict, expected, "starved at {at} s");
     }
     let check = judge(&[ready, seen(3, exit(ExitCause::Unexplained))]);
     let said = "n2 ended by itself at 3.0 s (exit code 101): panicked at raft.rs";
@@ -119,20 +130,12 @@ fn recovery_wants_a_write_and_a_read_through_every_live_node() {
         without.remove(missing);
         assert_eq!(judge(&without, end), Ruling::Invalid, "without {needed:?}");
         assert_eq!(judge(&without, &[]), Ruling::Unknown, "the run ended early");
-        let starved = seen(
-            20,
-            Observed::Harness {
-                stall_p99_ms: 900.0,
-                stall_max_ms: 2000.0,
-                cpu_idle: None,
-                cpu_steal: None,
-                starved: true,
-            },
-        );
-        assert_eq!(judge(&without, &[starved, late.clone()]), Ruling::Unknown);
+        assert_eq!(judge(&without, &[starved(20), late.clone()]), Ruling::Unknown);
     }
-    let dead = [seen(12, exit(ExitCause::Permitted("fsync".to_owned()))), late.clone()];
-    assert_eq!(judge(&SERVED[..4], &dead), Ruling::Valid, "n2 is not live");
+    let dead = [seen(12, exit(ExitCause::Unexplained)), late.clone()];
+    assert_eq!(judge(&SERVED[..4], &dead), Ruling::Valid, "the crash is another check's");
+    let dead = [seen(12, exit(ExitCause::Fault)), late.clone()];
+    assert_eq!(judge(&SERVED, &dead), Ruling::Unknown, "n2 was never seen to serve again");
 }
 
 #[test]
@@ -151,7 +154,9 @@ fn recovery_without_faults_and_with_unhealed_ones() {
     let history = history(&SERVED);
     assert_eq!(recovery(&facts(&history, &[], &[], &[])).verdict, Ruling::Valid);
     let unhealed = [kill(5, Some(10), None), kill(8, None, None)];
-    assert_eq!(recovery(&facts(&history, &unhealed, &[], &[])).verdict, Ruling::Unknown);
+    let check = recovery(&facts(&history, &unhealed, &[], &[]));
+    assert_eq!(check.verdict, Ruling::Unknown);
+    assert_eq!(check.message, "kill n2 at 8.0 s was never healed");
 }
 
 #[test]
@@ -173,6 +178,46 @@ fn coverage_counts_only_what_bit() {
 }
 
 #[test]
+fn only_what_bit_counts_as_a_fault_that_was_survived() {
+    let served = history(&SERVED[2..]);
+    let wanted = ["kill".to_owned()];
+    // One that bit before anything was asked, and one that did not bite while everything was.
+    let faults = [kill(5, Some(9), None), kill(11, Some(11), Some("pid was gone already"))];
+    let (check, coverage) = coverage(&facts(&served, &faults, &[], &wanted));
+    assert_eq!(coverage.ok_during_faults, 0, "{}", check.message);
+    assert_eq!(check.message, "no operation succeeded during a fault");
+}
+
+#[test]
+fn a_run_that_was_cut_short_is_not_covered() {
+    let served = history(&SERVED);
+    let judge = |phases: &[(u64, Phase)]| {
+        let phases: Vec<_> =
+            phases.iter().map(|(at, phase)| seen(*at, Observed::Phase { phase: *phase })).collect();
+        let check = coverage(&facts(&served, &[], &phases, &[])).0;
+        (check.verdict, check.message)
+    };
+    let (work, reads, stop) = ((1, Phase::Work), (11, Phase::FinalReads), (20, Phase::Stop));
+    assert_eq!(judge(&[work, reads, stop]).0, Ruling::Valid);
+    for (phases, said) in [
+        (&[work][..], "the run ended before its final reads"),
+        (&[work, stop], "the run ended before its final reads"),
+        (&[work, reads], "the run ended in its final reads"),
+        (&[work, (14, Phase::FinalReads), stop], "no final read was answered"),
+    ] {
+        assert_eq!(judge(phases), (Ruling::Unknown, said.to_owned()));
+    }
+}
+
+#[test]
+fn what_the_run_noted_is_a_warning() {
+    let empty = history(&[]);
+    let note = [seen(1, Observed::Note { text: "fault 3 was not healed".to_owned() })];
+    let check = coverage(&facts(&empty, &[], &note, &[])).0;
+    assert_eq!(check.warnings, ["fault 3 was not healed"]);
+}
+
+#[test]
 fn changes_of_leader_are_counted_once() {
     let served = history(&SERVED);
     let observations = [
@@ -181,7 +226,9 @@ fn changes_of_leader_are_counted_once() {
         seen(6, leads(2, 2)),
         seen(7, leads(1, 1)),
         seen(8, leads(2, 3)),
+        seen(11, Observed::Phase { phase: Phase::FinalReads }),
         seen(12, leads(1, 4)),
+        seen(13, Observed::Phase { phase: Phase::Stop }),
     ];
     let (check, coverage) = coverage(&facts(&served, &[], &observations, &[]));
     assert_eq!(check.verdict, Ruling::Valid);
@@ -198,4 +245,14 @@ fn power_wants_every_function_to_succeed_once() {
     assert_eq!(failed.message, "no write ever succeeded");
     assert_eq!(judge(&[("read", 1, 1, 2, Kind::Fail)]).verdict, Ruling::Unknown);
     assert_eq!(judge(&[]).verdict, Ruling::Unknown);
+}
+
+#[test]
+fn an_answer_without_a_meaning_never_passes() {
+    for (code, expected) in [("timeout", Ruling::Valid), ("protocol", Ruling::Unknown)] {
+        let mut history = history(&SERVED);
+        let last = history.operations.last_mut().unwrap();
+        last.outcome = Outcome::Info { index: None, time: None, error: Some(code.to_owned()) };
+        assert_eq!(power(&facts(&history, &[], &[], &[]), 0).verdict, expected, "{code}");
+    }
 }

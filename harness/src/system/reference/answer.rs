@@ -90,8 +90,8 @@ table! {
     SESSION_STALE = "session-stale", Indefinite, Stop,
         "an earlier attempt happened, but its answer is no longer kept";
     /// An answer of the wrong kind, or none of the known ones.
-    PROTOCOL = "protocol", Indefinite, Retry,
-        "the answer is not one to this question, so it proves nothing";
+    PROTOCOL = "protocol", Indefinite, Stop,
+        "the answer is not one to this question, so it proves nothing, and the `power` check tells of it";
     /// No answer in time.
     TIMEOUT = "timeout", Indefinite, Retry,
         "no answer came in time; the attempt may be anywhere";
