@@ -15,7 +15,7 @@ pub use load::{Recorded, read_plan};
 use crate::exit::Failure;
 use crate::results::{RunFolder, write_json};
 use crate::verdict::{
-    self, Check, Coverage, Facts, HarnessFacts, OutcomeCounts, Seconds, VerdictDocument,
+    self, Check, Coverage, Facts, HarnessFacts, OutcomeCounts, Ruling, Seconds, VerdictDocument,
 };
 use crate::{event::Phase, results::Observed};
 use checker::Limits;
@@ -23,11 +23,16 @@ use history::{Nanos, Outcome};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use workloads::{JudgeOptions, Workload};
 
+/// Name of the check that says that the run itself failed.
+const RUN: &str = "run";
+
 /// How to judge.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Search {
     /// The workload, where the header's is not to be believed.
     pub workload: Option<String>,
@@ -39,6 +44,8 @@ pub struct Search {
     pub budget: Duration,
     /// Memory of the search, in bytes.
     pub memory_bytes: u64,
+    /// Set by whoever cannot wait any longer; then too what is undecided stays unknown.
+    pub cut: Arc<AtomicBool>,
 }
 
 impl Default for Search {
@@ -49,6 +56,7 @@ impl Default for Search {
             cas_fail_observes: false,
             budget: Duration::from_secs(60),
             memory_bytes: 2 << 30,
+            cut: Arc::default(),
         }
     }
 }
@@ -63,14 +71,29 @@ pub fn file(path: &Path, search: &Search) -> Result<(Recorded, VerdictDocument),
     Ok((recorded, document))
 }
 
-/// Judges what a run recorded, by all five checks.
+/// Judges what a run recorded, by all five checks. If its folder says that the run failed, so does the document: the
+/// files may lack something, so only a violation says more than that.
 ///
 /// # Errors
 /// When the folder holds something other than a run, or operations that its workload does not have.
 pub fn folder(folder: &RunFolder, search: &Search) -> Result<(Recorded, VerdictDocument), Failure> {
     let recorded = Recorded::from_folder(folder)?;
-    let document = judge(&recorded, search)?;
+    let mut document = judge(&recorded, search)?;
+    let told = stored(folder).into_iter().flat_map(|document| document.checks);
+    document.checks.extend(told.filter(|c| c.name == RUN && c.verdict == Ruling::Error));
+    document.verdict = VerdictDocument::worst(&document.checks);
     Ok((recorded, document))
+}
+
+/// The document of a run that failed before anything was judged.
+#[must_use]
+pub fn error_document(run: &str, failure: &Failure) -> VerdictDocument {
+    VerdictDocument {
+        provisional: false,
+        verdict: Ruling::Error,
+        checks: vec![Check::new(RUN, Ruling::Error, failure.message.clone())],
+        ..VerdictDocument::provisional(run)
+    }
 }
 
 /// Puts a verdict into the folder of its run, with the counterexample if there is one.
@@ -150,7 +173,10 @@ fn linearizable(
     search: &Search,
 ) -> Result<Check, Failure> {
     let deadline = Instant::now().checked_add(search.budget);
-    let stop = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+    let stop = || {
+        search.cut.load(Ordering::Relaxed)
+            || deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    };
     let options = JudgeOptions {
         initial: search.initial.clone(),
         cas_fail_observes: search.cas_fail_observes,
@@ -220,11 +246,16 @@ fn seconds(facts: &Facts<'_>) -> Seconds {
     Seconds { run: facts.end().as_seconds(), work, check: 0.0 }
 }
 
-/// Whether a run came to its verdict; one that did is never judged over.
+/// Whether a run came to its verdict; one that did is never judged over. One that failed did not.
 #[must_use]
 pub fn is_finished(folder: &RunFolder) -> bool {
-    std::fs::read(folder.verdict())
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<VerdictDocument>(&bytes).ok())
-        .is_some_and(|document| !document.provisional)
+    stored(folder)
+        .is_some_and(|document| !document.provisional && document.verdict != Ruling::Error)
+}
+
+/// The verdict document in the folder, if there is one that can be read.
+#[must_use]
+pub fn stored(folder: &RunFolder) -> Option<VerdictDocument> {
+    let bytes = std::fs::read(folder.verdict()).ok()?;
+    serde_json::from_slice(&bytes).ok()
 }

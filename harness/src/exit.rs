@@ -22,7 +22,7 @@ pub enum Exit {
     Unknown,
     /// Bad arguments or unreadable input: nothing ran.
     Usage,
-    /// The harness or its surroundings failed: nothing was judged.
+    /// The harness or its surroundings failed, and no violation was found before.
     Error,
     /// Stopped by SIGINT or SIGTERM, and no violation was found in what was recorded.
     Interrupted,
@@ -59,8 +59,8 @@ impl Exit {
         }
     }
 
-    /// The worse of two, for several runs of one command: a violation is never hidden by an error,
-    /// an interruption says that the rest never ran, and unknown is worse than valid.
+    /// The worse of two, for several runs of one command: a violation is never hidden by an error, nor
+    /// either by an interruption, which says that the rest never ran; unknown is worse than valid.
     #[must_use]
     pub fn worse(self, other: Self) -> Self {
         if other.rank() > self.rank() { other } else { self }
@@ -70,9 +70,9 @@ impl Exit {
         match self {
             Self::Valid => 0,
             Self::Unknown => 1,
-            Self::Usage => 2,
-            Self::Error => 3,
-            Self::Interrupted => 4,
+            Self::Interrupted => 2,
+            Self::Usage => 3,
+            Self::Error => 4,
             Self::Invalid => 5,
         }
     }
@@ -104,9 +104,9 @@ mod tests {
         let order = [
             Exit::Valid,
             Exit::Unknown,
+            Exit::Interrupted,
             Exit::Usage,
             Exit::Error,
-            Exit::Interrupted,
             Exit::Invalid,
         ];
         for (low, better) in order.iter().enumerate() {

@@ -48,8 +48,8 @@ fn list_verb(args: &ListArgs) -> Result<Exit, Failure> {
     Ok(Exit::Valid)
 }
 
-/// `harness check`: judges again and prints. It writes only the verdict of a run that died before it
-/// had one.
+/// `harness check`: judges again and prints. It writes only the verdict of a run that died or failed
+/// before it had one.
 fn check_verb(args: &CheckArgs) -> Result<Exit, Failure> {
     let search = Search {
         workload: args.workload.clone(),
@@ -57,6 +57,7 @@ fn check_verb(args: &CheckArgs) -> Result<Exit, Failure> {
         cas_fail_observes: args.cas_fail_observes,
         budget: args.budget,
         memory_bytes: args.memory,
+        ..Search::default()
     };
     let path = find(&args.path);
     let (recorded, document, mut context) = if path.is_dir() {

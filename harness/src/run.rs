@@ -11,7 +11,8 @@
 //!
 //! A run ends early on a signal, or with `--fail-fast` on the first violation (`fail_fast`): it heals, stops and judges
 //! what it has. Every wait has a limit. What goes wrong outside of the system under test is a [`Failure`], which names
-//! the node where there is one, and the verdict document then says `error`: nothing was judged.
+//! the node where there is one, and the verdict document then says `error`; what was recorded before is judged all the
+//! same, because a violation in it stands.
 
 mod fail_fast;
 mod final_reads;
@@ -24,13 +25,14 @@ mod stop;
 mod work;
 mod world;
 
+use crate::check;
 use crate::event::{Event, Phase, Sink};
 use crate::exit::{Exit, Failure};
 use crate::guardian::Guardian;
 use crate::plan::Plan;
 use crate::results::{RunFolder, write_json};
-use crate::verdict::{Check, Ruling, VerdictDocument};
-use signals::Signals;
+use crate::verdict::VerdictDocument;
+pub use signals::Signals;
 use stage::Stage;
 use start::Ground;
 use std::path::Path;
@@ -82,29 +84,30 @@ enum Ending {
 /// Executes `plan` in `folder`, which exists and is empty.
 ///
 /// # Errors
-/// A [`Failure`] of the harness or its environment: nothing was judged. The folder then says so too.
+/// A [`Failure`] of the harness or its environment, and no violation in what was recorded. The folder then says so too.
 pub fn execute(
     plan: &Plan,
     folder: &RunFolder,
     options: &Options,
     sink: Arc<dyn Sink>,
+    signals: &Signals,
 ) -> Result<Finished, Failure> {
     let origin = Instant::now();
     write_json(&folder.plan_json(), plan).map_err(unwritable)?;
     write_json(&folder.verdict(), &VerdictDocument::provisional(&folder.name()))
         .map_err(unwritable)?;
-    // Before any thread of the runtime exists.
+    // Before any thread of this runtime exists.
     let guardian = Guardian::start(Path::new("/proc/self/exe"))
-        .map_err(|e| Failure::environment(e.to_string()))?;
+        .map_err(|e| Failure::environment(e.to_string()))
+        .inspect_err(|failure| write_error(folder, failure))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|e| Failure::environment(format!("the async runtime cannot start: {e}")))?;
     let ended = runtime.block_on(async {
-        let signals = Signals::listen()
-            .map_err(|e| Failure::environment(format!("signals cannot be caught: {e}")))?;
         let twice = signals.reached(2);
+        let signals = signals.clone();
         let ground = Ground { plan, folder, options, sink, guardian, signals, origin };
         tokio::select! {
             biased;
@@ -114,9 +117,6 @@ pub fn execute(
     });
     // A search that was given up on may still hold a blocking thread; nobody waits for it.
     runtime.shutdown_background();
-    if let Err(failure) = &ended {
-        write_error(folder, failure);
-    }
     ended
 }
 
@@ -131,17 +131,16 @@ async fn phases(ground: Ground<'_>) -> Result<Finished, Failure> {
             sink.emit(origin.elapsed(), Event::Stopping);
             return Ok(interrupted(folder));
         }
-        started = start::start(ground) => started?,
+        started = start::start(ground) => started.inspect_err(|e| write_error(folder, e))?,
     };
     let ended = run(&mut stage).await;
     stage.enter(Phase::Stop);
     let complete = matches!(ended, Ok(Ending::Complete));
     let grace = if complete { STOP_GRACE } else { EARLY_STOP_GRACE };
     let stopped = stop::stop(&mut stage, grace).await;
-    let ending = ended?;
-    stopped?;
-    stage.check_files()?;
-    judge::judge(&mut stage, ending).await
+    let ended = ended.and_then(|ending| stopped.map(|()| ending));
+    let ended = ended.and_then(|ending| stage.check_files().map(|()| ending));
+    judge::judge(&mut stage, ended).await
 }
 
 /// What is left of a run in which nothing was judged because it was told to leave.
@@ -232,14 +231,10 @@ fn unwritable(error: crate::results::ResultsError) -> Failure {
     Failure::environment(error.to_string())
 }
 
-/// Leaves a verdict document that says that nothing was judged, if the folder can still be written.
+/// Leaves a verdict document that says what went wrong, if the folder can still be written.
 fn write_error(folder: &RunFolder, failure: &Failure) {
-    let mut document = VerdictDocument::provisional(&folder.name());
-    document.provisional = false;
-    document.verdict = Ruling::Error;
-    document.checks = vec![Check::new("run", Ruling::Error, failure.message.clone())];
     // The failure itself is what is reported; that this file could not say so too adds nothing.
-    let _ = write_json(&folder.verdict(), &document);
+    let _ = write_json(&folder.verdict(), &check::error_document(&folder.name(), failure));
 }
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
 //! `harness run`: one run, or several one after the other, and what they come to together.
 //!
 //! Each run has a folder of its own and the next seed. A violation is never hidden by what comes
-//! after it: the worst exit code wins. An interruption ends the series; so does, with
-//! `--until-failure`, the first run that is invalid or could not be judged.
+//! after it: the worst exit code wins. An interruption ends the series, also one that comes between
+//! two runs; so does, with `--until-failure`, the first run that is invalid or could not be judged.
 
-use crate::check::read_plan;
+use crate::check::{self, read_plan};
 use crate::cli::RunArgs;
 use crate::event::{Event, Sink};
 use crate::exit::{Exit, Failure};
 use crate::plan::Plan;
 use crate::results::RunFolder;
-use crate::run::{self, Finished};
+use crate::run::{self, Finished, Signals};
 use crate::seed::Seed;
 use crate::terminal::style::Style;
 use crate::terminal::{self, Terminal, summary};
-use crate::verdict::Ruling;
+use crate::verdict::{Ruling, VerdictDocument};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,10 +30,12 @@ const MEMORY_BYTES: u64 = 2 << 30;
 /// When no plan can be made of the arguments, or the only run could not be judged.
 pub fn execute(args: &RunArgs) -> Result<Exit, Failure> {
     let first = first_plan(args)?;
-    match (args.count, args.until_failure) {
-        (None, false) => single(args, &first),
-        (count, _) => several(args, &first, count),
-    }
+    let signals = Signals::listen()?;
+    if is_series(args) { several(args, &first, &signals) } else { single(args, &first, &signals) }
+}
+
+fn is_series(args: &RunArgs) -> bool {
+    args.count.is_some() || args.until_failure
 }
 
 fn first_plan(args: &RunArgs) -> Result<Plan, Failure> {
@@ -52,8 +54,8 @@ fn first_plan(args: &RunArgs) -> Result<Plan, Failure> {
     Plan::resolve(args, seed)
 }
 
-fn single(args: &RunArgs, plan: &Plan) -> Result<Exit, Failure> {
-    let (finished, folder) = one(args, plan)?;
+fn single(args: &RunArgs, plan: &Plan, signals: &Signals) -> Result<Exit, Failure> {
+    let (finished, folder) = one(args, plan, signals)?;
     let style = Style::stdout();
     let text = if args.json {
         summary::json(&finished.verdict)?
@@ -73,23 +75,16 @@ fn single(args: &RunArgs, plan: &Plan) -> Result<Exit, Failure> {
 }
 
 /// Runs until the count is reached, or for ever until something fails.
-fn several(args: &RunArgs, first: &Plan, count: Option<u64>) -> Result<Exit, Failure> {
-    let keep = args.schedule.is_some();
+fn several(args: &RunArgs, first: &Plan, signals: &Signals) -> Result<Exit, Failure> {
     let mut worst = Exit::Valid;
     let mut rulings = Vec::new();
-    for turn in 0..count.unwrap_or(u64::MAX) {
-        let plan = if args.replay.is_some() {
-            first.clone()
-        } else {
-            first.with_seed(first.seed.nth(turn), keep)?
-        };
-        let of = count.map_or(format!("{}", turn + 1), |count| format!("{}/{count}", turn + 1));
-        let (ruling, exit) = match one(args, &plan) {
-            Ok((finished, folder)) => {
-                show(args, &finished, &of, &plan, &folder)?;
-                (finished.verdict.verdict, finished.exit)
+    for number in 0..args.count.unwrap_or(u64::MAX) {
+        let (ruling, exit) = match turn(args, first, number, signals) {
+            Ok(finished) => (finished.verdict.verdict, finished.exit),
+            // What was asked for cannot be done at all.
+            Err(failure) if rulings.is_empty() && failure.exit == Exit::Usage => {
+                return Err(failure);
             }
-            Err(failure) if failure.exit == Exit::Usage => return Err(failure),
             Err(failure) => {
                 terminal::failure(&failure);
                 (Ruling::Error, failure.exit)
@@ -97,15 +92,36 @@ fn several(args: &RunArgs, first: &Plan, count: Option<u64>) -> Result<Exit, Fai
         };
         worst = worst.worse(exit);
         rulings.push(ruling);
+        if signals.any() {
+            worst = worst.worse(Exit::Interrupted);
+            break;
+        }
         let failed = matches!(exit, Exit::Invalid | Exit::Error);
-        if exit == Exit::Interrupted || (args.until_failure && failed) {
+        if exit == Exit::Usage || (args.until_failure && failed) {
             break;
         }
     }
     if !args.json {
-        terminal::to_stdout(&summary::tally(&rulings, count, &Style::stdout()));
+        terminal::to_stdout(&summary::tally(&rulings, args.count, &Style::stdout()));
     }
     Ok(worst)
+}
+
+/// One run of several, numbered from 0, and its line.
+fn turn(args: &RunArgs, first: &Plan, number: u64, signals: &Signals) -> Result<Finished, Failure> {
+    let plan = if args.replay.is_some() {
+        first.clone()
+    } else {
+        first.with_seed(first.seed.nth(number), args.schedule.is_some())?
+    };
+    let (finished, folder) = one(args, &plan, signals)?;
+    let shown = number + 1;
+    let of = args.count.map_or(format!("{shown}"), |count| format!("{shown}/{count}"));
+    // A violation counts even where its line cannot be made.
+    if let Err(failure) = show(args, &finished, &of, &plan, &folder) {
+        terminal::failure(&failure);
+    }
+    Ok(finished)
 }
 
 fn show(
@@ -126,27 +142,44 @@ fn show(
     Ok(())
 }
 
-/// One run in a folder of its own.
-fn one(args: &RunArgs, plan: &Plan) -> Result<(Finished, RunFolder), Failure> {
+/// One run in a folder of its own. With `--json` a run that failed has a document too.
+fn one(args: &RunArgs, plan: &Plan, signals: &Signals) -> Result<(Finished, RunFolder), Failure> {
     let screen = Arc::new(Terminal::new(args.quiet));
     announce(plan, screen.as_ref());
-    let stamp = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
-    let folder =
-        RunFolder::create(&args.results, &stamp, &plan.workload, plan.seed).map_err(|e| {
-            Failure::environment(e.to_string()).hint("`--results DIR` puts run folders elsewhere")
-        })?;
+    let folder = create_folder(args, plan).inspect_err(|failure| {
+        show_failed(args, &check::error_document("", failure));
+    })?;
     let options =
         run::Options { fail_fast: args.fail_fast, budget: BUDGET, memory_bytes: MEMORY_BYTES };
     let sink: Arc<dyn Sink> = Arc::clone(&screen) as Arc<dyn Sink>;
-    let ended = run::execute(plan, &folder, &options, sink);
+    let ended = run::execute(plan, &folder, &options, sink, signals);
     screen.finish();
-    if ended.is_err()
-        && args.json
-        && let Ok(document) = std::fs::read_to_string(folder.verdict())
-    {
-        terminal::to_stdout(&document);
+    match ended {
+        Ok(finished) => Ok((finished, folder)),
+        Err(failure) => {
+            let judged = check::stored(&folder).filter(|document| !document.provisional);
+            let document =
+                judged.unwrap_or_else(|| check::error_document(&folder.name(), &failure));
+            show_failed(args, &document);
+            Err(failure)
+        }
     }
-    ended.map(|finished| (finished, folder))
+}
+
+fn create_folder(args: &RunArgs, plan: &Plan) -> Result<RunFolder, Failure> {
+    let stamp = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+    RunFolder::create(&args.results, &stamp, &plan.workload, plan.seed).map_err(|e| {
+        Failure::environment(e.to_string()).hint("`--results DIR` puts run folders elsewhere")
+    })
+}
+
+/// The document of a run that failed, in the shape that its neighbours have. The failure itself is told elsewhere.
+fn show_failed(args: &RunArgs, document: &VerdictDocument) {
+    if args.json {
+        let text =
+            if is_series(args) { summary::json_line(document) } else { summary::json(document) };
+        terminal::to_stdout(&text.unwrap_or_default());
+    }
 }
 
 fn announce(plan: &Plan, screen: &dyn Sink) {

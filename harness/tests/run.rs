@@ -182,6 +182,39 @@ fn the_second_signal_leaves_at_once() {
     assert_eq!(place.left_behind(), Vec::<String>::new());
 }
 
+/// From the moment that there is a folder, whatever has been started by then.
+#[test]
+fn a_signal_before_anything_runs_interrupts() {
+    let place = Place::new();
+    let mut run = place.start("--faults none --nodes 1 --clients 1 --time 60s");
+    let end = Instant::now() + Duration::from_secs(10);
+    while !place.results.path().join("latest").exists() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    signal(&run, nix::sys::signal::SIGTERM);
+    assert_eq!(wait(&mut run, Duration::from_secs(10)), 130);
+    assert_eq!(place.left_behind(), Vec::<String>::new());
+}
+
+/// Whether it comes while the files are judged, while the report is written or between two runs.
+#[test]
+fn a_signal_after_the_work_ends_a_series() {
+    let place = Place::new();
+    let mut run = place.start("--faults none --nodes 1 --clients 1 --time 1s --count 3");
+    let end = Instant::now() + Duration::from_secs(20);
+    let cluster = place.results.path().join("latest/cluster.jsonl");
+    while !fs::read_to_string(&cluster).is_ok_and(|text| text.contains("\"phase\":\"check\"")) {
+        assert!(Instant::now() < end, "the check never began");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    signal(&run, nix::sys::signal::SIGINT);
+    assert_eq!(wait(&mut run, Duration::from_secs(10)), 130);
+    let runs = fs::read_dir(place.results.path()).unwrap().flatten();
+    let runs = runs.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).count();
+    assert!(runs < 3, "{runs} runs");
+    assert_eq!(place.left_behind(), Vec::<String>::new());
+}
+
 #[test]
 fn a_killed_harness_leaves_no_process_and_a_folder_that_can_be_judged() {
     let place = Place::new();

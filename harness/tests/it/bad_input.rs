@@ -63,6 +63,16 @@ fn a_results_folder_that_cannot_be_written() {
     place.file("occupied", "a file");
     let left = place.harness("run --quiet --time 1s --results occupied");
     refused(&left, 255, "cannot create occupied", "--results DIR");
+    for (words, lines) in [("--count 2", 2), ("", 1)] {
+        let words = format!("run --quiet --json {words} --time 1s --results occupied");
+        let left = place.harness(&words);
+        assert_eq!(left.code, 255, "{left:?}");
+        let documents = serde_json::Deserializer::from_str(&left.stdout);
+        let documents: Vec<serde_json::Value> = documents.into_iter().map(Result::unwrap).collect();
+        assert_eq!(documents.len(), lines, "{left:?}");
+        assert!(documents.iter().all(|document| document["verdict"] == "error"), "{left:?}");
+        assert_eq!(left.stdout.lines().count() == lines, lines == 2, "a line each: {left:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use crate::check::read_after_two_writes;
 use crate::command::{Left, Place};
+use harness::check::error_document;
 use harness::cli::RunArgs;
+use harness::exit::Failure;
 use harness::plan::Plan;
 use harness::seed::Seed;
 use harness::verdict::VerdictDocument;
@@ -83,6 +85,37 @@ fn the_verdict_of_a_finished_run_stays() {
     let before = place.read(&format!("{RUN}/verdict.json"));
     assert_eq!(place.harness(&format!("check {RUN} --initial 9 --workload kv")).code, 1);
     assert_eq!(place.read(&format!("{RUN}/verdict.json")), before);
+}
+
+/// What a run says of itself when something other than the system failed.
+fn failed(history: &str) -> Place {
+    let place = killed(history);
+    let failure = Failure::environment("no word of the guardian");
+    let document = error_document("20261120-152419-register-7", &failure);
+    place.file(&format!("{RUN}/verdict.json"), serde_json::to_string(&document).unwrap());
+    place
+}
+
+#[test]
+fn a_violation_in_a_failed_run_gets_its_counterexample() {
+    let place = failed(&read_after_two_writes("3"));
+    for _ in 0..2 {
+        let left = place.harness(&format!("check {RUN} --json"));
+        assert_eq!(left.code, 1, "{left:?}");
+        let run = ("run".to_owned(), "error".to_owned());
+        assert_eq!(verdicts(&left).last(), Some(&run), "it still says that the run failed");
+    }
+    assert_eq!(place.harness(&format!("check {RUN}/counterexample.jsonl")).code, 1);
+}
+
+#[test]
+fn a_failed_run_does_not_become_valid() {
+    let place = failed(&read_after_two_writes("7"));
+    for _ in 0..2 {
+        let left = place.harness(&format!("check {RUN}"));
+        assert_eq!(left.code, 255, "{left:?}");
+        assert!(left.stdout.contains("no word of the guardian"), "{}", left.stdout);
+    }
 }
 
 #[test]
