@@ -68,11 +68,15 @@ struct Slot {
     paused: bool,
 }
 
+/// Who is told of each change as it happens, on the thread that hears of it.
+pub type Listener = Box<dyn Fn(&Change) + Send>;
+
 /// The processes of one deployment.
 pub(super) struct Ledger {
     slots: BTreeMap<NodeId, Slot>,
     logs: BTreeMap<NodeId, PathBuf>,
     changes: Vec<Change>,
+    listener: Option<Listener>,
     /// Exits heard of before the reply that named the process: a node may die at once.
     early: BTreeMap<i32, Exit>,
     clock: Clock,
@@ -81,7 +85,7 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new(logs: BTreeMap<NodeId, PathBuf>, clock: Clock) -> Self {
         let slots = logs.keys().map(|node| (*node, Slot::default())).collect();
-        Self { slots, logs, changes: Vec::new(), early: BTreeMap::new(), clock }
+        Self { slots, logs, changes: Vec::new(), listener: None, early: BTreeMap::new(), clock }
     }
 
     pub(super) fn spawned(&mut self, node: NodeId, pid: i32) {
@@ -98,8 +102,21 @@ impl Ledger {
             return false;
         };
         slot.addresses = Some(addresses);
-        self.changes.push(Change::Ready { node, pid, at });
+        self.change(Change::Ready { node, pid, at });
         true
+    }
+
+    /// Tells `listener` of every change so far, and of each further one.
+    pub(super) fn tell(&mut self, listener: Listener) {
+        self.changes.iter().for_each(&listener);
+        self.listener = Some(listener);
+    }
+
+    fn change(&mut self, change: Change) {
+        if let Some(listener) = &self.listener {
+            listener(&change);
+        }
+        self.changes.push(change);
     }
 
     /// Notes what is about to be done to a node's live process; returns that process.
@@ -138,7 +155,7 @@ impl Ledger {
             (ExitCause::Unexplained, Some(path)) => last_lines(path, LOG_LINES),
             _ => Vec::new(),
         };
-        self.changes.push(Change::Exit(NodeExit { node, pid, at, status, cause, log }));
+        self.change(Change::Exit(NodeExit { node, pid, at, status, cause, log }));
         true
     }
 
@@ -240,6 +257,17 @@ mod tests {
             assert_eq!(ledger.exits()[0].cause, wanted, "{intents:?} {status}");
             assert_eq!(ledger.exits()[0].at, Nanos(7));
         }
+    }
+
+    #[test]
+    fn a_listener_hears_of_every_change_once_and_at_once() {
+        let mut ledger = ledger();
+        assert!(ledger.exited(exit(ExitStatus::Code(1))));
+        let (heard, hearing) = std::sync::mpsc::channel();
+        ledger.tell(Box::new(move |change| heard.send(change.clone()).expect("it listens")));
+        ledger.spawned(NODE, 43);
+        assert!(ledger.exited(Exit { pid: 43, ..exit(ExitStatus::Code(2)) }));
+        assert_eq!(hearing.try_iter().collect::<Vec<_>>(), ledger.changes(0));
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod logs;
 mod record;
 
 pub use environment::{RealEnvironment, Witness};
-pub use ledger::{Change, NodeExit};
+pub use ledger::{Change, Listener, NodeExit};
 pub use logs::{Panic, last_lines};
 pub use record::{DeploymentRecord, NodeRecord};
 
@@ -252,6 +252,12 @@ impl Deployment {
     #[must_use]
     pub fn changes(&self, from: usize) -> Vec<Change> {
         lock(&self.inner.ledger).changes(from)
+    }
+
+    /// Tells `listener` of every change so far, and of each further one as it happens. It must not ask
+    /// the deployment for anything.
+    pub fn tell(&self, listener: Listener) {
+        lock(&self.inner.ledger).tell(listener);
     }
 
     /// Every exit so far.

@@ -43,7 +43,7 @@ impl ResultsError {
 impl RunFolder {
     /// Creates a fresh folder under `results` (made if need be) and points `latest` at it.
     ///
-    /// `stamp` is the local time of the start as `yyyymmdd-hhmmss`.
+    /// `stamp` is the time of the start in UTC as `yyyymmdd-hhmmss`.
     ///
     /// # Errors
     /// When the folder cannot be created.

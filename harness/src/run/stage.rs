@@ -3,7 +3,7 @@
 use super::Options;
 use super::signals::Signals;
 use super::world::World;
-use crate::deploy::{Change, Deployment};
+use crate::deploy::{Change, Deployment, NodeExit};
 use crate::event::{Event, Phase, Sink};
 use crate::exit::Failure;
 use crate::observer::{Observer, View};
@@ -34,8 +34,6 @@ pub(super) struct Stage<'a> {
     pub(super) world: World,
     pub(super) signals: Signals,
     pub(super) stalls: Watch,
-    /// How many of the deployment's changes are on file.
-    pub(super) changes: usize,
 }
 
 impl Stage<'_> {
@@ -63,9 +61,8 @@ impl Stage<'_> {
         self.emit(Event::Started(phase));
     }
 
-    /// Writes what became of the nodes and how late the harness was, since the last time.
+    /// Writes how late the harness was, since the last time.
     pub(super) fn sample(&mut self) {
-        self.write_changes();
         let stalls = self.stalls.sample();
         self.journal.observe(Observed::Harness {
             stall_p99_ms: stalls.stall_p99_ms,
@@ -74,29 +71,6 @@ impl Stage<'_> {
             cpu_steal: stalls.cpu_steal,
             starved: stalls.starved,
         });
-    }
-
-    /// Writes the starts and exits of nodes that are not on file yet.
-    pub(super) fn write_changes(&mut self) {
-        for change in self.deployment.changes(self.changes) {
-            self.changes += 1;
-            let (at, what) = match change {
-                Change::Ready { node, at, .. } => (at, Observed::Ready { node }),
-                Change::Exit(exit) => {
-                    let status = exit.status.to_string();
-                    (
-                        exit.at,
-                        Observed::Exit {
-                            node: exit.node,
-                            status,
-                            cause: exit.cause,
-                            log: exit.log,
-                        },
-                    )
-                }
-            };
-            self.journal.observe_at(at, what);
-        }
     }
 
     /// Whether the evidence is still being written.
@@ -112,4 +86,18 @@ impl Stage<'_> {
             }
         }
     }
+}
+
+/// Writes the starts and exits of nodes as they happen: a harness that is killed leaves them on file.
+pub(super) fn keep_changes(deployment: &Deployment, journal: Arc<Journal>) {
+    deployment.tell(Box::new(move |change| {
+        let (at, what) = match change.clone() {
+            Change::Ready { node, at, .. } => (at, Observed::Ready { node }),
+            Change::Exit(exit) => {
+                let NodeExit { node, at, status, cause, log, .. } = exit;
+                (at, Observed::Exit { node, status: status.to_string(), cause, log })
+            }
+        };
+        journal.observe_at(at, what);
+    }));
 }

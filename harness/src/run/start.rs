@@ -44,7 +44,7 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
         .ok_or_else(|| Failure::usage(format!("unknown workload `{}`", plan.workload)))?;
     let nodes: Vec<NodeId> = (1..=plan.nodes).map(NodeId).collect();
     let settings = settings(plan, folder, &nodes)?;
-    let files = Files::create(plan, folder, origin)?;
+    let files = Files::create(plan, folder, options, origin)?;
     let Files { header, recorder, journal, receipts } = files;
     let stalls = Watch::start()
         .map_err(|e| Failure::environment(format!("a thread cannot be started: {e}")))?;
@@ -53,6 +53,7 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
     journal.observe(Observed::Phase { phase: Phase::Deploy });
     sink.emit(Duration::from_nanos(recorder.now().0), Event::Started(Phase::Deploy));
     let deployment = deploy(guardian, settings, Arc::clone(&recorder)).await?;
+    super::stage::keep_changes(&deployment, Arc::clone(&journal));
     write_json(&folder.deployment_json(), &deployment.record()).map_err(unwritable)?;
 
     let direct = Arc::new(Direct(deployment.clone()));
@@ -60,7 +61,7 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
     let view = observer.view();
     let desk = desk(plan, &deployment, Arc::clone(&recorder));
     let world = World::new(recorder, Arc::clone(&view), receipts, Arc::clone(&sink));
-    let mut stage = Stage {
+    let stage = Stage {
         plan,
         folder,
         options,
@@ -76,9 +77,7 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
         world,
         signals,
         stalls,
-        changes: 0,
     };
-    stage.write_changes();
     let links = stage.nodes.len() * stage.nodes.len().saturating_sub(1);
     stage.emit(Event::Deployed { nodes: stage.nodes.clone(), links });
     Ok(stage)
@@ -93,12 +92,19 @@ struct Files {
 }
 
 impl Files {
-    fn create(plan: &Plan, folder: &RunFolder, origin: Instant) -> Result<Self, Failure> {
+    fn create(
+        plan: &Plan,
+        folder: &RunFolder,
+        options: &Options,
+        origin: Instant,
+    ) -> Result<Self, Failure> {
         let mut header = Header::new(plan.workload.clone());
         header.seed = Some(plan.seed.to_string());
         header.start = Some(jiff::Timestamp::now().to_string());
         let recorder = Recorder::start_at(origin, create(&folder.history())?, &header)
             .map_err(|e| Failure::environment(e.to_string()))?;
+        // Only an early look reads them from memory.
+        let recorder = if options.fail_fast { recorder.keep_events() } else { recorder };
         let recorder = Arc::new(recorder);
         let refused = |path: &Path, e: std::io::Error| {
             Failure::environment(format!("cannot write {}: {e}", path.display()))

@@ -98,9 +98,6 @@ table! {
     /// A bare gRPC status.
     STATUS = "connection", Indefinite, Retry,
         "a bare gRPC status: the transport's word, not the node's";
-    /// An answer to a repeated effect that no session protects.
-    UNPROTECTED = "unprotected", Indefinite, Stop,
-        "an earlier attempt may also have happened and nothing would have de-duplicated it";
 }
 
 /// An attempt that gave no answer.

@@ -130,7 +130,7 @@ impl ReferenceClient {
             // A client goes on after an operation only if it knows how that ended.
             request.acknowledged = session.sequence - 1;
         }
-        let mut ledger = Ledger::new(true);
+        let mut ledger = Ledger::default();
         let mut first = true;
         while let Some(left) = pace.left().or_else(|| first.then_some(SHORTEST_ATTEMPT)) {
             first = false;

@@ -3,21 +3,17 @@
 //! One attempt is easy. Several are not: an attempt that timed out may be executed later, so that a
 //! refusal of the next attempt says nothing about the operation. The rules, for an operation that is
 //! safe to repeat (a read, or an effect under one session and sequence, which the system executes at
-//! most once and answers the same each time):
+//! most once and answers the same each time; no other is ever asked):
 //!
 //! * an answer ends it as `ok` (or as a mismatch), whatever came before;
 //! * without one it is `fail` if every attempt was definite, and `info` if any was not.
-//!
-//! If it is not safe to repeat, an answer after an indefinite attempt ends it as `info`: it may have
-//! happened twice.
 
-use super::answer::{Next, Row, Trouble, UNPROTECTED};
+use super::answer::{Next, Row, Trouble};
 use workloads::{ClientError, ErrorClass, KvAnswer};
 
 /// The attempts of one operation so far.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    repeatable: bool,
     indefinite: Option<Trouble>,
     definite: Option<Trouble>,
 }
@@ -32,19 +28,10 @@ pub enum Standing {
 }
 
 impl Ledger {
-    /// No attempt yet. `repeatable` says that a second execution cannot have a second effect.
-    #[must_use]
-    pub fn new(repeatable: bool) -> Self {
-        Self { repeatable, indefinite: None, definite: None }
-    }
-
     /// Takes in one attempt.
     pub fn note(&mut self, attempt: Result<KvAnswer, Trouble>) -> Standing {
         let trouble = match attempt {
-            Ok(answer) if self.repeatable || self.indefinite.is_none() => {
-                return Standing::Over(Ok(answer));
-            }
-            Ok(_) => Trouble::new(UNPROTECTED, "answered, after an attempt that may have happened"),
+            Ok(answer) => return Standing::Over(Ok(answer)),
             Err(trouble) => trouble,
         };
         let next = trouble.row.next;
@@ -88,8 +75,8 @@ mod tests {
     }
 
     /// Plays attempts, then gives up if they left the operation open.
-    fn play(repeatable: bool, attempts: &[Result<KvAnswer, Trouble>]) -> Result<KvAnswer, String> {
-        let mut ledger = Ledger::new(repeatable);
+    fn play(attempts: &[Result<KvAnswer, Trouble>]) -> Result<KvAnswer, String> {
+        let mut ledger = Ledger::default();
         let mut end = None;
         for attempt in attempts {
             assert_eq!(end, None, "an attempt after the end");
@@ -113,27 +100,27 @@ mod tests {
                 ErrorClass::Definite => "fail",
                 ErrorClass::Indefinite => "info",
             };
-            assert_eq!(play(true, &[trouble(*row)]), Err(format!("{kind} {}", row.code)));
+            assert_eq!(play(&[trouble(*row)]), Err(format!("{kind} {}", row.code)));
         }
     }
 
     #[test]
     fn a_refusal_after_a_timeout_is_not_a_failure() {
         for row in TABLE.iter().filter(|row| row.class == ErrorClass::Definite) {
-            let end = play(true, &[trouble(answer::TIMEOUT), trouble(*row)]);
+            let end = play(&[trouble(answer::TIMEOUT), trouble(*row)]);
             assert_eq!(end, Err("info timeout".to_owned()), "{}", row.code);
         }
     }
 
     #[test]
     fn a_timeout_after_a_refusal_is_not_a_failure() {
-        let end = play(true, &[trouble(answer::NOT_LEADER), trouble(answer::TIMEOUT)]);
+        let end = play(&[trouble(answer::NOT_LEADER), trouble(answer::TIMEOUT)]);
         assert_eq!(end, Err("info timeout".to_owned()));
     }
 
     #[test]
     fn refusals_alone_are_a_failure() {
-        let end = play(true, &[trouble(answer::NO_LEADER), trouble(answer::NOT_LEADER)]);
+        let end = play(&[trouble(answer::NO_LEADER), trouble(answer::NOT_LEADER)]);
         assert_eq!(end, Err("fail not-leader".to_owned()));
     }
 
@@ -141,36 +128,24 @@ mod tests {
     fn a_deduplicated_answer_ends_it_whatever_came_before() {
         for answer in [KvAnswer::Done, KvAnswer::Swapped, KvAnswer::Mismatch] {
             let attempts = [trouble(answer::TIMEOUT), trouble(answer::NOT_LEADER), Ok(answer)];
-            assert_eq!(play(true, &attempts), Ok(answer));
+            assert_eq!(play(&attempts), Ok(answer));
         }
-    }
-
-    #[test]
-    fn an_answer_that_nothing_deduplicated_proves_nothing_after_a_timeout() {
-        assert_eq!(
-            play(false, &[trouble(answer::TIMEOUT), Ok(KvAnswer::Mismatch)]),
-            Err("info unprotected".to_owned())
-        );
-        assert_eq!(
-            play(false, &[trouble(answer::NOT_LEADER), Ok(KvAnswer::Done)]),
-            Ok(KvAnswer::Done)
-        );
     }
 
     #[test]
     fn an_expired_session_is_definite_only_for_a_first_attempt() {
         assert_eq!(
-            play(true, &[trouble(answer::SESSION_EXPIRED)]),
+            play(&[trouble(answer::SESSION_EXPIRED)]),
             Err("fail session-expired".to_owned())
         );
         assert_eq!(
-            play(true, &[trouble(answer::STATUS), trouble(answer::SESSION_EXPIRED)]),
+            play(&[trouble(answer::STATUS), trouble(answer::SESSION_EXPIRED)]),
             Err("info connection".to_owned())
         );
     }
 
     #[test]
     fn nothing_sent_is_definite() {
-        assert_eq!(play(true, &[]), Err("fail not-sent".to_owned()));
+        assert_eq!(play(&[]), Err("fail not-sent".to_owned()));
     }
 }
