@@ -14,8 +14,9 @@
 //! never accused because of the recorder.
 //!
 //! The recorder refuses what the format forbids (a second open call of one process, a call of a retired process) as a
-//! harness error: such a history would be worthless evidence. It keeps the events in memory too, so that a check of
-//! what was recorded so far needs no file. It does not judge, and it never waits for a disk: lines go to the page
+//! harness error: such a history would be worthless evidence. It keeps the events in memory too where somebody wants to
+//! judge what was recorded so far ([`Recorder::keep_events`]), and otherwise only counts them: a run may go on for a
+//! day. It does not judge, and it never waits for a disk: lines go to the page
 //! cache, which survives the death of this process, though not of the machine.
 
 mod journal;
@@ -63,7 +64,11 @@ struct State {
     next_process: u64,
     open: BTreeSet<Process>,
     retired: BTreeSet<Process>,
-    events: Vec<Event>,
+    /// How many events there are.
+    recorded: u64,
+    /// Those since the start, where they are kept.
+    events: Option<Vec<Event>>,
+    keys: BTreeSet<String>,
     tally: Tally,
     /// Set by the first failed write: a history with a hole is not continued.
     broken: Option<String>,
@@ -113,11 +118,20 @@ impl Recorder {
                 next_process: 0,
                 open: BTreeSet::new(),
                 retired: BTreeSet::new(),
-                events: Vec::new(),
+                recorded: 0,
+                events: None,
+                keys: BTreeSet::new(),
                 tally: Tally::default(),
                 broken: None,
             }),
         })
+    }
+
+    /// From now on keeps events in memory for [`events_from`](Self::events_from); to be called before the first one.
+    #[must_use]
+    pub fn keep_events(self) -> Self {
+        self.lock().events.get_or_insert_default();
+        self
     }
 
     /// The time now. For waits and for lines of other files; events are stamped when they are recorded.
@@ -246,8 +260,8 @@ impl Recorder {
 
     /// How many events there are.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.lock().events.len()
+    pub fn len(&self) -> u64 {
+        self.lock().recorded
     }
 
     /// Whether nothing was recorded yet.
@@ -256,10 +270,21 @@ impl Recorder {
         self.len() == 0
     }
 
-    /// The events from the `from`-th on, in order.
+    /// The events from the `from`-th on, in order; none where they are not kept.
     #[must_use]
     pub fn events_from(&self, from: usize) -> Vec<Event> {
-        self.lock().events.get(from..).unwrap_or_default().to_vec()
+        self.lock()
+            .events
+            .as_ref()
+            .and_then(|events| events.get(from..))
+            .unwrap_or_default()
+            .to_vec()
+    }
+
+    /// How many keys were named.
+    #[must_use]
+    pub fn keys(&self) -> u64 {
+        self.lock().keys.len() as u64
     }
 
     /// What was counted so far.
@@ -287,14 +312,20 @@ impl State {
             return Err(RecordError::Write(why.clone()));
         }
         event.time = Nanos(stamp(nanos_since(origin), self.last));
-        event.index = self.events.len() as u64;
+        event.index = self.recorded;
         if let Err(error) = self.writer.append(&event) {
             self.broken = Some(error.to_string());
             return Err(RecordError::Write(error.to_string()));
         }
         let time = event.time;
         self.last = Some(time.0);
-        self.events.push(event);
+        self.recorded += 1;
+        if let Some(key) = event.key.as_ref().filter(|key| !self.keys.contains(*key)) {
+            self.keys.insert(key.clone());
+        }
+        if let Some(events) = &mut self.events {
+            events.push(event);
+        }
         Ok(time)
     }
 }

@@ -12,7 +12,7 @@ fn header() -> Header {
 fn recorder() -> (Recorder, File) {
     let file = tempfile::tempfile().unwrap();
     let reader = file.try_clone().unwrap();
-    (Recorder::start(file, &header()).unwrap(), reader)
+    (Recorder::start(file, &header()).unwrap().keep_events(), reader)
 }
 
 fn lines(file: &mut File) -> Vec<Value> {
@@ -80,6 +80,18 @@ fn times_are_strictly_increasing_over_all_threads() {
     }
     assert_eq!(recorder.events_from(1600).len(), 1);
     assert!(recorder.events_from(9999).is_empty());
+}
+
+#[test]
+fn events_stay_in_memory_only_where_they_are_wanted() {
+    let recorder = Recorder::start(tempfile::tempfile().unwrap(), &header()).unwrap();
+    for value in 0..3 {
+        let call = recorder.invoke(recorder.process(), &write(value), None).unwrap();
+        recorder.complete(call, &Completion::Ok(json!(value)), None).unwrap();
+    }
+    assert_eq!((recorder.len(), recorder.keys()), (6, 1));
+    assert!(recorder.events_from(0).is_empty());
+    assert!(recorder.lock().events.is_none());
 }
 
 #[test]

@@ -57,7 +57,7 @@ async fn on_file(stage: &mut Stage<'_>) -> Result<VerdictDocument, Failure> {
     stage.enter(Phase::Check);
     let counts = stage.desk.recorder.counts();
     let operations = counts.values().map(crate::recorder::Count::total).sum();
-    let keys = keys(stage);
+    let keys = stage.desk.recorder.keys();
     stage.emit(Event::Checking { operations, keys });
     let started = Instant::now();
     let (recorded, verdict) = search(stage).await?;
@@ -111,13 +111,6 @@ async fn patience(stage: &Stage<'_>) {
         stage.emit(Event::Stopping);
     }
     tokio::time::sleep(INTERRUPTED_CHECK_LIMIT).await;
-}
-
-fn keys(stage: &Stage<'_>) -> u64 {
-    let events = stage.desk.recorder.events_from(0);
-    let keys: std::collections::BTreeSet<&str> =
-        events.iter().filter_map(|event| event.key.as_deref()).collect();
-    keys.len() as u64
 }
 
 /// Writes the page. A verdict stands without it.

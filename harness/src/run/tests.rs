@@ -54,7 +54,7 @@ impl Clients for ScriptedClients {
 fn desk() -> Desk {
     let file = tempfile::tempfile().unwrap();
     Desk {
-        recorder: Arc::new(Recorder::start(file, &Header::new("kv")).unwrap()),
+        recorder: Arc::new(Recorder::start(file, &Header::new("kv")).unwrap().keep_events()),
         clients: Arc::new(ScriptedClients),
         deadline: Duration::from_secs(2),
     }

@@ -56,7 +56,7 @@ impl Clients for FlakyClients {
 
 fn desk(clients: &Arc<FlakyClients>) -> Desk {
     let header = serde_json::from_value(json!({"history": 1, "workload": "kv"})).unwrap();
-    let recorder = Recorder::start(tempfile::tempfile().unwrap(), &header).unwrap();
+    let recorder = Recorder::start(tempfile::tempfile().unwrap(), &header).unwrap().keep_events();
     Desk {
         recorder: Arc::new(recorder),
         clients: Arc::clone(clients) as Arc<dyn Clients>,
