@@ -96,7 +96,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "NODE")]
     pub slow_node: Option<NodeId>,
     /// Play the faults of this file instead of drawing them from the seed
-    #[arg(long, value_name = "FILE", conflicts_with = "replay")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["replay", "faults"])]
     pub schedule: Option<PathBuf>,
     /// Play the plan of an earlier run again; timing will differ
     #[arg(long, value_name = "RUN", conflicts_with_all = PLANNED)]

@@ -5,6 +5,7 @@
 //! on every machine; `harness run --replay RUN` plays it again. It fixes what will be done, not how
 //! the operating system interleaves it.
 
+mod budget;
 mod resolve;
 
 use crate::duration::as_text;

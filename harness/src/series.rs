@@ -43,7 +43,12 @@ fn first_plan(args: &RunArgs) -> Result<Plan, Failure> {
         let folder = RunFolder::open(path).map_err(|e| {
             Failure::usage(e.to_string()).hint("`harness list runs` shows the runs there are")
         })?;
-        return read_plan(&folder);
+        let plan = read_plan(&folder)?;
+        plan.check().map_err(|failure| Failure {
+            message: format!("cannot play {} again: {}", path.display(), failure.message),
+            ..failure
+        })?;
+        return Ok(plan);
     }
     let seed = match args.seed {
         Some(seed) => seed,

@@ -1,6 +1,6 @@
 //! From what was typed to a plan with nothing left open.
 
-use super::{Clients, Omitted, Plan};
+use super::{Clients, Omitted, Plan, budget};
 use crate::cli::RunArgs;
 use crate::exit::Failure;
 use crate::seed::Seed;
@@ -107,25 +107,43 @@ impl Plan {
         };
         let text = std::fs::read_to_string(path).map_err(|e| refuse(e.to_string()))?;
         let schedule: Schedule = serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))?;
-        let mut ids = BTreeSet::new();
-        for entry in &schedule.entries {
-            if !ids.insert(entry.id) {
-                return Err(refuse(format!("two entries have the id {}", entry.id)));
-            }
-            if entry.latest_end() > self.time {
-                return Err(refuse(format!("entry {} ends after the work does", entry.id)));
-            }
-        }
-        let classes: BTreeSet<&str> = schedule.classes().into_iter().collect();
-        let system = find_system(&self.system)?;
-        for class in &classes {
-            bites(find_fault(class, "--schedule")?, system, self.nodes)
-                .map_err(|why| refuse(format!("`{class}` cannot bite: {why}")))?;
-        }
-        self.faults = classes.into_iter().map(str::to_owned).collect();
+        self.faults = schedule.classes().into_iter().map(str::to_owned).collect();
+        self.faults.sort_unstable();
         self.omitted.clear();
         self.schedule = schedule;
-        Ok(())
+        self.check_schedule()
+            .map_err(|failure| Failure { hints: failure.hints, ..refuse(failure.message) })
+    }
+
+    /// Whether the plan can be played: its names are known and its schedule, which somebody may have written by hand,
+    /// never takes more nodes from the majority than the system has to spare.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn check(&self) -> Result<(), Failure> {
+        find_system(&self.system)?;
+        find_workload(&self.workload)?;
+        self.check_schedule()
+    }
+
+    fn check_schedule(&self) -> Result<(), Failure> {
+        let system = find_system(&self.system)?;
+        let mut ids = BTreeSet::new();
+        for entry in &self.schedule.entries {
+            if !ids.insert(entry.id) {
+                return Err(Failure::usage(format!("two entries have the id {}", entry.id)));
+            }
+            if entry.latest_end() > self.time {
+                let message = format!("entry {} ends after the work does", entry.id);
+                return Err(Failure::usage(message));
+            }
+        }
+        for class in self.schedule.classes() {
+            bites(find_fault(class, "--schedule")?, system, self.nodes)
+                .map_err(|why| Failure::usage(format!("`{class}` cannot bite: {why}")))?;
+        }
+        budget::check(&self.schedule, self.nodes, system.fault_budget(self.nodes))
+            .map_err(Failure::usage)
     }
 }
 

@@ -44,6 +44,7 @@ fn arguments() {
         ("run --tmie 3s", "unknown argument `--tmie`", "did you mean `--time`?"),
         ("run --replay nowhere", "cannot open nowhere", "harness list runs"),
         ("run --replay x --seed 3", "cannot be used together", ""),
+        ("run --schedule x --faults kill", "cannot be used together", ""),
         ("run --schedule nowhere.json", "cannot use the schedule nowhere.json", "plan.json"),
         ("list everything", "bad value `everything` for", "possible: workloads, faults"),
         ("check", "is missing", ""),

@@ -92,8 +92,18 @@ fn a_schedule_comes_back_from_a_file() {
     let file = tempfile::NamedTempFile::new().unwrap();
     serde_json::to_writer(file.as_file(), &drawn.schedule).unwrap();
     let path = file.path().display();
-    let taken = resolve(&format!("--faults none --time 20s --schedule {path}")).unwrap();
+    let taken = resolve(&format!("--time 20s --schedule {path}")).unwrap();
     assert_eq!(taken, drawn);
     let short = resolve(&format!("--time 2s --schedule {path}")).unwrap_err();
     assert!(short.contains("ends after the work does"), "{short}");
+    let mut more = drawn.clone();
+    for entry in &mut more.schedule.entries {
+        entry.target = faults::Target::Majority;
+    }
+    assert!(more.check().is_err(), "a plan that was edited");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    serde_json::to_writer(file.as_file(), &more.schedule).unwrap();
+    let path = file.path().display();
+    let much = resolve(&format!("--time 20s --schedule {path}")).unwrap_err();
+    assert!(much.contains("3 of 5 nodes may be lost at once"), "{much}");
 }

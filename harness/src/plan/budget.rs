@@ -1,0 +1,90 @@
+//! Whether a schedule leaves a majority alone at every moment.
+//!
+//! A drawn schedule does. One from a file or from a plan that was edited may not, and what a cluster does without a
+//! majority is no finding. Each fault counts from the first moment at which it can strike to the last at which it can
+//! still be in effect, less the moment at the end of a partition that drawing allows too: it heals at once.
+
+use faults::{EDGE, Entry, Schedule};
+use std::time::Duration;
+
+/// Whether no moment has more nodes down or cut off than `budget`, and why not.
+pub(super) fn check(schedule: &Schedule, nodes: u16, budget: u16) -> Result<(), String> {
+    // The load only rises where a fault starts.
+    let mut entries: Vec<&Entry> = schedule.entries.iter().collect();
+    entries.sort_by_key(|entry| entry.trigger.earliest());
+    let mut active: Vec<&Entry> = Vec::new();
+    for entry in entries {
+        let start = entry.trigger.earliest();
+        active.retain(|other| counted_until(other) > start);
+        active.push(entry);
+        let load: usize = active.iter().map(|entry| load(entry, nodes, budget)).sum();
+        if load > usize::from(budget) {
+            let ids: Vec<String> = active.iter().map(|entry| entry.id.to_string()).collect();
+            let ids = ids.join(", ");
+            return Err(format!(
+                "{load} of {nodes} nodes may be lost at once, at most {budget} can be (entries {ids})"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn load(entry: &Entry, nodes: u16, budget: u16) -> usize {
+    let (nodes, budget) = (usize::from(nodes), usize::from(budget));
+    let chosen = entry.target.size(nodes);
+    entry.shape.map_or(chosen, |shape| shape.load(chosen, nodes, budget))
+}
+
+fn counted_until(entry: &Entry) -> Duration {
+    let edge = if entry.shape.is_some() { EDGE.min(entry.duration / 2) } else { Duration::ZERO };
+    entry.latest_end().saturating_sub(edge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+    use faults::{Schedule, Settings, schedule};
+    use serde_json::json;
+    use std::time::Duration;
+
+    fn written(second: serde_json::Value) -> Schedule {
+        let first = json!({"id": 1, "fault": "kill", "trigger": {"at": {"ms": 1000}},
+            "duration_ms": 2000, "target": "minority", "seed": 1});
+        serde_json::from_value(json!({"entries": [first, second]})).unwrap()
+    }
+
+    #[test]
+    fn drawn_schedules_keep_the_budget() {
+        for nodes in [3, 5, 9] {
+            for seed in 0..20 {
+                let classes = ["kill", "partition", "pause"];
+                let settings = Settings::new(&classes, nodes, Duration::from_secs(60), seed);
+                let budget = u16::try_from(settings.budget).unwrap();
+                let nodes = u16::try_from(nodes).unwrap();
+                assert_eq!(check(&schedule(&settings).unwrap(), nodes, budget), Ok(()), "{seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_takes_a_majority_together_is_refused() {
+        let second = |from: u64, target: &str| {
+            written(json!({"id": 2, "fault": "pause", "trigger": {"at": {"ms": from}},
+                "duration_ms": 2000, "target": target, "seed": 2}))
+        };
+        let error = check(&second(2000, "one"), 5, 2).unwrap_err();
+        assert_eq!(error, "3 of 5 nodes may be lost at once, at most 2 can be (entries 1, 2)");
+        assert_eq!(check(&second(3000, "one"), 5, 2), Ok(()), "one after the other");
+        assert!(check(&second(5000, "majority"), 5, 2).is_err(), "alone it is too much");
+    }
+
+    #[test]
+    fn a_fault_that_waits_counts_from_when_it_may_strike() {
+        let waits =
+            json!({"on-leader-change": {"armed_ms": 2500, "after_ms": 10, "latest_ms": 8000}});
+        let schedule = written(json!({"id": 2, "fault": "partition", "trigger": waits,
+            "duration_ms": 1000, "target": "leader", "shape": "isolate", "seed": 2}));
+        assert!(check(&schedule, 5, 2).is_err());
+        assert_eq!(check(&schedule, 7, 3 + 1), Ok(()));
+    }
+}
