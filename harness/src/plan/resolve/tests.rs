@@ -1,3 +1,5 @@
+//! What is typed and what plan comes of it.
+
 use crate::cli::RunArgs;
 use crate::plan::Plan;
 use crate::seed::Seed;
