@@ -10,5 +10,5 @@
 mod folder;
 mod observation;
 
-pub use folder::{ResultsError, RunFolder, list_runs, write_json};
+pub use folder::{ResultsError, RunFolder, about, list_runs, write_json};
 pub use observation::{ExitCause, Observation, ObservationHeader, Observed, read_lines};

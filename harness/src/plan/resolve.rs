@@ -103,7 +103,7 @@ impl Plan {
     fn take_schedule(&mut self, path: &Path) -> Result<(), Failure> {
         let refuse = |why: String| {
             Failure::usage(format!("cannot use the schedule {}: {why}", path.display()))
-                .hint("a schedule is the value of `schedule` in a plan.json")
+                .hint("a schedule is what a run's plan holds under `schedule`")
         };
         let text = std::fs::read_to_string(path).map_err(|e| refuse(e.to_string()))?;
         let schedule: Schedule = serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))?;

@@ -123,19 +123,5 @@ fn drawn(history: &History, page: &Page) -> Operations {
 }
 
 fn file(path: &str) -> FileRow {
-    let about = match path {
-        "history.jsonl" => "what every client saw, one event a line",
-        "counterexample.jsonl" => {
-            "the operations of the proof alone; `harness check` judges it in an instant"
-        }
-        "verdict.json" => "the verdict document, for scripts",
-        "plan.json" => {
-            "everything that was decided before the run; `harness run --replay` plays it again"
-        }
-        "deployment.json" => "ports, processes and versions",
-        "faults.jsonl" => "a receipt for each fault: asked, in effect, evidence, healed",
-        "cluster.jsonl" => "what was observed of nodes, phases and the harness itself",
-        _ => "what this node wrote to its log",
-    };
-    FileRow { path: path.to_owned(), about: about.to_owned() }
+    FileRow { path: path.to_owned(), about: crate::results::about(path).to_owned() }
 }
