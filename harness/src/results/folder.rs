@@ -247,6 +247,25 @@ pub fn list_runs(results: &Path) -> Result<Vec<RunFolder>, ResultsError> {
     Ok(runs)
 }
 
+/// What a file of a run folder is for, in half a sentence; `path` is relative to the folder.
+#[must_use]
+pub fn about(path: &str) -> &'static str {
+    match path {
+        "history.jsonl" => "what every client saw, one event a line",
+        "counterexample.jsonl" => {
+            "the operations of the proof alone; `harness check` judges it in an instant"
+        }
+        "verdict.json" => "the verdict document, for scripts",
+        "plan.json" => {
+            "everything that was decided before the run; `harness run --replay` plays it again"
+        }
+        "deployment.json" => "ports, processes and versions",
+        "faults.jsonl" => "a receipt for each fault: asked, in effect, evidence, healed",
+        "cluster.jsonl" => "what was observed of nodes, phases and the harness itself",
+        _ => "what this node wrote to its log",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{RunFolder, list_runs, write_json};
@@ -273,24 +292,5 @@ mod tests {
         let empty = tempfile::tempdir().unwrap();
         let error = RunFolder::open(empty.path()).unwrap_err().to_string();
         assert!(error.ends_with("is not a run folder: it has neither plan.json nor history.jsonl"));
-    }
-}
-
-/// What a file of a run folder is for, in half a sentence; `path` is relative to the folder.
-#[must_use]
-pub fn about(path: &str) -> &'static str {
-    match path {
-        "history.jsonl" => "what every client saw, one event a line",
-        "counterexample.jsonl" => {
-            "the operations of the proof alone; `harness check` judges it in an instant"
-        }
-        "verdict.json" => "the verdict document, for scripts",
-        "plan.json" => {
-            "everything that was decided before the run; `harness run --replay` plays it again"
-        }
-        "deployment.json" => "ports, processes and versions",
-        "faults.jsonl" => "a receipt for each fault: asked, in effect, evidence, healed",
-        "cluster.jsonl" => "what was observed of nodes, phases and the harness itself",
-        _ => "what this node wrote to its log",
     }
 }
