@@ -45,7 +45,7 @@ fn arguments() {
         ("run --replay nowhere", "cannot open nowhere", "harness list runs"),
         ("run --replay x --seed 3", "cannot be used together", ""),
         ("run --schedule x --faults kill", "cannot be used together", ""),
-        ("run --schedule nowhere.json", "cannot use the schedule nowhere.json", "plan.json"),
+        ("run --schedule nowhere.json", "cannot use the schedule nowhere.json", "a run's plan"),
         ("list everything", "bad value `everything` for", "possible: workloads, faults"),
         ("check", "is missing", ""),
         ("check x --memory 2GB", "`2GB` is not a size", ""),
