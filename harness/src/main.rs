@@ -8,7 +8,7 @@ use harness::results::RunFolder;
 use harness::series;
 use harness::terminal::style::Style;
 use harness::terminal::{self, listing, summary};
-use harness::verdict::VerdictDocument;
+use harness::verdict::{Ruling, VerdictDocument};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -88,9 +88,15 @@ fn check_run(
     search: &Search,
 ) -> Result<(Recorded, VerdictDocument, summary::Context), Failure> {
     let folder = RunFolder::open(path).map_err(|e| Failure::usage(e.to_string()))?;
-    let (recorded, document) = check::folder(&folder, search)?;
-    if !check::is_finished(&folder) {
-        check::save(&folder, &recorded, &document)?;
+    let (recorded, mut document) = check::folder(&folder, search)?;
+    if !check::is_finished(&folder)
+        && let Err(failure) = check::save(&folder, &recorded, &document)
+    {
+        // A proof is worth more than the file it could not be put into.
+        match document.checks.iter_mut().find(|check| check.verdict == Ruling::Invalid) {
+            Some(check) => check.warnings.push(failure.to_string()),
+            None => return Err(failure),
+        }
     }
     let inside = |file: PathBuf| {
         let name = file.file_name().filter(|_| file.is_file())?;

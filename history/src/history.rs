@@ -30,6 +30,9 @@ pub struct History {
     pub nemesis: Vec<Event>,
     /// What was odd and does not change what the history proves, in sentences.
     pub warnings: Vec<String>,
+    /// Whether a last line that is whole, but lacks its newline, was left out. What it says was not
+    /// judged, so such a history must not pass.
+    pub left_out: bool,
     events: Vec<Event>,
 }
 
@@ -52,7 +55,15 @@ impl History {
             })?;
         }
         let (operations, nemesis) = pairing.finish();
-        Ok(Self { header, order, operations, nemesis, warnings: Vec::new(), events })
+        Ok(Self {
+            header,
+            order,
+            operations,
+            nemesis,
+            warnings: Vec::new(),
+            left_out: false,
+            events,
+        })
     }
 
     /// Every event, in order, as recorded.

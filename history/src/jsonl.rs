@@ -29,6 +29,7 @@ pub fn read_jsonl(mut input: impl BufRead) -> Result<History, HistoryError> {
         warnings.push("line 1 has no newline: the history was cut after its header".to_owned());
     }
     let mut events = Vec::new();
+    let mut left_out = false;
     for number in 2_u64.. {
         let end = next_line(&mut input, number, &mut line)?;
         if line.is_empty() {
@@ -38,6 +39,7 @@ pub fn read_jsonl(mut input: impl BufRead) -> Result<History, HistoryError> {
             warnings.push(format!(
                 "line {number} has no newline: it was cut while being written, and is left out"
             ));
+            left_out = parse_event(&line, number).is_ok();
             break;
         }
         events.push(parse_event(&line, number)?);
@@ -52,6 +54,7 @@ pub fn read_jsonl(mut input: impl BufRead) -> Result<History, HistoryError> {
         }
     })?;
     history.warnings = warnings;
+    history.left_out = left_out;
     Ok(history)
 }
 

@@ -67,7 +67,13 @@ fn from_receipt(receipt: &Receipt) -> Injection {
 pub fn detail(nodes: &[NodeId], cut: &[(NodeId, NodeId)], shape: &str) -> String {
     let sides = sides(cut);
     if sides.len() > 1 {
-        return sides.iter().map(|side| names(side)).collect::<Vec<_>>().join(" ┃ ");
+        let sides = sides.iter().map(|side| names(side)).collect::<Vec<_>>().join(" ┃ ");
+        // The bridge itself is on neither side.
+        return if shape == "bridge" {
+            format!("{sides} bridged by {}", names(nodes))
+        } else {
+            sides
+        };
     }
     let nodes = names(nodes);
     if shape.is_empty() { nodes } else { format!("{shape} {nodes}").trim_end().to_owned() }

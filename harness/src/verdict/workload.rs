@@ -21,13 +21,34 @@ pub fn workload(
         return Ok(Check::new(workload.check(), Ruling::Unknown, "the history has no operations"));
     }
     match catch_unwind(AssertUnwindSafe(|| workload.judge(facts.history, options))) {
-        Ok(judgement) => Ok(render(workload, facts, judgement?)),
+        Ok(judgement) => Ok(doubt(render(workload, facts, judgement?), facts)),
         Err(_) => Ok(Check::new(
             workload.check(),
             Ruling::Unknown,
             "the checker itself failed, please report it with this history",
         )),
     }
+}
+
+/// A history that shows nothing, or of which a whole line was not judged, does not pass.
+fn doubt(mut check: Check, facts: &Facts<'_>) -> Check {
+    let answered = |op: &Operation| match &op.outcome {
+        Outcome::Ok { .. } => true,
+        Outcome::Fail { error, .. } => error.as_deref() == Some(workloads::MISMATCH),
+        Outcome::Info { .. } => false,
+    };
+    if check.verdict != Ruling::Valid {
+        return check;
+    }
+    if facts.history.left_out {
+        check.verdict = Ruling::Unknown;
+        check.message = format!("{}, but the last line was not judged", check.message);
+        check.hints.push("if that line is whole, end it with a newline".to_owned());
+    } else if !facts.history.operations.iter().any(answered) {
+        check.verdict = Ruling::Unknown;
+        check.message = "no operation was answered, so nothing was shown".to_owned();
+    }
+    check
 }
 
 fn render(workload: &dyn Workload, facts: &Facts<'_>, judgement: Judgement) -> Check {
