@@ -62,11 +62,11 @@ fn an_invalid_history_shows_its_proof() {
 fn what_was_left_out_or_shows_nothing_does_not_pass() {
     let place = Place::new();
     let whole = read_after_two_writes("3");
-    place.file("h.jsonl", whole.trim_end().to_owned());
+    place.file("h.jsonl", whole.trim_end());
     let left = place.harness("check h.jsonl");
     assert_eq!(left.code, 2, "{left:?}");
     assert!(left.stdout.contains("the last line was not judged"), "{}", left.stdout);
-    place.file("torn.jsonl", whole[..whole.len() - 9].to_owned());
+    place.file("torn.jsonl", &whole[..whole.len() - 9]);
     assert_eq!(place.harness("check torn.jsonl").code, 0, "a read that never ended is legal");
     place.file("open.jsonl", history(&[(0, "write", "3", "open", "", 0, 0)]));
     let left = place.harness("check open.jsonl");
