@@ -60,7 +60,6 @@ fn history(family: Family) -> Vec<Call<Kv>> {
                     start: time,
                     op: (Arc::from(format!("k{key}")), op),
                     answer: None,
-                    label: None,
                 });
             }
             (process, open @ Some(_), answer @ None) => {
@@ -100,7 +99,6 @@ fn add_stale_read(calls: &mut Vec<Call<Kv>>, time: u64) {
             start: start + 1,
             op: (Arc::from("k0"), op),
             answer: Some(Answer { end: start + 2, ret }),
-            label: None,
         });
     }
 }
@@ -111,6 +109,7 @@ fn check(calls: Vec<Call<Kv>>, threads: usize) -> Judgement {
         threads,
         coordinates: Coordinates::Positions,
         stop: &|| false,
+        label: &|_| None,
     };
     linearizable(&Keyed(Register(None)), calls, &options)
 }

@@ -23,7 +23,7 @@ impl Default for Limits {
 
 /// Why a search ended before it knew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Halt {
+pub enum Halt {
     /// The caller said stop.
     Stopped,
     /// The steps are spent.
@@ -33,7 +33,7 @@ pub(crate) enum Halt {
 }
 
 /// What is left to one partition.
-pub(crate) struct Budget<'a> {
+pub struct Budget<'a> {
     limits: Limits,
     spent: u64,
     until_asked: u64,
@@ -48,8 +48,12 @@ impl<'a> Budget<'a> {
         Self { limits, spent: 0, until_asked: 0, halted: None, stop }
     }
 
-    /// Takes steps, or says why there are none to take. Once there are none there never are.
-    pub(crate) fn spend(&mut self, steps: u64) -> Result<(), Halt> {
+    /// Takes steps (one is bounded work: a call looked at, a comparison), or says why there are
+    /// none to take. Once there are none there never are.
+    ///
+    /// # Errors
+    /// What ended it.
+    pub fn spend(&mut self, steps: u64) -> Result<(), Halt> {
         self.spent = self.spent.saturating_add(steps);
         if self.until_asked > steps && self.spent <= self.limits.steps {
             self.until_asked -= steps;
@@ -68,7 +72,10 @@ impl<'a> Budget<'a> {
     }
 
     /// Whether so many bytes in use are within the limit.
-    pub(crate) fn hold(&self, bytes: u64) -> Result<(), Halt> {
+    ///
+    /// # Errors
+    /// [`Halt::Bytes`] if they are not.
+    pub fn hold(&self, bytes: u64) -> Result<(), Halt> {
         if bytes > self.limits.bytes { Err(Halt::Bytes) } else { Ok(()) }
     }
 

@@ -28,7 +28,7 @@ pub(crate) fn explain<S: Spec>(
         key: partition.key.clone(),
         operations,
         exact: core.exact,
-        sentences: sentences::sentences(partition, core, &found, &blocked, options.coordinates),
+        sentences: sentences::sentences(partition, core, &found, &blocked, options),
         steps: steps(partition, &found),
         blocked: blocked.into_iter().map(|(_, blocked)| blocked).collect(),
     }

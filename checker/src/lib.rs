@@ -11,7 +11,7 @@
 //! use checker::{Answer, Call, Coordinates, Limits, Options, Ruling, linearizable};
 //!
 //! let call = |index, start, end, op, ret| {
-//!     Call { index, process: index, start, op, answer: Some(Answer { end, ret }), label: None }
+//!     Call { index, process: index, start, op, answer: Some(Answer { end, ret }) }
 //! };
 //! let calls = vec![
 //!     call(0, 0, 9, Op::Write(3), Ret::Done),
@@ -19,7 +19,7 @@
 //!     call(2, 28, 36, Op::Read, Ret::Value(Some(3))), // stale: 7 was written before it began
 //! ];
 //! let (limits, coordinates) = (Limits::default(), Coordinates::Positions);
-//! let options = Options { limits, threads: 2, coordinates, stop: &|| false };
+//! let options = Options { limits, threads: 2, coordinates, stop: &|| false, label: &|_| None };
 //! let judgement = linearizable(&Register(None), calls, &options);
 //! assert_eq!(judgement.ruling, Ruling::Invalid);
 //! assert_eq!(judgement.violations[0].operations, [0, 1, 2]);
@@ -62,6 +62,7 @@
 
 mod budget;
 mod explain;
+mod fast;
 mod judgement;
 mod linearizable;
 mod memo;
@@ -76,8 +77,8 @@ pub mod specs;
 #[cfg(test)]
 mod tests;
 
-pub use budget::Limits;
+pub use budget::{Budget, Halt, Limits};
 pub use judgement::{Blocked, Judgement, Ruling, Step, UnknownPartition, Violation};
 pub use linearizable::{Coordinates, Options, linearizable};
-pub use spec::{Answer, Call, Leaves, Needs, Shape, Spec};
+pub use spec::{Answer, Call, Finding, Leaves, Needs, Shape, Spec};
 pub use stateright::semantics::SequentialSpec;

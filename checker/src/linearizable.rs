@@ -10,7 +10,7 @@ use crate::partition::Partition;
 use crate::problem::Problem;
 use crate::search::{Found, search};
 use crate::shrink::{Core, shrink};
-use crate::{Call, Judgement, Ruling, Spec, UnknownPartition, Violation};
+use crate::{Call, Finding, Judgement, Ruling, Spec, UnknownPartition, Violation};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,9 @@ pub struct Options<'a> {
     /// Asked in every loop; once it says true, what is undecided stays unknown. The caller owns the
     /// clock.
     pub stop: &'a (dyn Fn() -> bool + Sync),
+    /// Who called whom, for the sentences of an explanation, by the index of the invocation:
+    /// `c1 → n3`.
+    pub label: &'a (dyn Fn(u64) -> Option<String> + Sync),
 }
 
 impl std::fmt::Debug for Options<'_> {
@@ -134,6 +137,13 @@ fn decide_or_catch<S: Spec>(
 
 fn decide<S: Spec>(partition: &Partition<S>, options: &Options<'_>) -> Decision {
     let mut budget = Budget::new(options.limits, options.stop);
+    match partition.states[0].specialised(&partition.calls, &mut budget) {
+        Ok(Finding::Legal { .. }) => return Decision::Valid,
+        Ok(Finding::Illegal { calls, .. }) => {
+            return confirm(partition, &Core { calls, exact: true }, options);
+        }
+        Ok(Finding::Declined(_)) | Err(_) => {}
+    }
     let all: Vec<u32> = (0..partition.calls.len() as u32).collect();
     let problem = Problem::new(partition, &all, u64::MAX);
     let (found, progress) = search(partition, &problem, &mut budget);

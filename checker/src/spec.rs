@@ -1,6 +1,7 @@
 //! What is right: stateright's sequential specification, and what the search and the report need
 //! besides.
 
+use crate::budget::{Budget, Halt};
 use stateright::semantics::SequentialSpec;
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -48,6 +49,42 @@ pub trait Spec:
         let _ = (op, ret);
         Shape { needs: Needs::Unclear, leaves: Leaves::Unclear }
     }
+
+    /// Decides calls that begin in this state by an algorithm made for this data type, if there is
+    /// one and it is exact on these calls; else it declines, and the search decides.
+    ///
+    /// The calls are sorted by start and index. One came before another if it ended *before* the
+    /// other started; equal coordinates are concurrent, and the caller has seen to it that no two
+    /// calls of one process touch.
+    ///
+    /// # Errors
+    /// When the budget is spent: every loop over the calls takes steps from it.
+    fn specialised(&self, calls: &[Call<Self>], budget: &mut Budget<'_>) -> Result<Finding, Halt> {
+        let _ = (calls, budget);
+        Ok(Finding::Declined("this data type has no algorithm of its own"))
+    }
+}
+
+/// What a specialised algorithm says. Calls are named by their places in the slice it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// Some order of the calls is legal.
+    Legal {
+        /// Name of the algorithm, such as `queue`.
+        by: &'static str,
+        /// Such an order: every answered call, and those of unknown outcome that happened.
+        order: Vec<u32>,
+    },
+    /// No order is.
+    Illegal {
+        /// Name of the algorithm.
+        by: &'static str,
+        /// A few calls, ascending, that are illegal alone, chosen *soundly*: were all calls
+        /// together legal, these would be too. So whatever a chosen call relies on is chosen.
+        calls: Vec<u32>,
+    },
+    /// It cannot say, for this reason.
+    Declined(&'static str),
 }
 
 /// What is known of an operation with its answer (or without, if its outcome is unknown) in every
@@ -121,8 +158,6 @@ pub struct Call<S: SequentialSpec> {
     /// What came back and when; none if that is unknown: it may have happened, at any time after
     /// `start`, or never.
     pub answer: Option<Answer<S::Ret>>,
-    /// Who and where, for people: `c1 → n3`.
-    pub label: Option<String>,
 }
 
 /// How a call ended.
@@ -142,7 +177,6 @@ impl<S: SequentialSpec<Op: Clone, Ret: Clone>> Clone for Call<S> {
             start: self.start,
             op: self.op.clone(),
             answer: self.answer.clone(),
-            label: self.label.clone(),
         }
     }
 }
@@ -155,7 +189,6 @@ impl<S: SequentialSpec<Op: Debug, Ret: Debug>> Debug for Call<S> {
             .field("start", &self.start)
             .field("op", &self.op)
             .field("answer", &self.answer)
-            .field("label", &self.label)
             .finish()
     }
 }

@@ -51,8 +51,8 @@ where
 {
     let mut typed = Vec::new();
     for call in calls.iter().cloned() {
-        let Call { index, process, start, op, answer, label } = call;
-        typed.push(Call { index, process, start, op, answer, label });
+        let Call { index, process, start, op, answer } = call;
+        typed.push(Call { index, process, start, op, answer });
     }
     typed
 }
@@ -67,6 +67,7 @@ pub(crate) fn options() -> Options<'static> {
         threads: 1,
         coordinates: Coordinates::Positions,
         stop: &|| false,
+        label: &|_| None,
     }
 }
 
@@ -87,7 +88,7 @@ where
     Register<V>: SequentialSpec<Op = Op<V>, Ret = Ret<V>>,
 {
     let answer = Some(Answer { end, ret });
-    Call { index: start, process: start, start, op, answer, label: None }
+    Call { index: start, process: start, start, op, answer }
 }
 
 /// The same, of unknown outcome.
@@ -95,5 +96,5 @@ pub(crate) fn unknown<V>(start: u64, op: Op<V>) -> Call<Register<V>>
 where
     Register<V>: SequentialSpec<Op = Op<V>, Ret = Ret<V>>,
 {
-    Call { index: start, process: start, start, op, answer: None, label: None }
+    Call { index: start, process: start, start, op, answer: None }
 }

@@ -41,6 +41,7 @@ pub(crate) fn judge(
         threads: options.threads,
         coordinates,
         stop: options.stop,
+        label: &|index| label(history, index),
     };
     Ok(linearizable(&initial, calls, &options))
 }
@@ -89,7 +90,6 @@ fn call(
         start: operation.start,
         op: (key.as_str().into(), op),
         answer,
-        label: Some(label(operation)),
     }))
 }
 
@@ -147,11 +147,15 @@ fn ret(operation: &Operation, op: &Op<Datum>, cas_fail_observes: bool) -> Said {
     }
 }
 
-fn label(operation: &Operation) -> String {
-    match operation.node {
+/// Who called whom.
+fn label(history: &History, index: u64) -> Option<String> {
+    let operations = &history.operations;
+    let place = operations.binary_search_by_key(&index, |operation| operation.index).ok()?;
+    let operation = &operations[place];
+    Some(match operation.node {
         Some(node) => format!("{} → {node}", operation.process),
         None => operation.process.to_string(),
-    }
+    })
 }
 
 /// An operation for people, such as `write 3` or `read → 7`; of one that makes no sense, its words as they are.

@@ -18,6 +18,8 @@ pub(crate) struct Longest<S> {
     pub(crate) order: Vec<u32>,
     /// The initial state, and the one after each operation of the order.
     pub(crate) states: Vec<S>,
+    /// Whether all orders were tried, so that there is no longer one.
+    pub(crate) complete: bool,
 }
 
 /// A counterexample of more operations is not tried in all orders.
@@ -34,7 +36,8 @@ pub(crate) fn longest<S: Spec>(
     if calls.len() <= ALL_ORDERS_UP_TO {
         let mut orders = Orders::new(partition, calls);
         orders.extend(0, &mut vec![partition.states[0].clone()], &mut Vec::new());
-        return orders.best;
+        let complete = orders.seen.len() < MOST_VISITS;
+        return Longest { complete, ..orders.best };
     }
     let mut budget = Budget::new(options.limits, options.stop);
     let last = calls
@@ -58,7 +61,7 @@ fn replay<S: Spec>(partition: &Partition<S>, order: Vec<u32>) -> Longest<S> {
         state.invoke(&call.op);
         states.push(state);
     }
-    Longest { order, states }
+    Longest { order, states, complete: false }
 }
 
 struct Orders<'a, S: Spec> {
@@ -87,7 +90,11 @@ impl<'a, S: Spec> Orders<'a, S> {
             before,
             seen: HashSet::new(),
             score: (0, std::cmp::Reverse(usize::MAX)),
-            best: Longest { order: Vec::new(), states: vec![partition.states[0].clone()] },
+            best: Longest {
+                order: Vec::new(),
+                states: vec![partition.states[0].clone()],
+                complete: false,
+            },
         }
     }
 
@@ -102,7 +109,7 @@ impl<'a, S: Spec> Orders<'a, S> {
         let score = (answered, std::cmp::Reverse(order.len()));
         if score > self.score {
             self.score = score;
-            self.best = Longest { order: order.clone(), states: states.clone() };
+            self.best = Longest { order: order.clone(), states: states.clone(), complete: false };
         }
         for (bit, &place) in self.calls.iter().enumerate() {
             if done >> bit & 1 == 1 || self.before[bit] & !done != 0 {

@@ -3,7 +3,7 @@
 use super::{left, longest::Longest, needed, text};
 use crate::partition::Partition;
 use crate::shrink::Core;
-use crate::{Blocked, Coordinates, Spec};
+use crate::{Blocked, Call, Coordinates, Options, Spec};
 
 /// More facts than this about who was first do not help.
 const MOST_FACTS: usize = 8;
@@ -14,31 +14,16 @@ pub(super) fn sentences<S: Spec>(
     core: &Core,
     found: &Longest<S>,
     blocked: &[(u32, Blocked)],
-    coordinates: Coordinates,
+    options: &Options<'_>,
 ) -> Vec<String> {
-    let mut sentences = precedences(partition, &core.calls, coordinates);
-    for place in &core.calls {
-        if partition.calls[*place as usize].answer.is_none() {
-            sentences.push(format!(
-                "The outcome of {} is unknown: it may have happened at any time after it began, or never.",
-                name(partition, *place)
-            ));
-        }
-    }
-    if let Some(state) = found.states.last() {
-        let order: Vec<String> = found.order.iter().map(|place| text(partition, *place)).collect();
-        sentences.push(match order.is_empty() {
-            true => format!("Nothing can come first: the state is {}.", state.describe_state()),
-            false => format!(
-                "The longest legal order is {}; it leaves {}.",
-                order.join(", then "),
-                state.describe_state()
-            ),
-        });
-    }
+    let teller = Teller { partition, core, found, options };
+    let mut sentences = teller.precedences();
+    sentences.extend(teller.unknown());
+    sentences.extend(teller.order());
     for (place, blocked) in blocked {
-        sentences.push(format!("{} cannot follow: it {}.", name(partition, *place), blocked.why));
-        sentences.extend(no_way_back(partition, core, found, *place));
+        let name = teller.name(*place);
+        sentences.push(format!("{name} cannot follow: it {}.", blocked.why));
+        sentences.extend(teller.no_way_back(*place));
     }
     sentences.push(match core.calls.len() {
         1 => "So no order is legal.".to_owned(),
@@ -47,31 +32,42 @@ pub(super) fn sentences<S: Spec>(
     sentences
 }
 
-/// An operation with who called whom.
-fn name<S: Spec>(partition: &Partition<S>, place: u32) -> String {
-    match &partition.calls[place as usize].label {
-        Some(label) => format!("{} ({label})", text(partition, place)),
-        None => text(partition, place),
-    }
+/// What there is to tell of.
+struct Teller<'a, S: Spec> {
+    partition: &'a Partition<S>,
+    core: &'a Core,
+    found: &'a Longest<S>,
+    options: &'a Options<'a>,
 }
 
-/// Which operations had ended before which began, leaving out what follows from the rest.
-fn precedences<S: Spec>(
-    partition: &Partition<S>,
-    calls: &[u32],
-    coordinates: Coordinates,
-) -> Vec<String> {
-    let precedes = |a: u32, b: u32| partition.precedes(a as usize, b as usize);
-    let mut sentences = Vec::new();
-    for &b in calls {
-        for &a in calls {
-            let between = |other: &u32| precedes(a, *other) && precedes(*other, b);
-            if precedes(a, b) && !calls.iter().any(between) {
-                let end =
-                    partition.calls[a as usize].answer.as_ref().map_or(0, |answer| answer.end);
-                let gap = partition.calls[b as usize].start.saturating_sub(end);
-                let (first, second) = (name(partition, a), name(partition, b));
-                sentences.push(match coordinates {
+impl<S: Spec> Teller<'_, S> {
+    fn call(&self, place: u32) -> &Call<S> {
+        &self.partition.calls[place as usize]
+    }
+
+    /// An operation with who called whom.
+    fn name(&self, place: u32) -> String {
+        match (self.options.label)(self.call(place).index) {
+            Some(label) => format!("{} ({label})", text(self.partition, place)),
+            None => text(self.partition, place),
+        }
+    }
+
+    /// Which operations had ended before which began, leaving out what follows from the rest.
+    fn precedences(&self) -> Vec<String> {
+        let precedes = |a: u32, b: u32| self.partition.precedes(a as usize, b as usize);
+        let calls = &self.core.calls;
+        let mut sentences = Vec::new();
+        for &b in calls {
+            for &a in calls {
+                let between = |other: &u32| precedes(a, *other) && precedes(*other, b);
+                if !precedes(a, b) || calls.iter().any(between) {
+                    continue;
+                }
+                let end = self.call(a).answer.as_ref().map_or(0, |answer| answer.end);
+                let gap = self.call(b).start.saturating_sub(end);
+                let (first, second) = (self.name(a), self.name(b));
+                sentences.push(match self.options.coordinates {
                     Coordinates::Nanoseconds => {
                         format!("{first} had finished {} before {second} began.", duration(gap))
                     }
@@ -81,62 +77,89 @@ fn precedences<S: Spec>(
                 });
             }
         }
+        // The last ones are nearest to what went wrong.
+        let surplus = sentences.len().saturating_sub(MOST_FACTS);
+        sentences.drain(..surplus);
+        sentences
     }
-    // The last ones are nearest to what went wrong.
-    let surplus = sentences.len().saturating_sub(MOST_FACTS);
-    sentences.drain(..surplus);
-    sentences
-}
 
-/// Whether any operation left could bring about the state that a blocked one needs.
-fn no_way_back<S: Spec>(
-    partition: &Partition<S>,
-    core: &Core,
-    found: &Longest<S>,
-    place: u32,
-) -> Option<String> {
-    let needed = needed(partition, place)?;
-    let leaves = |other: &&u32| left(partition, **other).as_ref() == Some(&needed);
-    let (done, to_come): (Vec<u32>, Vec<u32>) =
-        core.calls.iter().filter(leaves).partition(|other| found.order.contains(other));
-    if !to_come.is_empty() {
-        return None;
+    /// The operations that may have happened.
+    fn unknown(&self) -> Vec<String> {
+        let unknown = |place: &&u32| self.call(**place).answer.is_none();
+        let tell = |place: &u32| {
+            format!(
+                "The outcome of {} is unknown: it may have happened at any time after it began, or never.",
+                self.name(*place)
+            )
+        };
+        self.core.calls.iter().filter(unknown).map(tell).collect()
     }
-    let state = needed.describe_state();
-    Some(match &done[..] {
-        [] if needed == partition.states[0] => {
-            format!("The state was {state} at the very beginning, and nothing brings it back.")
-        }
-        [] => {
-            match shield(partition, core, place).filter(|_| was_left(partition, place, &needed)) {
-                Some(shield) => format!(
-                    "What left {state} had finished before {} began.",
-                    name(partition, shield)
-                ),
-                None => format!("Nothing ever left {state}."),
+
+    /// How far some order comes.
+    fn order(&self) -> Option<String> {
+        let leaves = self.found.states.last()?.describe_state();
+        let order: Vec<String> =
+            self.found.order.iter().map(|place| text(self.partition, *place)).collect();
+        Some(match (order.is_empty(), self.found.complete) {
+            (true, true) => format!("Nothing can come first: the state is {leaves}."),
+            (true, false) => return None,
+            (false, true) => {
+                format!("The longest legal order is {}; it leaves {leaves}.", order.join(", then "))
             }
+            (false, false) => {
+                format!("A legal order of some is {}; it leaves {leaves}.", order.join(", then "))
+            }
+        })
+    }
+
+    /// Whether any operation left could bring about the state that a blocked one needs.
+    fn no_way_back(&self, place: u32) -> Option<String> {
+        let needed = needed(self.partition, place)?;
+        let leaves = |other: &&u32| left(self.partition, **other).as_ref() == Some(&needed);
+        let (done, to_come): (Vec<u32>, Vec<u32>) = self
+            .core
+            .calls
+            .iter()
+            .filter(leaves)
+            .partition(|other| self.found.order.contains(other));
+        if !to_come.is_empty() {
+            return None;
         }
-        [one] => format!("Only {} leaves {state}, and it has been.", name(partition, *one)),
-        many => format!("All {} operations that leave {state} have been.", many.len()),
-    })
-}
+        let state = needed.describe_state();
+        Some(match &done[..] {
+            [] if needed == self.partition.states[0] => {
+                format!("The state was {state} at the very beginning, and nothing brings it back.")
+            }
+            [] => match self.shield(place).filter(|_| self.was_left(place, &needed)) {
+                Some(shield) => {
+                    format!("What left {state} had finished before {} began.", self.name(shield))
+                }
+                None => format!("Nothing ever left {state}."),
+            },
+            [one] => format!("Only {} leaves {state}, and it has been.", self.name(*one)),
+            many => format!("All {} operations that leave {state} have been.", many.len()),
+        })
+    }
 
-/// Whether some call of the whole partition that started before this one ended leaves the state.
-fn was_left<S: Spec>(partition: &Partition<S>, place: u32, state: &S) -> bool {
-    let end = partition.calls[place as usize].answer.as_ref().map_or(u64::MAX, |answer| answer.end);
-    (0..partition.calls.len() as u32)
-        .take_while(|other| partition.calls[*other as usize].start <= end)
-        .any(|other| left(partition, other).as_ref() == Some(state))
-}
+    /// Whether some call of the whole partition that started before this one ended leaves the
+    /// state.
+    fn was_left(&self, place: u32, state: &S) -> bool {
+        let end = self.call(place).answer.as_ref().map_or(u64::MAX, |answer| answer.end);
+        (0..self.partition.calls.len() as u32)
+            .take_while(|other| self.call(*other).start <= end)
+            .any(|other| left(self.partition, other).as_ref() == Some(state))
+    }
 
-/// The last call of the counterexample that certainly replaced the state before this one began.
-fn shield<S: Spec>(partition: &Partition<S>, core: &Core, place: u32) -> Option<u32> {
-    core.calls
-        .iter()
-        .copied()
-        .filter(|other| partition.precedes(*other as usize, place as usize))
-        .filter(|other| left(partition, *other).is_some())
-        .max_by_key(|other| partition.calls[*other as usize].start)
+    /// The last call of the counterexample that certainly replaced the state before this one began.
+    fn shield(&self, place: u32) -> Option<u32> {
+        self.core
+            .calls
+            .iter()
+            .copied()
+            .filter(|other| self.partition.precedes(*other as usize, place as usize))
+            .filter(|other| left(self.partition, *other).is_some())
+            .max_by_key(|other| self.call(*other).start)
+    }
 }
 
 fn duration(nanoseconds: u64) -> String {

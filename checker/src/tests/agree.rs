@@ -96,7 +96,7 @@ fn build(
         let answer = ret.clone().map(|ret| Answer { end: *end, ret });
         process += u64::from(answer.is_none());
         let op = op.clone();
-        calls.push(Call { index: *start, process: number, start: *start, op, answer, label: None });
+        calls.push(Call { index: *start, process: number, start: *start, op, answer });
     }
     Some(calls)
 }

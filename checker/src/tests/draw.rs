@@ -58,7 +58,7 @@ pub(crate) fn history(family: Family, draw: &mut Draw) -> Vec<Call<Plain>> {
             }
             let op = operation(family, calls.len() as u8, draw);
             clients[client].1 = Some(calls.len());
-            calls.push(Call { index, process, start: time, op, answer: None, label: None });
+            calls.push(Call { index, process, start: time, op, answer: None });
             index += 1;
             continue;
         };

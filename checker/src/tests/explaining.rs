@@ -5,20 +5,22 @@ use crate::specs::register::{Op, Ret};
 use crate::{Blocked, Call, Coordinates, Options, Step, linearizable};
 
 fn stale() -> Vec<Call<Plain>> {
-    let mut calls = vec![
+    vec![
         call(0, 9_000_000, Op::Write(3), Ret::Done),
         call(12_000_000, 20_000_000, Op::Write(7), Ret::Done),
         call(28_000_000, 36_000_000, Op::Read, Ret::Value(Some(3))),
-    ];
-    for (call, label) in calls.iter_mut().zip(["c5 → n2", "c3 → n2", "c1 → n3"]) {
-        call.label = Some(label.to_owned());
-    }
-    calls
+    ]
+}
+
+fn label(index: u64) -> Option<String> {
+    let labels = [(0, "c5 → n2"), (12_000_000, "c3 → n2"), (28_000_000, "c1 → n3")];
+    labels.iter().find(|(known, _)| *known == index).map(|(_, label)| (*label).to_owned())
 }
 
 #[test]
 fn a_stale_read_is_told_step_by_step() {
-    let options = Options { coordinates: Coordinates::Nanoseconds, ..super::options() };
+    let options =
+        Options { coordinates: Coordinates::Nanoseconds, label: &label, ..super::options() };
     let judgement = linearizable(&EMPTY, stale(), &options);
     assert_eq!(judgement.message, "no order of the operations is legal");
     let violation = &judgement.violations[0];

@@ -50,14 +50,7 @@ fn partitioned(workers: u64, operations: usize, draw: &mut Draw) -> Vec<Call<Wid
                 let op = operation(time, worker.seen, draw);
                 worker.open = Some(calls.len());
                 let process = worker.process;
-                calls.push(Call {
-                    index: time,
-                    process,
-                    start: time,
-                    op,
-                    answer: None,
-                    label: None,
-                });
+                calls.push(Call { index: time, process, start: time, op, answer: None });
             }
             (Some(open), None) => worker.answer = Some(state.invoke(&calls[open].op)),
             (Some(_), answer @ Some(_)) if phase >= 1_000 && stuck(place) => worker.answer = answer,

@@ -89,8 +89,8 @@ impl Spec for Superstitious {
 }
 
 fn keyed<S: Spec<Op = Op<u8>, Ret = Ret<u8>>>(key: &str, call: Call<Plain>) -> Call<Keyed<S>> {
-    let Call { index, process, start, op, answer, label } = call;
-    Call { index, process, start, op: (key.into(), op), answer, label }
+    let Call { index, process, start, op, answer } = call;
+    Call { index, process, start, op: (key.into(), op), answer }
 }
 
 /// A register whose shapes say of a read that it needs any value but the one it saw.

@@ -2,7 +2,7 @@
 
 use super::*;
 use checker::{Leaves, Needs, SequentialSpec};
-use history::{Nanos, NodeId};
+use history::{Header, Nanos, NodeId};
 use serde_json::json;
 
 fn operation(f: &str, input: Value, outcome: Outcome) -> Operation {
@@ -108,8 +108,13 @@ fn operations_are_told_in_words() {
 
 #[test]
 fn calls_are_labelled_for_people() {
-    let call = call(&operation("read", Value::Null, info()), false).expect("sensible");
-    assert_eq!(call.and_then(|call| call.label).as_deref(), Some("c5 → n2"));
+    let operation = operation("read", Value::Null, info());
+    let index = operation.index;
+    let mut history =
+        History::from_events(Header::new("kv"), Vec::new(), Order::Time).expect("empty");
+    history.operations.push(operation);
+    assert_eq!(label(&history, index).as_deref(), Some("c5 → n2"));
+    assert_eq!(label(&history, index + 1), None);
 }
 
 /// `invoke` and `is_valid_step` agree, and so does what the spec promises of its operations.
