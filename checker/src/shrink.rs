@@ -35,6 +35,9 @@
 //!
 //! # How it looks for one
 //!
+//! Where an algorithm has pointed at calls in conflict, those and what they rely on are sound and
+//! illegal, and are the start. In a long history they are also all that is looked at.
+//!
 //! The call whose return is the horizon is in every sound counterexample. So: try it with each
 //! other call, and each two others, completing each try to a sound set; whichever is found, or else
 //! the whole, is then reduced call by call (each with the calls that depend on it) until nothing
@@ -47,7 +50,7 @@ use crate::Spec;
 use crate::budget::{Budget, Halt, Limits};
 use crate::partition::Partition;
 use crate::problem::Problem;
-use crate::search::{Found, search};
+use crate::search::{Found, Rules, search};
 pub(crate) use evidence::{Evidence, Kept};
 
 /// A sound counterexample.
@@ -68,17 +71,47 @@ const READABLE_CALLS: usize = 8;
 /// Steps that shrinking may take at most; some seconds.
 const MOST_STEPS: u64 = 100_000_000;
 
+/// The calls in conflict may rely on so many others, before only those are kept that nothing hides.
+const MANY_CALLS: usize = 64;
+/// Longer histories are not searched through for something smaller than the conflict known.
+const GROW_UP_TO_CALLS: usize = 20_000;
+
+/// What is known of an illegal partition.
+pub(crate) enum Start {
+    /// Nothing: the earliest illegal moment is found by searching.
+    Unknown,
+    /// Nothing, and there can be no cuts.
+    Whole,
+    /// These calls are in conflict, up to and including `horizon`.
+    Conflict {
+        seeds: Vec<u32>,
+        horizon: u64,
+        /// Whether nothing before the horizon is illegal.
+        earliest: bool,
+    },
+}
+
 /// Shrinks an illegal partition.
-pub(crate) fn shrink<S: Spec>(partition: &Partition<S>, options: &Options<'_>) -> Core {
+pub(crate) fn shrink<S: Spec>(
+    partition: &Partition<S>,
+    start: Start,
+    options: &Options<'_>,
+) -> Core {
     let limits = Limits { steps: options.limits.steps.min(MOST_STEPS), ..options.limits };
     let mut budget = Budget::new(limits, options.stop);
-    let (horizon, earliest) = cut(partition, &mut budget);
+    let (seeds, (horizon, earliest)) = match start {
+        Start::Unknown => (Vec::new(), cut(partition, &mut budget)),
+        Start::Whole => (Vec::new(), (u64::MAX, false)),
+        Start::Conflict { seeds, horizon, earliest } => (seeds, (horizon, earliest)),
+    };
     let evidence = Evidence::new(partition, horizon);
     let mut shrinker = Shrinker { partition, best: evidence.all(), evidence, budget: &mut budget };
-    let mut finished = shrinker.run(earliest);
+    let begun = shrinker.begin(&seeds);
+    let grow = earliest && (seeds.is_empty() || shrinker.evidence.len() <= GROW_UP_TO_CALLS);
+    let mut finished = begun.and_then(|()| shrinker.run(grow));
     if shrinker.best.len() > READABLE_CALLS && finished.is_ok() {
         shrinker.evidence.terse = true;
-        finished = shrinker.run(earliest);
+        finished = shrinker.run(grow);
     }
     let calls = shrinker.evidence.places(&shrinker.best);
     Core { calls, exact: earliest && finished.is_ok() }
@@ -100,7 +133,7 @@ fn cut<S: Spec>(partition: &Partition<S>, budget: &mut Budget<'_>) -> (u64, bool
     while low < high {
         let middle = low.midpoint(high);
         let problem = Problem::new(partition, &all, ends[middle]);
-        match search(partition, &problem, budget).0 {
+        match search(partition, &problem, Rules::ALL, budget).0 {
             Found::Legal(_) => low = middle + 1,
             Found::Illegal => high = middle,
             Found::Halted(_) => return (ends[high], false),
@@ -118,8 +151,29 @@ struct Shrinker<'a, 'b, S: Spec> {
 }
 
 impl<S: Spec> Shrinker<'_, '_, S> {
-    fn run(&mut self, earliest: bool) -> Result<(), Halt> {
-        if earliest {
+    /// Begins with the calls in conflict and what they rely on, if that is illegal.
+    fn begin(&mut self, seeds: &[u32]) -> Result<(), Halt> {
+        let seeds = self.evidence.items_at(seeds);
+        if seeds.is_empty() {
+            return Ok(());
+        }
+        let whole = self.best.clone();
+        let readable = self.evidence.complete(&seeds, seeds.len() + MANY_CALLS, self.budget)?;
+        if let Some(kept) = readable
+            && self.is_illegal(&kept)?
+        {
+            self.best = kept;
+            return Ok(());
+        }
+        self.evidence.terse = true;
+        self.best = whole;
+        self.attempt(&seeds)?;
+        self.evidence.terse = false;
+        Ok(())
+    }
+
+    fn run(&mut self, grow: bool) -> Result<(), Halt> {
+        if grow {
             self.grow()?;
         }
         // Reducing from either end gives different sets; both are tried from the same start.
@@ -139,7 +193,7 @@ impl<S: Spec> Shrinker<'_, '_, S> {
         let subset = self.evidence.places(kept);
         let problem = Problem::new(self.partition, &subset, self.evidence.horizon());
         self.budget.spend(subset.len() as u64 + 8)?;
-        match search(self.partition, &problem, self.budget).0 {
+        match search(self.partition, &problem, Rules::ALL, self.budget).0 {
             Found::Halted(halt) => Err(halt),
             found => Ok(found == Found::Illegal),
         }
