@@ -61,6 +61,11 @@ impl<'a> Budget<'a> {
         Self::sharing(limits, stop, &Arc::default())
     }
 
+    /// Steps taken so far.
+    pub(crate) fn spent(&self) -> u64 {
+        self.spent
+    }
+
     /// A budget whose bytes count together with those of others.
     pub(crate) fn sharing(
         limits: Limits,

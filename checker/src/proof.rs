@@ -107,28 +107,30 @@ pub(crate) fn of_blocks<S: Spec>(
     let (by, seeds) = conflict;
     let start = match known {
         // The search finds what was declined.
-        true if !exact && partition.calls.len() <= SEARCH_UP_TO_CALLS => Start::Unknown,
+        true if !exact && partition.calls.len() <= SEARCH_UP_TO_CALLS => Start::Searched(None),
         true => {
             let horizon = last_end(&partition.calls, &seeds);
             Start::Conflict { seeds, horizon, earliest: exact }
         }
         false => Start::Conflict { seeds, horizon: u64::MAX, earliest: false },
     };
-    let core = shrink(partition, start, options);
+    let core = shrink(partition, start, budget.spent(), options);
     confirm(partition, by, &core, options)
 }
 
-/// The counterexample of a partition that was searched to its end.
+/// The counterexample of a partition that was searched to its end; at the farthest, the search was
+/// stuck at the return of `stuck`.
 pub(crate) fn of_search<S: Spec>(
     partition: &mut Partition<S>,
+    stuck: Option<u32>,
     options: &Options<'_>,
     budget: &mut Budget<'_>,
 ) -> Decision {
     let start = match partition.know_cuts(budget) {
-        Ok(()) => Start::Unknown,
+        Ok(()) => Start::Searched(stuck),
         Err(_) => Start::Whole,
     };
-    let core = shrink(partition, start, options);
+    let core = shrink(partition, start, budget.spent(), options);
     confirm(partition, SEARCH, &core, options)
 }
 

@@ -79,7 +79,9 @@ pub(crate) fn decide<S: Spec>(
     }
     match run_search(&partition, budget) {
         Ok((Found::Legal(order), _)) => legal(&partition.calls, SEARCH, &order, options),
-        Ok((Found::Illegal, _)) => proof::of_search(&mut partition, options, budget),
+        Ok((Found::Illegal, progress)) => {
+            proof::of_search(&mut partition, progress.stuck, options, budget)
+        }
         Ok((Found::Halted(halt), progress)) => halted(budget, key, halt, declined, progress),
         Err(halt) => halted(budget, key, halt, declined, Progress::default()),
     }

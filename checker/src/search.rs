@@ -68,6 +68,8 @@ pub(crate) struct Progress {
     pub(crate) explored: u64,
     /// Answered calls of which the returns were passed, at the farthest.
     pub(crate) returns: usize,
+    /// The call at whose return the search was stuck there, as a place in the partition.
+    pub(crate) stuck: Option<u32>,
 }
 
 /// Which rules a search uses. All of them, except in tests, which compare with and without.
@@ -103,7 +105,11 @@ pub(crate) fn search<S: Spec>(
         .iter()
         .filter(|moment| matches!(moment, Moment::Return(_)))
         .count();
-    (found, Progress { explored: search.memo.len() as u64, returns })
+    let stuck = match problem.moments.get(search.farthest) {
+        Some(Moment::Return(place)) => Some(problem.rows[*place as usize].call),
+        Some(Moment::Invoke(_)) | None => None,
+    };
+    (found, Progress { explored: search.memo.len() as u64, returns, stuck })
 }
 
 /// One way to go on from a blocked configuration.
