@@ -63,6 +63,7 @@ mod event;
 mod header;
 mod history;
 mod jsonl;
+mod name;
 mod operation;
 mod pairing;
 
@@ -70,5 +71,8 @@ pub use error::HistoryError;
 pub use event::{Event, Kind, Nanos, NodeId, ParseNodeIdError, Process};
 pub use header::{Header, VERSION};
 pub use history::{History, Order};
-pub use jsonl::{LONGEST_LINE_BYTES, Writer, read_jsonl, write_counterexample};
-pub use operation::{Operation, Outcome};
+pub use jsonl::{
+    LONGEST_LINE_BYTES, Writer, read_jsonl, read_jsonl_parallel, write_counterexample,
+};
+pub use name::Name;
+pub use operation::{Operation, Outcome, Unusual};
