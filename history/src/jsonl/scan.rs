@@ -14,17 +14,25 @@ use serde_json::{Number, Value};
 /// Values nested deeper than a list of transactions is are serde's.
 const DEPTH_LIMIT: u32 = 4;
 
+/// The bytes that stand for themselves in a text.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        plain[byte as usize] = byte != b'"' && byte != b'\\';
+        byte += 1;
+    }
+    plain
+};
+
 /// The event on the first line of `bytes` and the length of that line with its newline.
 pub(super) fn line(bytes: &[u8]) -> Option<(Line<'_>, usize)> {
     let mut cursor = Cursor { bytes, at: 0 };
-    let mut fields = Fields::default();
+    let mut fields = Fields::new();
     cursor.token(b'{')?;
     loop {
-        cursor.token(b'"')?;
-        let name = cursor.text_bytes()?;
-        cursor.token(b':')?;
         cursor.skip_blank();
-        fields.read(name, &mut cursor)?;
+        fields.read(&mut cursor)?;
         cursor.skip_blank();
         match cursor.next()? {
             b',' => {}
@@ -37,83 +45,101 @@ pub(super) fn line(bytes: &[u8]) -> Option<(Line<'_>, usize)> {
 }
 
 /// The fields met so far; none is met twice.
-#[derive(Default)]
 struct Fields<'a> {
     seen: u16,
-    index: Option<u64>,
-    time: Option<u64>,
-    process: Option<u64>,
-    kind: Option<Kind>,
-    f: Option<&'a str>,
-    key: Option<&'a str>,
-    value: Option<Value>,
-    node: Option<NodeId>,
-    error: Option<&'a str>,
+    line: Line<'a>,
 }
 
+/// Bits of [`Fields::seen`].
+const INDEX: u16 = 1;
+const TIME: u16 = 1 << 1;
+const PROCESS: u16 = 1 << 2;
+const TYPE: u16 = 1 << 3;
+const F: u16 = 1 << 4;
+const KEY: u16 = 1 << 5;
+const VALUE: u16 = 1 << 6;
+const NODE: u16 = 1 << 7;
+const ERROR: u16 = 1 << 8;
+/// What no line lacks.
+const REQUIRED: u16 = INDEX | TIME | PROCESS | TYPE | F;
+
 impl<'a> Fields<'a> {
-    fn read(&mut self, name: &[u8], cursor: &mut Cursor<'a>) -> Option<()> {
-        let bit = match name {
-            b"index" => {
-                self.index = Some(cursor.natural()?);
-                0
+    fn new() -> Self {
+        let line = Line {
+            index: 0,
+            time: Nanos(0),
+            process: Process::Client(0),
+            kind: Kind::Invoke,
+            f: "",
+            key: None,
+            value: Value::Null,
+            node: None,
+            error: None,
+        };
+        Self { seen: 0, line }
+    }
+
+    /// Reads one field: which one, its first letters tell.
+    fn read(&mut self, cursor: &mut Cursor<'a>) -> Option<()> {
+        let bit = match cursor.bytes.get(cursor.at + 1..cursor.at + 3)? {
+            b"in" => {
+                cursor.name(b"\"index\"")?;
+                self.line.index = cursor.natural()?;
+                INDEX
             }
-            b"time" => {
-                self.time = Some(cursor.natural()?);
-                1
+            b"ti" => {
+                cursor.name(b"\"time\"")?;
+                self.line.time = Nanos(cursor.natural()?);
+                TIME
             }
-            b"process" => {
-                self.process = Some(cursor.natural()?);
-                2
+            b"pr" => {
+                cursor.name(b"\"process\"")?;
+                self.line.process = Process::Client(cursor.natural()?);
+                PROCESS
             }
-            b"type" => {
-                self.kind = Some(cursor.kind()?);
-                3
+            b"ty" => {
+                cursor.name(b"\"type\"")?;
+                self.line.kind = cursor.kind()?;
+                TYPE
             }
-            b"f" => {
-                self.f = Some(cursor.text()?);
-                4
+            b"f\"" => {
+                cursor.name(b"\"f\"")?;
+                self.line.f = cursor.text()?;
+                F
             }
-            b"key" => {
-                self.key = cursor.text_or_null()?;
-                5
+            b"ke" => {
+                cursor.name(b"\"key\"")?;
+                self.line.key = cursor.text_or_null()?;
+                KEY
             }
-            b"value" => {
-                self.value = Some(cursor.value(0)?);
-                6
+            b"va" => {
+                cursor.name(b"\"value\"")?;
+                self.line.value = cursor.value(0)?;
+                VALUE
             }
-            b"node" => {
-                self.node = cursor.node()?;
-                7
+            b"no" => {
+                cursor.name(b"\"node\"")?;
+                self.line.node = cursor.node()?;
+                NODE
             }
-            b"error" => {
-                self.error = cursor.text_or_null()?;
-                8
+            b"er" => {
+                cursor.name(b"\"error\"")?;
+                self.line.error = cursor.text_or_null()?;
+                ERROR
             }
             _ => return None,
         };
-        let fresh = self.seen & (1 << bit) == 0;
-        self.seen |= 1 << bit;
+        let fresh = self.seen & bit == 0;
+        self.seen |= bit;
         fresh.then_some(())
     }
 
+    /// The line, if nothing that it needs is missing.
     fn line(self) -> Option<Line<'a>> {
-        let (kind, f) = (self.kind?, self.f?);
         // An ok read says what it read; serde knows how to complain.
-        if self.value.is_none() && kind == Kind::Ok && f == "read" {
-            return None;
-        }
-        Some(Line {
-            index: self.index?,
-            time: Nanos(self.time?),
-            process: Process::Client(self.process?),
-            kind,
-            f,
-            key: self.key,
-            value: self.value.unwrap_or_default(),
-            node: self.node,
-            error: self.error,
-        })
+        let answer = if self.line.kind == Kind::Ok && self.line.f == "read" { VALUE } else { 0 };
+        let needed = REQUIRED | answer;
+        (self.seen & needed == needed).then_some(self.line)
     }
 }
 
@@ -124,10 +150,12 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
+    #[inline]
     fn next(&mut self) -> Option<u8> {
         let byte = self.peek()?;
         self.at += 1;
@@ -135,6 +163,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Blanks within a line.
+    #[inline]
     fn skip_blank(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\r')) {
             self.at += 1;
@@ -142,28 +171,39 @@ impl<'a> Cursor<'a> {
     }
 
     /// This byte, after blanks.
+    #[inline]
     fn token(&mut self, wanted: u8) -> Option<()> {
         self.skip_blank();
         (self.next()? == wanted).then_some(())
     }
 
     /// These bytes, here.
-    fn word(&mut self, wanted: &[u8]) -> Option<()> {
-        let found = self.bytes.get(self.at..self.at + wanted.len())? == wanted;
-        self.at += wanted.len();
+    #[inline]
+    fn word<const LENGTH: usize>(&mut self, wanted: &[u8; LENGTH]) -> Option<()> {
+        let found = self.bytes.get(self.at..)?.first_chunk::<LENGTH>()? == wanted;
+        self.at += LENGTH;
         found.then_some(())
     }
 
+    /// This name of a field, with what divides it from its value.
+    #[inline]
+    fn name<const LENGTH: usize>(&mut self, wanted: &[u8; LENGTH]) -> Option<()> {
+        self.word(wanted)?;
+        self.token(b':')?;
+        self.skip_blank();
+        Some(())
+    }
+
     /// The rest of a text after its opening quote: plain ASCII only.
+    #[inline]
     fn text_bytes(&mut self) -> Option<&'a [u8]> {
         let rest = self.bytes.get(self.at..)?;
-        let length = rest
-            .iter()
-            .position(|byte| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\'))?;
+        let length = rest.iter().position(|byte| !PLAIN[usize::from(*byte)])?;
         self.at += length + 1;
         (rest[length] == b'"').then_some(&rest[..length])
     }
 
+    #[inline]
     fn text(&mut self) -> Option<&'a str> {
         self.word(b"\"")?;
         std::str::from_utf8(self.text_bytes()?).ok()
@@ -194,19 +234,22 @@ impl<'a> Cursor<'a> {
 
     /// A whole number without sign, of at most nineteen digits, which always fit. What follows it
     /// is not looked at: a fraction or an exponent is no token that may come next.
+    #[inline]
     fn natural(&mut self) -> Option<u64> {
-        let start = self.at;
+        let rest = self.bytes.get(self.at..)?;
         let mut number = 0_u64;
-        while let Some(digit @ b'0'..=b'9') = self.peek() {
-            if self.at - start == 19 {
-                return None;
+        let mut length = 0;
+        for byte in rest.iter().take(20) {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
             }
-            number = number * 10 + u64::from(digit - b'0');
-            self.at += 1;
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+            length += 1;
         }
-        let length = self.at - start;
-        let leading_zero = length > 1 && self.bytes[start] == b'0';
-        (length > 0 && !leading_zero).then_some(number)
+        self.at += length;
+        let leading_zero = length > 1 && rest[0] == b'0';
+        ((1..20).contains(&length) && !leading_zero).then_some(number)
     }
 
     fn value(&mut self, depth: u32) -> Option<Value> {
