@@ -113,8 +113,8 @@ fn field(draw: &mut Draw, name: &str, strange: usize) -> String {
     };
     let usual = match name {
         "type" => 4,
-        "value" => 11,
-        "index" | "time" => 5,
+        "value" => 9,
+        "index" | "time" => 4,
         _ => 2,
     };
     let shown = if draw.below(strange) == 0 { all.len() } else { usual };
