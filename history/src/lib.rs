@@ -39,7 +39,7 @@
 //! # What this crate does not do
 //!
 //! It opens no file, reads no clock and knows no workload: it reads and writes through the
-//! `BufRead` and `Write` that it is handed, and a value is a [`serde_json::Value`] whose meaning is
+//! `Read` and `Write` that it is handed, and a value is a [`serde_json::Value`] whose meaning is
 //! the workload's business.
 //!
 //! # Words

@@ -90,7 +90,7 @@ impl<R: Read> Blocks<R> {
             let end = match failure {
                 Some(error) => Some(End::Failed(error)),
                 None if short => Some(End::Input(bytes[rest.clone()].to_vec())),
-                None if whole.is_none() && length == longest => Some(End::LongLine),
+                None if whole.is_none() && length >= longest => Some(End::LongLine),
                 None if whole.is_none() => continue,
                 None => None,
             };

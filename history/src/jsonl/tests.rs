@@ -346,10 +346,10 @@ fn a_read_that_fails_is_named_after_what_came_before() {
 fn a_line_without_end_is_refused_before_it_is_in_memory() {
     let head = &b"{\"history\":1,\"workload\":\"kv\"}\n"[..];
     let endless = head.chain(io::repeat(b'x'));
-    let refused = read_in_blocks(endless, 2, 16 << 20).map(|_| ()).map_err(|e| e.to_string());
+    let refused = read_in_blocks(endless, 2, (10 << 20) + 1).map(|_| ()).map_err(|e| e.to_string());
     let expected = "line 2, column 67108864: the line is longer than 67108864 bytes";
     assert_eq!(refused, Err(expected.to_owned()));
-    let mut blocks = Blocks::new(io::repeat(b'x'), 32 << 20);
+    let mut blocks = Blocks::new(io::repeat(b'x'), (30 << 20) + 1);
     let block = blocks.next(Vec::new()).expect("a block");
     assert!(matches!(block.end, Some(End::LongLine)));
     assert_eq!(block.bytes.len() as u64, LONGEST_LINE_BYTES);
