@@ -355,3 +355,20 @@ fn a_line_without_end_is_refused_before_it_is_in_memory() {
     assert_eq!(block.bytes.len() as u64, LONGEST_LINE_BYTES);
     assert!(blocks.next(block.bytes).is_none());
 }
+
+#[test]
+fn a_malformed_line_ends_the_reading() {
+    struct Counting<'a>(&'a mut usize, &'a [u8]);
+    impl Read for Counting<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let read = self.1.read(buffer)?;
+            *self.0 += read;
+            Ok(read)
+        }
+    }
+    let file = format!("{{\"history\":1,\"workload\":\"kv\"}}\n{}", "no event\n".repeat(100_000));
+    let mut bytes = 0;
+    let refused = read_in_blocks(Counting(&mut bytes, file.as_bytes()), 1, 1 << 10);
+    assert!(matches!(refused, Err(HistoryError::Event { line: 2, .. })));
+    assert!(bytes <= 2 << 10, "{bytes} bytes were read");
+}
