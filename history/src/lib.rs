@@ -39,7 +39,7 @@
 //! # What this crate does not do
 //!
 //! It opens no file, reads no clock and knows no workload: it reads and writes through the
-//! `BufRead` and `Write` that it is handed, and a value is a [`serde_json::Value`] whose meaning is
+//! `Read` and `Write` that it is handed, and a value is a [`serde_json::Value`] whose meaning is
 //! the workload's business.
 //!
 //! # Words
@@ -63,6 +63,7 @@ mod event;
 mod header;
 mod history;
 mod jsonl;
+mod name;
 mod operation;
 mod pairing;
 
@@ -70,5 +71,8 @@ pub use error::HistoryError;
 pub use event::{Event, Kind, Nanos, NodeId, ParseNodeIdError, Process};
 pub use header::{Header, VERSION};
 pub use history::{History, Order};
-pub use jsonl::{LONGEST_LINE_BYTES, Writer, read_jsonl, write_counterexample};
-pub use operation::{Operation, Outcome};
+pub use jsonl::{
+    LONGEST_LINE_BYTES, Writer, read_jsonl, read_jsonl_parallel, write_counterexample,
+};
+pub use name::Name;
+pub use operation::{Operation, Outcome, Unusual};

@@ -89,7 +89,7 @@ fn call(
         index: operation.index,
         process,
         start: operation.start,
-        op: (key.as_str().into(), op),
+        op: (key.clone().into(), op),
         answer,
     }))
 }
@@ -167,7 +167,7 @@ pub(crate) fn describe(operation: &Operation) -> String {
             Said::Unknown | Said::Nothing => Register::describe(&op, None),
         },
         Err(_) => match &operation.input {
-            Value::Null => operation.f.clone(),
+            Value::Null => operation.f.to_string(),
             input => format!("{} {input}", operation.f),
         },
     }
