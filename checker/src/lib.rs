@@ -85,6 +85,6 @@ pub use budget::{Budget, Halt, Limits};
 pub use judgement::{
     Blocked, Configuration, Judgement, Order, Ruling, Step, UnknownPartition, Violation,
 };
-pub use linearizable::{Coordinates, Options, linearizable, linearizable_by_key};
+pub use linearizable::{Coordinates, Options, Part, linearizable, linearizable_parts};
 pub use spec::{Answer, Call, Finding, Leaves, Needs, Shape, Spec};
 pub use stateright::semantics::SequentialSpec;
