@@ -2,12 +2,17 @@
 //! shapes.
 
 mod agree;
+mod counter;
 mod draw;
 mod explaining;
+mod fast;
 mod hard;
 mod laws;
 mod limits;
+mod queue;
+mod replay;
 mod shrinking;
+mod simulate;
 
 use crate::specs::register::{Op, Register, Ret};
 use crate::{Answer, Call, Coordinates, Judgement, Limits, Options, Ruling, Shape, Spec};

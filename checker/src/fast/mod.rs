@@ -4,3 +4,6 @@
 //! They know calls by their places, starts and ends; one call came before another if it ended
 //! before the other started, and equal coordinates are concurrent. What they say is never taken on
 //! trust where that can be afforded: tests replay every order and search every proof again.
+
+pub(crate) mod counter;
+pub(crate) mod queue;

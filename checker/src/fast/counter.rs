@@ -1,0 +1,119 @@
+//! Whether a history of a counter is legal, where every add adds the same amount.
+//!
+//! The value then says how many adds came before a read: a read of value v, counted in amounts from
+//! the initial one, belongs between add v and add v + 1 of the legal order. Call the moment of its
+//! add k *step k*; steps do not go back in time. Reads of v can be put between steps v and v + 1
+//! exactly if step v is not after the first of them to end and step v + 1 not before the last of them
+//! to start. So step k has a window:
+//!
+//! - it is not before L(k), the latest start of a read of a value below k;
+//! - it is not after U(k), the earliest end of a read of k or more.
+//!
+//! Both only grow with k. Nothing else restricts the steps, so the history is legal exactly if adds
+//! can be assigned to steps such that
+//!
+//! - steps 1 to K, the greatest value read, have an add each;
+//! - each add has an instant in its span and in the window of its step. If those instants are not in
+//!   the order of the steps, sorting them does it, because the windows only grow;
+//! - the answered adds that are left can be steps after K, which are not before L(K + 1): an
+//!   answered add that ended before that *must* be one of the steps up to K. Others may be, and one
+//!   of unknown outcome (it ended never) need not have happened.
+//!
+//! The steps an add can be are consecutive: from the first with U(k) not before its start, to the
+//! last with L(k) not after its end. So both demands are about matchings of a convex bipartite
+//! graph. If one matching covers all steps, and one all adds that must be, then one covers both
+//! (Mendelsohn and Dulmage). Going through the steps and giving each the add whose last possible step
+//! comes first, those that must be first among equals, finds it: it is the greatest matching for the
+//! steps (Glover), and, since an add that need not be has no last step before K, it never gives the
+//! place of one that must be away (earliest deadline first). `steps` does that.
+//!
+//! # The proof of an illegal history
+//!
+//! Reads can be left out freely: they change nothing. Adds cannot, since each counts in every later
+//! read, unless they start after every chosen read ended. So a proof is one or two reads and every
+//! add that started before they were over. One or two are enough; `steps` says which and why.
+//! Reads are considered in the order of their ends, and the first that makes the history illegal is
+//! part of the proof, so it is about the first moment at which something was wrong.
+//!
+//! # What it does not do
+//!
+//! Adds of different amounts are the search's: which of them a read has seen is a subset-sum. So are
+//! histories whose sums may leave 64 bits.
+//!
+//! O(n log n) time, linear memory; to find the first wrong read, log n times that.
+
+mod reading;
+mod steps;
+
+use crate::specs::counter::Counter;
+use crate::{Budget, Call, Finding, Halt};
+use reading::{Adds, Counts};
+use steps::{Assignment, Conflict};
+
+const NAME: &str = "counter";
+
+/// Bytes held for each call, about.
+const BYTES_PER_CALL: u64 = 160;
+
+/// Decides calls of a counter; see [`crate::Spec::specialised`].
+pub(crate) fn counter(
+    initial: &Counter,
+    calls: &[Call<Counter>],
+    budget: &mut Budget<'_>,
+) -> Result<Finding, Halt> {
+    budget.hold(calls.len() as u64 * BYTES_PER_CALL)?;
+    let Counts { adds, mut reads } = match reading::read(*initial, calls, budget)? {
+        Adds::Counted(counts) => counts,
+        Adds::Misanswered(place) => {
+            return Ok(Finding::Illegal { by: NAME, calls: vec![place] });
+        }
+        Adds::Unclear(reason) => return Ok(Finding::Declined(reason)),
+    };
+    reads.sort_by_key(|read| read.end);
+    let mut conflict = match steps::assign(&adds, &reads, budget)? {
+        Ok(assignment) => {
+            let order = order(&adds, &mut reads, assignment, budget)?;
+            return Ok(Finding::Legal { by: NAME, order });
+        }
+        Err(conflict) => conflict,
+    };
+    // More reads only make it worse: the first so many that are illegal.
+    let (mut legal, mut illegal) = (0, reads.len());
+    while legal + 1 < illegal {
+        let half = legal.midpoint(illegal);
+        match steps::assign(&adds, &reads[..half], budget)? {
+            Ok(_) => legal = half,
+            Err(found) => (illegal, conflict) = (half, found),
+        }
+    }
+    let Conflict { first, second } = conflict;
+    let chosen = [Some(first), second].into_iter().flatten().map(|read| &reads[read as usize]);
+    let over = chosen.clone().map(|read| read.end).max().unwrap_or(0);
+    let seen = adds.iter().filter(|add| add.start <= over).map(|add| add.place);
+    let mut calls: Vec<u32> = seen.chain(chosen.map(|read| read.place)).collect();
+    calls.sort_unstable();
+    Ok(Finding::Illegal { by: NAME, calls })
+}
+
+/// The certificate: adds by their instants, after each so many the reads of that value.
+fn order(
+    adds: &[reading::Add],
+    reads: &mut [reading::Read],
+    mut assignment: Assignment,
+    budget: &mut Budget<'_>,
+) -> Result<Vec<u32>, Halt> {
+    assignment.instants.sort_unstable();
+    reads.sort_unstable_by_key(|read| (read.value, read.start));
+    let mut reads = reads.iter().peekable();
+    let mut order = Vec::with_capacity(adds.len() + reads.len());
+    let steps = assignment.instants.iter().map(|(_, add)| adds[*add as usize].place);
+    for (value, add) in (0_u64..).zip(steps.map(Some).chain([None])) {
+        while let Some(read) = reads.next_if(|read| read.value == value) {
+            budget.spend(1)?;
+            order.push(read.place);
+        }
+        budget.spend(1)?;
+        order.extend(add);
+    }
+    Ok(order)
+}
