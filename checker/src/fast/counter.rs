@@ -23,9 +23,9 @@
 //! last with L(k) not after its end. So both demands are about matchings of a convex bipartite
 //! graph. If one matching covers all steps, and one all adds that must be, then one covers both
 //! (Mendelsohn and Dulmage). Going through the steps and giving each the add whose last possible step
-//! comes first, those that must be first among equals, finds it: it is the greatest matching for the
-//! steps (Glover), and, since an add that need not be has no last step before K, it never gives the
-//! place of one that must be away (earliest deadline first). `steps` does that.
+//! comes first finds it: it is a greatest matching for the steps (Glover); and since the last steps of
+//! all adds that must be come before those of the others, no other takes the place of one of them,
+//! and among themselves they all find one if they can (earliest deadline first). `steps` does that.
 //!
 //! # The proof of an illegal history
 //!
@@ -33,7 +33,8 @@
 //! read, unless they start after every chosen read ended. So a proof is one or two reads and every
 //! add that started before they were over. One or two are enough; `steps` says which and why.
 //! Reads are considered in the order of their ends, and the first that makes the history illegal is
-//! part of the proof, so it is about the first moment at which something was wrong.
+//! part of the proof, so it is about the first moment at which something was wrong; it is all of the
+//! proof if it is illegal without other reads.
 //!
 //! # What it does not do
 //!
@@ -85,6 +86,10 @@ pub(crate) fn counter(
             Ok(_) => legal = half,
             Err(found) => (illegal, conflict) = (half, found),
         }
+    }
+    let last = illegal - 1;
+    if steps::assign(&adds, &reads[last..illegal], budget)?.is_err() {
+        conflict = Conflict { first: last as u32, second: None };
     }
     let Conflict { first, second } = conflict;
     let chosen = [Some(first), second].into_iter().flatten().map(|read| &reads[read as usize]);

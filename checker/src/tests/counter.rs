@@ -64,10 +64,11 @@ fn random_spans_agree_with_every_order() {
     let mut draw = Draw::new(2);
     let mut tally = Tally::default();
     for _ in 0..60_000 {
-        let calls: Vec<Call<Counter>> = (0..2 + draw.below(7))
+        let mut calls: Vec<Call<Counter>> = (0..2 + draw.below(7))
             .map(|index| {
                 let start = draw.below(12);
-                let end = start + draw.below(if draw.percent(40) { 12 } else { 3 });
+                let widest = if draw.percent(40) { 12 } else { 3 };
+                let end = start + draw.below(widest);
                 let known = !draw.percent(8);
                 match draw.percent(60) {
                     true => call(index, start, end, Op::Add(1), known.then_some(Ret::Done)),
@@ -78,7 +79,6 @@ fn random_spans_agree_with_every_order() {
                 }
             })
             .collect();
-        let mut calls = calls;
         calls.sort_by_key(|call| (call.start, call.index));
         agree_with_oracle(&Counter(0), &calls, &mut tally);
     }

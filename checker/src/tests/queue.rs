@@ -145,7 +145,8 @@ fn large_histories_have_orders_that_replay() {
             };
             let mut calls = draw_history(family, &mut draw);
             if unknown_percent > 0 {
-                calls.retain(|call| call.answer.as_ref().is_none_or(|is| is.ret != Ret::Item(None)));
+                calls
+                    .retain(|call| call.answer.as_ref().is_none_or(|is| is.ret != Ret::Item(None)));
             }
             let found = find(&EMPTY, &calls);
             let Finding::Legal { order, .. } = found else { panic!("{clients}: {found:?}") };

@@ -70,10 +70,9 @@ impl Windows {
         Some(Conflict { first: until.1, second: Some(from.1) })
     }
 
-    /// The last step, of those that must be, that is not after `end`; 0 if none is.
+    /// The last step that an add can be that ended so; 0 if it can be none.
     fn last_by(&self, end: u64) -> usize {
-        let required = &self.from[1..self.from.len() - 1];
-        required.partition_point(|(start, _)| *start <= end)
+        self.from[1..].partition_point(|(start, _)| *start <= end)
     }
 
     /// An add whose last step was `last` was passed over. `given` has the last step of the add that
@@ -105,8 +104,8 @@ pub(super) fn assign(
         return Ok(Err(conflict));
     }
     let beyond = windows.from[steps + 1].0;
-    // The add whose last step comes first, and among equals one that must be.
-    let mut waiting: BinaryHeap<Reverse<(usize, bool, usize)>> = BinaryHeap::new();
+    // With the last step that each can be: those that must be up to the greatest value come first.
+    let mut waiting: BinaryHeap<Reverse<(usize, usize)>> = BinaryHeap::new();
     let mut arriving = adds.iter().enumerate().peekable();
     let mut given = Vec::with_capacity(steps);
     let mut instants = Vec::with_capacity(adds.len());
@@ -115,13 +114,13 @@ pub(super) fn assign(
             arriving.next_if(|(_, add)| add.start <= windows.until[step].0)
         {
             budget.spend(1)?;
-            waiting.push(Reverse((windows.last_by(span.end), beyond <= span.end, add)));
+            waiting.push(Reverse((windows.last_by(span.end), add)));
         }
         budget.spend(1)?;
         if step > steps {
             break;
         }
-        let Some(Reverse((last, _, add))) = waiting.pop() else {
+        let Some(Reverse((last, add))) = waiting.pop() else {
             return Ok(Err(Conflict { first: windows.until[step].1, second: None }));
         };
         if last < step {
@@ -130,11 +129,11 @@ pub(super) fn assign(
         given.push(last);
         instants.push((windows.from[step].0.max(adds[add].start), add as u32));
     }
-    // What is left comes after the last read value: one that must not has the least place.
-    if let Some(Reverse((last, false, _))) = waiting.peek() {
+    // What is left comes after the greatest value read.
+    if let Some(Reverse((last, _))) = waiting.peek().filter(|next| next.0.0 <= steps) {
         return Ok(Err(windows.passed(*last, &given)));
     }
-    let left = waiting.into_iter().map(|Reverse((_, _, add))| add);
+    let left = waiting.into_iter().map(|Reverse((_, add))| add);
     let left = left.filter(|add| adds[*add].end < UNENDED);
     instants.extend(left.map(|add| (beyond.max(adds[add].start), add as u32)));
     Ok(Ok(Assignment { instants }))
