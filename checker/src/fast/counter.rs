@@ -29,9 +29,18 @@
 //!
 //! # The proof of an illegal history
 //!
-//! Reads can be left out freely: they change nothing. Adds cannot, since each counts in every later
-//! read, unless they start after every chosen read ended. So a proof is one or two reads and every
-//! add that started before they were over. One or two are enough; `steps` says which and why.
+//! One read or two are wrong; `steps` says which and why no more are needed.
+//!
+//! - *Too few counted*: between an earlier read (or the beginning) and a later one, more adds began
+//!   and ended than the later one counts more. So many adds are chosen as are one too many; others
+//!   could only make it worse. Beside them, so that the earlier read is right alone, stand all adds
+//!   that started before it ended. If the later read counts less than the earlier, no add between is
+//!   needed.
+//! - *Too many counted*: a read counts more adds than had started when it ended. All of those are
+//!   chosen, since one left out could be one that it counts.
+//!
+//! Other reads change nothing and are left out.
+//!
 //! Reads are considered in the order of their ends, and the first that makes the history illegal is
 //! part of the proof, so it is about the first moment at which something was wrong; it is all of the
 //! proof if it is illegal without other reads.
@@ -48,7 +57,7 @@ mod steps;
 
 use crate::specs::counter::Counter;
 use crate::{Budget, Call, Finding, Halt};
-use reading::{Adds, Counts};
+use reading::{Add, Adds, Counts, Read};
 use steps::{Assignment, Conflict};
 
 const NAME: &str = "counter";
@@ -91,19 +100,39 @@ pub(crate) fn counter(
     if steps::assign(&adds, &reads[last..illegal], budget)?.is_err() {
         conflict = Conflict { first: last as u32, second: None };
     }
-    let Conflict { first, second } = conflict;
-    let chosen = [Some(first), second].into_iter().flatten().map(|read| &reads[read as usize]);
-    let over = chosen.clone().map(|read| read.end).max().unwrap_or(0);
-    let seen = adds.iter().filter(|add| add.start <= over).map(|add| add.place);
-    let mut calls: Vec<u32> = seen.chain(chosen.map(|read| read.place)).collect();
-    calls.sort_unstable();
+    let calls = proof(&adds, &reads, conflict);
     Ok(Finding::Illegal { by: NAME, calls })
+}
+
+/// The reads of a conflict and the adds that it takes to see it.
+fn proof(adds: &[Add], reads: &[Read], conflict: Conflict) -> Vec<u32> {
+    let [mut early, mut late] =
+        [Some(conflict.first), conflict.second].map(|read| read.map(|read| reads[read as usize]));
+    if early.zip(late).is_none_or(|(early, late)| late.end < early.start) {
+        std::mem::swap(&mut early, &mut late);
+    }
+    let seen = |add: &Add| early.is_some_and(|read| add.start <= read.end);
+    let between = |add: &Add| late.is_some_and(|read| add.end < read.start) && !seen(add);
+    let value = |read: Option<Read>| read.map_or(0, |read| read.value);
+    // More than the later read allows.
+    let many = value(late).saturating_add(1).saturating_sub(value(early)) as usize;
+    let mut calls: Vec<u32> =
+        adds.iter().filter(|add| between(add)).map(|add| add.place).take(many).collect();
+    if early.is_none() && calls.len() < many {
+        // A single read of more than there was.
+        let could = adds.iter().filter(|add| late.is_some_and(|read| add.start <= read.end));
+        calls = could.map(|add| add.place).collect();
+    }
+    calls.extend(adds.iter().filter(|add| seen(add)).map(|add| add.place));
+    calls.extend([early, late].into_iter().flatten().map(|read| read.place));
+    calls.sort_unstable();
+    calls
 }
 
 /// The certificate: adds by their instants, after each so many the reads of that value.
 fn order(
-    adds: &[reading::Add],
-    reads: &mut [reading::Read],
+    adds: &[Add],
+    reads: &mut [Read],
     mut assignment: Assignment,
     budget: &mut Budget<'_>,
 ) -> Result<Vec<u32>, Halt> {

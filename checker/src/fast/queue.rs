@@ -40,6 +40,7 @@
 //! A few sorts and passes over the calls: O(n log n) time, linear memory.
 
 mod emptiness;
+mod hasher;
 mod losses;
 mod ordering;
 mod overtaking;

@@ -1,7 +1,7 @@
 //! The algorithm for counters against the slow checkers.
 
 use super::draw::{Draw, Family};
-use super::fast::{Tally, agree_with_oracle, agree_with_search, find, spans};
+use super::fast::{Tally, agree_with_oracle, agree_with_search, assert_heeds_budget, find, spans};
 use super::replay::assert_order;
 use super::simulate::{Calls, simulate};
 use crate::specs::counter::{Counter, Op, Ret};
@@ -137,6 +137,7 @@ fn large_histories_have_orders_that_replay() {
         let found = find(&Counter(5), &calls);
         let Finding::Legal { order, .. } = found else { panic!("{clients}: {found:?}") };
         assert_order(&Counter(5), &calls, &order);
+        assert_heeds_budget(&Counter(5), &calls);
     }
 }
 
@@ -159,6 +160,10 @@ fn proofs_are_few_reads_and_every_add_they_can_see() {
     let calls = [add(0, 1), read(2, 3, 1), read(4, 5, 0), add(6, 7), read(8, 9, 7)];
     assert_eq!(proof(&calls), [0, 2], "the first thing that is wrong");
     assert_eq!(proof(&[read(0, 1, 0), read(2, 3, 1), add(4, 5)]), [1], "of the future");
+    let many = [add(0, 1), add(0, 9), add(2, 3), add(4, 5), read(6, 7, 1), read(8, 9, 2)];
+    assert_eq!(proof(&many), [0, 2, 4], "one too many, and no more");
+    let pair = [add(0, 30), add(1, 2), read(3, 4, 2), add(5, 6), add(7, 40), read(9, 10, 2)];
+    assert_eq!(proof(&pair), [0, 1, 2, 3, 5], "all before the first, one between");
     assert_eq!(proof(&[read(0, 1, -1)]), [0], "below the initial value");
 }
 

@@ -4,7 +4,7 @@
 use super::replay::assert_order;
 use super::{Mute, options};
 use crate::oracle::is_legal;
-use crate::{Budget, Call, Finding, Limits, Ruling, Spec};
+use crate::{Budget, Call, Finding, Halt, Limits, Ruling, Spec};
 use std::collections::BTreeSet;
 
 /// How often an algorithm said what.
@@ -29,6 +29,18 @@ impl Tally {
 pub(crate) fn find<S: Spec>(initial: &S, calls: &[Call<S>]) -> Finding {
     let mut budget = Budget::new(Limits::default(), &|| false);
     initial.specialised(calls, &mut budget).expect("the budget is enough")
+}
+
+/// Asserts that it heeds a budget that is too small, of steps and of bytes, and the caller's stop.
+pub(crate) fn assert_heeds_budget<S: Spec>(initial: &S, calls: &[Call<S>]) {
+    let find = |limits, stop: &(dyn Fn() -> bool + Sync)| {
+        initial.specialised(calls, &mut Budget::new(limits, stop))
+    };
+    let (steps, bytes) = (calls.len() as u64, calls.len() as u64);
+    let few_steps = Limits { steps, ..Limits::default() };
+    assert_eq!(find(few_steps, &|| false), Err(Halt::Steps));
+    assert_eq!(find(Limits { bytes, ..Limits::default() }, &|| false), Err(Halt::Bytes));
+    assert_eq!(find(Limits::default(), &|| true), Err(Halt::Stopped));
 }
 
 /// Asserts that the algorithm agrees with every order, tried one after another.

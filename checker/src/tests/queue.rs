@@ -1,7 +1,7 @@
 //! The algorithm for queues against the slow checkers.
 
 use super::draw::{Draw, Family};
-use super::fast::{Tally, agree_with_oracle, agree_with_search, find, spans};
+use super::fast::{Tally, agree_with_oracle, agree_with_search, assert_heeds_budget, find, spans};
 use super::replay::assert_order;
 use super::simulate::{Calls, simulate};
 use crate::specs::queue::{Op, Queue, Ret};
@@ -77,7 +77,7 @@ fn without_empty_answers_unknown_dequeues_are_decided() {
         let operations = 3 + draw.below(6);
         let of = family(&mut draw, operations, 60);
         let mut calls = draw_history(of, &mut draw);
-        calls.retain(|call| !call.answer.as_ref().is_some_and(|is| is.ret == Ret::Item(None)));
+        calls.retain(|call| call.answer.as_ref().is_none_or(|is| is.ret != Ret::Item(None)));
         agree_with_oracle(&EMPTY, &calls, &mut tally);
     }
     tally.assert_covers("no empty answers", 0);
@@ -151,6 +151,7 @@ fn large_histories_have_orders_that_replay() {
             let found = find(&EMPTY, &calls);
             let Finding::Legal { order, .. } = found else { panic!("{clients}: {found:?}") };
             assert_order(&EMPTY, &calls, &order);
+            assert_heeds_budget(&EMPTY, &calls);
         }
     }
 }

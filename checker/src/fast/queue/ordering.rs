@@ -141,8 +141,8 @@ impl Side {
             ends.push((end, place as u32));
         }
         // Stable: they are nearly sorted already.
-        starts.sort();
-        ends.sort();
+        starts.sort_by_key(|(time, _)| *time);
+        ends.sort_by_key(|(time, _)| *time);
         Ok(Self { starts, ends, released: 0, passed: 0 })
     }
 

@@ -5,6 +5,7 @@
 //! the one that was plain first is kept; the items are read to the end, since another pattern may
 //! have been plain before.
 
+use super::hasher::BuildItemHasher;
 use super::{Item, Items, Span, UNENDED, Wrong};
 use crate::specs::queue::{Op, Queue, Ret};
 use crate::specs::register::Value;
@@ -19,34 +20,40 @@ pub(super) fn read<T: Value>(
     budget: &mut Budget<'_>,
 ) -> Result<Read, Halt> {
     let mut reader = Reader::default();
-    let enqueues = calls.iter().filter(|call| call.op != Op::Dequeue).count();
-    let mut item_of: HashMap<&T, u32> = HashMap::with_capacity(enqueues);
-    reader.items.items.reserve(enqueues);
+    let mut item_of: HashMap<&T, u32, BuildItemHasher> =
+        HashMap::with_capacity_and_hasher(calls.len() / 2, BuildItemHasher::default());
+    // Most dequeues start after the enqueue of their item; these find it at hand.
+    let mut early = Vec::new();
     for (place, call) in calls.iter().enumerate() {
         budget.spend(1)?;
         let Some(span) = span(place as u32, call) else {
             return Ok(Err("a call ends before it starts, or at the end of time"));
         };
-        let Op::Enqueue(item) = &call.op else { continue };
-        if item_of.insert(item, reader.items.items.len() as u32).is_some() {
-            return Ok(Err("an item is enqueued more than once"));
-        }
-        reader.items.items.push(Item { enqueue: span, dequeue: None });
-        if call.answer.as_ref().is_some_and(|answer| answer.ret != Ret::Done) {
-            reader.wrong(span.end, vec![span.place]);
+        match (&call.op, call.answer.as_ref().map(|answer| &answer.ret)) {
+            (Op::Enqueue(item), ret) => {
+                let number = reader.items.items.len() as u32;
+                if item_of.insert(item, number).is_some() {
+                    return Ok(Err("an item is enqueued more than once"));
+                }
+                reader.items.items.push(Item { enqueue: span, dequeue: None });
+                if ret.is_some_and(|ret| *ret != Ret::Done) {
+                    reader.wrong(span.end, vec![span.place]);
+                }
+            }
+            (Op::Dequeue, None) => reader.items.unknown.push(span),
+            (Op::Dequeue, Some(Ret::Item(None))) => reader.items.empty.push(span),
+            (Op::Dequeue, Some(Ret::Done)) => reader.wrong(span.end, vec![span.place]),
+            (Op::Dequeue, Some(Ret::Item(Some(item)))) => match item_of.get(item) {
+                Some(item) => reader.take(*item as usize, span),
+                None => early.push((item, span)),
+            },
         }
     }
-    for (place, call) in calls.iter().enumerate().filter(|(_, call)| call.op == Op::Dequeue) {
+    for (item, span) in early {
         budget.spend(1)?;
-        let Some(span) = span(place as u32, call) else { continue };
-        match call.answer.as_ref().map(|answer| &answer.ret) {
-            None => reader.items.unknown.push(span),
-            Some(Ret::Item(None)) => reader.items.empty.push(span),
-            Some(Ret::Done) => reader.wrong(span.end, vec![span.place]),
-            Some(Ret::Item(Some(item))) => match item_of.get(item) {
-                Some(item) => reader.take(*item as usize, span),
-                None => reader.wrong(span.end, vec![span.place]),
-            },
+        match item_of.get(item) {
+            Some(item) => reader.take(*item as usize, span),
+            None => reader.wrong(span.end, vec![span.place]),
         }
     }
     drop(item_of);
@@ -76,7 +83,6 @@ impl Reader {
     fn take(&mut self, item: usize, dequeue: Span) {
         let Item { enqueue, dequeue: other } = self.items.items[item];
         if let Some(other) = other {
-            // The first to start keeps the item.
             let calls = vec![enqueue.place, other.place, dequeue.place];
             return self.wrong(other.end.max(dequeue.end), calls);
         }
