@@ -2,32 +2,31 @@
 //!
 //! Each dequeue that found nothing has an instant at which the queue can have been empty. An item is
 //! over at such an instant if its dequeue can have started by then, else it is enqueued after it
-//! (which it can be: else it would be there for certain). So the instants cut the items into epochs,
-//! and the spans of each item are clipped to its epoch.
+//! (which it can be: else it would be there for certain). So the instants cut the items into epochs.
+//! A dequeue starts no sooner than its enqueue and ends no later than its epoch: with spans clipped
+//! so, the items of an epoch go before those of the next because of their dequeues.
 //!
 //! Clipping creates no pair that must go both ways, so an order exists if there was one without the
-//! instants. Say a clipped x is enqueued before y and the clipped y is taken before x, and they were
-//! not before. Then one of the two is because of an instant t. If t ends the epoch of y, then y can
-//! be over by t and x cannot. The enqueue of x ended before something of y started, so before t:
-//! then x was there at t for certain, against the choice of t. If t begins the epoch of y and the
-//! enqueue of x ended before t, then x is taken only after y was, which is after t: again x was there
-//! at t. If t ends the epoch of x, then x can be over before y starts, and y before x: no.
+//! instants. Say the enqueue of x ended before that of y started, and the clipped dequeue of y ends
+//! before that of x starts. If y's end is its own, this is pattern 2. Else it is the end t of the
+//! epoch of y, by which y was enqueued: the enqueue of x had ended before t, and its dequeue starts
+//! after t, so x was there at t for certain, against the choice of t.
 //!
 //! Then items are taken in turn that no other must go before: whose enqueue starts before every
 //! enqueue of the others has ended, and whose dequeue starts before every dequeue of the others has
-//! ended. Four sorted lists and a pointer into each find them in linear time, since what may go stays
-//! free to. The moments follow greedily, and the lists of enqueues, dequeues and empty answers are
-//! merged by epoch and moment.
+//! ended. Sorted lists and a pointer into each find them in linear time, since what may go stays free
+//! to. The moments follow greedily, and the lists of enqueues, dequeues and empty answers are merged
+//! by epoch and moment.
 
-use super::{Items, NEVER, Span};
+use super::{Item, Items, NEVER, Span};
 use crate::{Budget, Halt};
 
-/// The spans of an item within its epoch.
+/// The dequeue of an item within its epoch.
 #[derive(Clone, Copy)]
 struct Clipped {
     epoch: u32,
-    enqueue: (u64, u64),
-    dequeue: (u64, u64),
+    start: u64,
+    end: u64,
 }
 
 /// The places of the calls in a legal order; `instants` has one for each empty answer.
@@ -42,19 +41,18 @@ pub(super) fn order(
     let mut cuts: Vec<u64> = empty.iter().map(|(instant, _)| *instant).collect();
     cuts.dedup();
     let clipped = clip(history, &cuts, budget)?;
-    let Some(sequence) = sequence(&clipped, budget)? else { return Ok(None) };
+    let Some(sequence) = sequence(history, &clipped, budget)? else { return Ok(None) };
 
-    let (mut enqueues, mut dequeues) = (Vec::new(), Vec::new());
-    enqueues.reserve(sequence.len());
-    dequeues.reserve(sequence.len());
+    let mut order: Vec<((u32, u64), u32)> = Vec::with_capacity(2 * sequence.len() + empty.len());
+    let mut dequeues = Vec::with_capacity(sequence.len());
     let (mut moment_in, mut moment_out) = (0, 0);
     for item in sequence {
         budget.spend(1)?;
-        let (Clipped { epoch, enqueue, dequeue }, item) =
+        let (Clipped { epoch, start, .. }, item) =
             (clipped[item as usize], &history.items[item as usize]);
-        moment_in = enqueue.0.max(moment_in);
-        moment_out = dequeue.0.max(moment_out).max(moment_in);
-        enqueues.push(((epoch, moment_in), item.enqueue.place));
+        moment_in = item.enqueue.start.max(moment_in);
+        moment_out = start.max(moment_out);
+        order.push(((epoch, moment_in), item.enqueue.place));
         dequeues.extend(item.dequeue.map(|Span { place, .. }| ((epoch, moment_out), place)));
     }
     let empty = empty.into_iter().map(|(instant, place)| {
@@ -62,41 +60,35 @@ pub(super) fn order(
         ((epoch, NEVER), place)
     });
     // Stable: at one moment an item goes in before it comes out, and the rest is only merged.
-    let mut order: Vec<((u32, u64), u32)> = enqueues;
     order.append(&mut dequeues);
     order.extend(empty);
     order.sort_by_key(|(moment, _)| *moment);
     Ok(Some(order.into_iter().map(|(_, place)| place).collect()))
 }
 
-/// What each epoch leaves of the spans of its items. An enqueue has also ended when its item is out.
+/// What each epoch leaves of the dequeues of its items.
 fn clip(history: &Items, cuts: &[u64], budget: &mut Budget<'_>) -> Result<Vec<Clipped>, Halt> {
     let mut clipped = Vec::with_capacity(history.items.len());
-    for item in &history.items {
+    for Item { enqueue, dequeue } in &history.items {
         budget.spend(1)?;
-        let enqueue = item.enqueue;
-        let out = item.dequeue.map_or((NEVER, NEVER), |dequeue| (dequeue.start, dequeue.end));
-        let earliest = out.0.max(enqueue.start);
-        let epoch = cuts.partition_point(|cut| *cut < earliest);
-        let from = epoch.checked_sub(1).map_or(0, |last| cuts[last]);
-        let latest = cuts.get(epoch).copied().unwrap_or(NEVER).min(out.1);
-        clipped.push(Clipped {
-            epoch: epoch as u32,
-            enqueue: (enqueue.start.max(from), enqueue.end.min(latest)),
-            dequeue: (earliest, latest),
-        });
+        let (start, end) = dequeue.map_or((NEVER, NEVER), |dequeue| (dequeue.start, dequeue.end));
+        let start = start.max(enqueue.start);
+        let epoch = cuts.partition_point(|cut| *cut < start);
+        let end = cuts.get(epoch).copied().unwrap_or(NEVER).min(end);
+        clipped.push(Clipped { epoch: epoch as u32, start, end });
     }
     Ok(clipped)
 }
 
 /// The items, each after all that must go before it; none if some must go before each other.
-fn sequence(clipped: &[Clipped], budget: &mut Budget<'_>) -> Result<Option<Vec<u32>>, Halt> {
+fn sequence(
+    history: &Items,
+    clipped: &[Clipped],
+    budget: &mut Budget<'_>,
+) -> Result<Option<Vec<u32>>, Halt> {
     let mut gone = vec![false; clipped.len()];
     let mut waits = vec![2_u8; clipped.len()];
-    let mut sides = [
-        Side::new(clipped, |item| item.enqueue, budget)?,
-        Side::new(clipped, |item| item.dequeue, budget)?,
-    ];
+    let mut sides = [Side::enqueues(history, budget)?, Side::dequeues(clipped, budget)?];
     let mut sequence = Vec::with_capacity(clipped.len());
     let mut free = Vec::new();
     while sequence.len() < clipped.len() {
@@ -127,20 +119,23 @@ struct Side {
 }
 
 impl Side {
-    fn new(
-        clipped: &[Clipped],
-        span: impl Fn(&Clipped) -> (u64, u64),
-        budget: &mut Budget<'_>,
-    ) -> Result<Self, Halt> {
-        let mut starts = Vec::with_capacity(clipped.len());
-        let mut ends = Vec::with_capacity(clipped.len());
-        for (place, item) in clipped.iter().enumerate() {
-            budget.spend(1)?;
-            let (start, end) = span(item);
-            starts.push((start, place as u32));
-            ends.push((end, place as u32));
-        }
-        // Stable: they are nearly sorted already.
+    /// Both lists are in order already.
+    fn enqueues(history: &Items, budget: &mut Budget<'_>) -> Result<Self, Halt> {
+        let items = &history.items;
+        budget.spend(items.len() as u64)?;
+        let start = |(place, item): (usize, &Item)| (item.enqueue.start, place as u32);
+        let end = |place: &u32| (items[*place as usize].enqueue.end, *place);
+        let starts = items.iter().enumerate().map(start).collect();
+        let ends = history.by_end.iter().map(end).collect();
+        Ok(Self { starts, ends, released: 0, passed: 0 })
+    }
+
+    fn dequeues(clipped: &[Clipped], budget: &mut Budget<'_>) -> Result<Self, Halt> {
+        budget.spend(clipped.len() as u64)?;
+        let places = || clipped.iter().zip(0..);
+        let mut starts: Vec<(u64, u32)> =
+            places().map(|(item, place)| (item.start, place)).collect();
+        let mut ends: Vec<(u64, u32)> = places().map(|(item, place)| (item.end, place)).collect();
         starts.sort_by_key(|(time, _)| *time);
         ends.sort_by_key(|(time, _)| *time);
         Ok(Self { starts, ends, released: 0, passed: 0 })
