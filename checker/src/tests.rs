@@ -3,13 +3,18 @@
 
 mod agree;
 mod blocks;
+mod counter;
 mod draw;
 mod explaining;
+mod fast;
 mod hard;
 mod laws;
 mod limits;
 mod rules;
+mod queue;
+mod replay;
 mod shrinking;
+mod simulate;
 
 use crate::budget::Budget;
 use crate::partition::{Partition, sort};

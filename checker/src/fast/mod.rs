@@ -6,4 +6,6 @@
 //! trust where that can be afforded: tests replay every order and search every proof again.
 
 pub(crate) mod blocks;
+pub(crate) mod counter;
+pub(crate) mod queue;
 pub(crate) mod zones;

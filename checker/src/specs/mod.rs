@@ -1,3 +1,5 @@
 //! Ready specifications.
+pub mod counter;
 pub mod keyed;
+pub mod queue;
 pub mod register;
