@@ -60,6 +60,7 @@
 
 mod error;
 mod event;
+mod foreign;
 mod header;
 mod history;
 mod jsonl;
@@ -68,6 +69,7 @@ mod pairing;
 
 pub use error::HistoryError;
 pub use event::{Event, Kind, Nanos, NodeId, ParseNodeIdError, Process};
+pub use foreign::{ForeignOptions, Format, ParseFormatError, read_foreign};
 pub use header::{Header, VERSION};
 pub use history::{History, Order};
 pub use jsonl::{LONGEST_LINE_BYTES, Writer, read_jsonl, write_counterexample};
