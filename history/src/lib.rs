@@ -36,6 +36,10 @@
 //! is guessed or repaired, except that a last line without its newline, which a killed writer
 //! leaves, is dropped and said so.
 //!
+//! Histories recorded by Jepsen and its relatives are read by [`read_foreign`]. There the order of
+//! the lines decides, and a process that goes on after `info` is given a fresh number, with a
+//! warning.
+//!
 //! # What this crate does not do
 //!
 //! It opens no file, reads no clock and knows no workload: it reads and writes through the

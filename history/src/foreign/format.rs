@@ -102,7 +102,7 @@ fn lines(text: &str) -> Option<Format> {
     if txt::looks_like(first) {
         return Some(Format::Txt);
     }
-    whole.lines().any(|line| log::looks_like(line)).then_some(Format::Log)
+    whole.lines().any(log::looks_like).then_some(Format::Log)
 }
 
 fn is_operation(map: &Map<String, Value>) -> bool {

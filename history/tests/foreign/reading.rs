@@ -198,7 +198,7 @@ fn elle_refuses_what_json_readers_forgive() {
     let op = r#"{"process":0,"type":"invoke","f":"write","value":1}"#;
     for (text, said) in [
         (op.replace("1}", "1,\"value\":2}"), "line 1, column 58: the field `value` is there twice"),
-        (op.replace(":1}", ":{\"a\":1,\n\"a\":2}}"), "line 2, column 4: the field `a` is there"),
+        (op.replace(":1}", ":{\"a\":1,\n\"a\":2}}"), "line 2, column 3: the field `a` is there"),
         (op.replace("1}", "18446744073709551616}"), "line 1, column 69: this number is too large"),
         (op.replace("1}", "-9223372036854775809}"), "line 1, column 69: this number is too large"),
         (op.replace("1}", "1e999}"), "line 1, column 54: number out of range"),
