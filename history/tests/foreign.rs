@@ -55,7 +55,7 @@ fn said(operation: &Operation) -> String {
         Process::Client(number) => number.to_string(),
         Process::Nemesis => "nemesis".to_owned(),
     };
-    let key = operation.key.as_ref().map_or("-".to_owned(), |key| format!("{key}"));
+    let key = operation.key.as_ref().map_or("-".to_owned(), ToString::to_string);
     format!("{process} {} {key} {} → {outcome}", operation.f, operation.input)
 }
 

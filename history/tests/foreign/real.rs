@@ -13,8 +13,8 @@ fn folder() -> Option<PathBuf> {
     let there = folder.is_dir();
     if !there {
         // Not println: what a test that passes prints is not shown.
-        let place = folder.display();
-        writeln!(std::io::stderr(), "skipped: no real histories at {place} (set HISTORIES)")
+        let mut output = std::io::stderr().lock();
+        writeln!(output, "skipped: no real histories at {} (set HISTORIES)", folder.display())
             .unwrap();
     }
     there.then_some(folder)
