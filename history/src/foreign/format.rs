@@ -51,14 +51,8 @@ impl Format {
     #[must_use]
     pub fn detect(start: &[u8]) -> Option<Self> {
         let start = without_mark(start);
-        // The end may be within a character.
-        let text = match std::str::from_utf8(start) {
-            Ok(text) => text,
-            Err(error) if error.error_len().is_none() => {
-                std::str::from_utf8(&start[..error.valid_up_to()]).ok()?
-            }
-            Err(_) => return None,
-        };
+        // The end may be within a character; what is no text further on is for a reader to refuse.
+        let text = start.utf8_chunks().next().map_or("", |chunk| chunk.valid());
         json(text).or_else(|| edn(text)).or_else(|| lines(text))
     }
 }

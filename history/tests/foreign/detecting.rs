@@ -61,6 +61,10 @@ fn what_does_not_tell_is_nothing() {
         assert_eq!(Format::detect(text.as_bytes()), None, "{text}");
     }
     assert_eq!(Format::detect(b"\x1f\x8b\x08\x00"), None);
+    let cut = [EDN.as_bytes(), "\"☺".as_bytes(), b"\xff"].concat();
+    for end in EDN.len()..=cut.len() {
+        assert_eq!(Format::detect(&cut[..end]), Some(Format::Edn));
+    }
     assert_eq!(Format::detect("[".repeat(1_000_000).as_bytes()), None);
 }
 

@@ -119,7 +119,9 @@ const LOG: &str = "INFO  jepsen.core - starting 3 workers\n\
     INFO  jepsen.util - 1   :info   :write  :timed-out\n\
     INFO  jepsen.util - 2   :invoke :cas    [0 1]\n\
     INFO  jepsen.util - 2   :fail   :cas    [0 1]\tno-leader\n\
-    INFO  jepsen.util - 3   :invoke :cas    [0 1]\n";
+    INFO  jepsen.util - 3   :invoke :cas    [0 1]\n\
+    INFO  jepsen.util - 4   :invoke :cas    [0 1]\n\
+    INFO  jepsen.util - 4   :info   :cas    [0 1]\n";
 
 #[test]
 fn log_keeps_operations_and_skips_the_rest() {
@@ -132,6 +134,7 @@ fn log_keeps_operations_and_skips_the_rest() {
             "1 write - 3 → info timed-out",
             "2 cas - [0,1] → fail no-leader",
             "3 cas - [0,1] → open",
+            "4 cas - [0,1] → info -",
         ]
     );
     assert_eq!((history.nemesis.len(), &*history.header.workload), (1, "register"));
