@@ -90,6 +90,10 @@ fn edn(text: &str) -> Option<Format> {
 
 /// Text of one operation a line, or of some.
 fn lines(text: &str) -> Option<Format> {
+    // What opens a value or a comment may go on over lines that look like anything.
+    if text.trim_start().starts_with(['{', '[', '(', '#', ';', ',', '"']) {
+        return None;
+    }
     // A last line without newline may go on behind what we were given.
     let whole = &text[..text.rfind('\n')?];
     let first = whole.lines().find(|line| !line.trim().is_empty())?;

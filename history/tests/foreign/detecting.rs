@@ -56,6 +56,7 @@ fn what_does_not_tell_is_nothing() {
         "a\tb\tc\td\n",
         "0\t:invoke\t:read\tnil",
         "INFO  jepsen.util - 3 is up\n",
+        "{:type :ok :value \"\nINFO  jepsen.util - 0 :invoke :read nil\n",
         "INFO  jepsen.util - 3 :inv\n",
     ] {
         assert_eq!(Format::detect(text.as_bytes()), None, "{text}");
