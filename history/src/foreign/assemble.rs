@@ -13,7 +13,7 @@
 //!   every value is a list of micro-operations, it is `txn`.
 //! - **Nemesis.** Its events are all info here, whatever their type was.
 
-use super::entry::{Entry, Recorded, Who, text};
+use super::raw::{RawEvent, Recorded, Who, text};
 use super::{ForeignOptions, Format, MISMATCH, workload};
 use crate::{Event, Header, History, HistoryError, Kind, Order, Process};
 use serde_json::Value;
@@ -24,25 +24,10 @@ pub(super) fn assemble(
     recorded: Recorded,
     options: &ForeignOptions,
 ) -> Result<History, HistoryError> {
-    let Recorded { entries, left_out } = recorded;
+    let Recorded { events: raw, left_out } = recorded;
+    let lines: Vec<u64> = raw.iter().map(|event| event.line).collect();
     let mut warnings = Vec::new();
-    let lines: Vec<u64> = entries.iter().map(|entry| entry.line).collect();
-    let indexed = indexes_decide(&entries, &mut warnings);
-    let mut callers = Callers::new(&entries, options);
-    let mut events = Vec::with_capacity(entries.len());
-    for (position, mut entry) in (0_u64..).zip(entries) {
-        let index = entry.index.take().filter(|_| indexed).unwrap_or(position);
-        let line = entry.line;
-        let event = callers.event(entry, index);
-        events.push(event.map_err(|problem| HistoryError::Event { line, column: 1, problem })?);
-    }
-    if callers.reused > 0 {
-        warnings.push(format!(
-            "{} operations were invoked by a process whose last one ended as info: that one stays \
-             open for ever, and the process goes on under a fresh number",
-            callers.reused
-        ));
-    }
+    let events = converted(raw, options, &mut warnings)?;
     if left_out {
         warnings
             .push("the last line has no newline: it may have been cut, and is left out".to_owned());
@@ -69,6 +54,31 @@ pub(super) fn assemble(
     Ok(history)
 }
 
+/// Each recorded event as one of ours.
+fn converted(
+    raw: Vec<RawEvent>,
+    options: &ForeignOptions,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Event>, HistoryError> {
+    let indexed = indexes_decide(&raw, warnings);
+    let mut callers = Callers::new(&raw, options);
+    let mut events = Vec::with_capacity(raw.len());
+    for (position, mut event) in (0_u64..).zip(raw) {
+        let index = event.index.take().filter(|_| indexed).unwrap_or(position);
+        let line = event.line;
+        let event = callers.event(event, index);
+        events.push(event.map_err(|problem| HistoryError::Event { line, column: 1, problem })?);
+    }
+    if callers.reused > 0 {
+        warnings.push(format!(
+            "{} operations were invoked by a process whose last one ended as info: that one stays \
+             open for ever, and the process goes on under a fresh number",
+            callers.reused
+        ));
+    }
+    Ok(events)
+}
+
 /// What a key holds before anything is written.
 fn initial(options: &ForeignOptions) -> Value {
     match (&options.initial, options.format) {
@@ -79,17 +89,17 @@ fn initial(options: &ForeignOptions) -> Value {
 }
 
 /// Whether the indexes that were recorded can be kept.
-fn indexes_decide(entries: &[Entry], warnings: &mut Vec<String>) -> bool {
-    if entries.iter().all(|entry| entry.index.is_none()) {
+fn indexes_decide(events: &[RawEvent], warnings: &mut Vec<String>) -> bool {
+    if events.iter().all(|event| event.index.is_none()) {
         return false;
     }
-    let increases = |pair: &[Entry]| pair[0].index.is_some() && pair[0].index < pair[1].index;
-    let Some(at) = entries.windows(2).position(|pair| !increases(pair)) else {
+    let increases = |pair: &[RawEvent]| pair[0].index.is_some() && pair[0].index < pair[1].index;
+    let Some(at) = events.windows(2).position(|pair| !increases(pair)) else {
         return true;
     };
     warnings.push(format!(
         "line {}: :index is missing or does not increase, so the order of the lines decides",
-        entries[at + 1].line
+        events[at + 1].line
     ));
     false
 }
@@ -116,9 +126,9 @@ struct Callers<'a> {
 }
 
 impl<'a> Callers<'a> {
-    fn new(entries: &[Entry], options: &'a ForeignOptions) -> Self {
-        let clients = || entries.iter().filter(|entry| entry.who != Who::Nemesis);
-        let highest = clients().map(|entry| match entry.who {
+    fn new(events: &[RawEvent], options: &'a ForeignOptions) -> Self {
+        let clients = || events.iter().filter(|event| event.who != Who::Nemesis);
+        let highest = clients().map(|event| match event.who {
             Who::Client(number) => number,
             Who::Nemesis => 0,
         });
@@ -127,19 +137,19 @@ impl<'a> Callers<'a> {
             callers: HashMap::new(),
             fresh: highest.max().map_or(0, |highest| highest + 1),
             reused: 0,
-            nameless: clients().all(|entry| entry.f.is_none()),
+            nameless: clients().all(|event| event.f.is_none()),
         }
     }
 
-    fn event(&mut self, entry: Entry, index: u64) -> Result<Event, String> {
-        match entry.who {
-            Who::Nemesis => Ok(of_nemesis(entry, index)),
-            Who::Client(recorded) => self.of_client(recorded, entry, index),
+    fn event(&mut self, event: RawEvent, index: u64) -> Result<Event, String> {
+        match event.who {
+            Who::Nemesis => Ok(of_nemesis(event, index)),
+            Who::Client(recorded) => self.of_client(recorded, event, index),
         }
     }
 
-    fn of_client(&mut self, recorded: u64, entry: Entry, index: u64) -> Result<Event, String> {
-        let Entry { time, kind, f, key, value, error, .. } = entry;
+    fn of_client(&mut self, recorded: u64, event: RawEvent, index: u64) -> Result<Event, String> {
+        let RawEvent { time, kind, f, key, value, error, .. } = event;
         let caller = self.callers.entry(recorded).or_insert(Caller {
             number: recorded,
             key: None,
@@ -185,17 +195,17 @@ fn reason(error: String, format: Format) -> String {
     }
 }
 
-fn of_nemesis(entry: Entry, index: u64) -> Event {
+fn of_nemesis(event: RawEvent, index: u64) -> Event {
     Event {
         index,
-        time: entry.time,
+        time: event.time,
         process: Process::Nemesis,
         kind: Kind::Info,
-        f: entry.f.unwrap_or_else(|| "nemesis".to_owned()),
+        f: event.f.unwrap_or_else(|| "nemesis".to_owned()),
         key: None,
-        value: entry.value,
+        value: event.value,
         node: None,
-        error: entry.error,
+        error: event.error,
     }
 }
 

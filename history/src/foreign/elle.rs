@@ -4,7 +4,7 @@
 //! the last, and an integer beyond 64 bits becomes the nearest double, which makes different values
 //! equal. Both are refused.
 
-use super::entry::{Entry, Recorded};
+use super::raw::{RawEvent, Recorded};
 use super::text::{Fault, Text};
 use crate::HistoryError;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -16,36 +16,36 @@ const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 
 /// Every operation in the order written.
 pub(super) fn read(text: &Text<'_>) -> Result<Recorded, HistoryError> {
-    operations(text).map(|entries| Recorded { entries, left_out: false })
+    operations(text).map(|events| Recorded { events, left_out: false })
 }
 
-fn operations(text: &Text<'_>) -> Result<Vec<Entry>, HistoryError> {
+fn operations(text: &Text<'_>) -> Result<Vec<RawEvent>, HistoryError> {
     let input = text.as_str();
-    let mut entries = Vec::new();
+    let mut events = Vec::new();
     let mut at = blanks(input, 0);
     let array = input[at..].starts_with('[');
     if array {
         at = blanks(input, at + 1);
         if input[at..].starts_with(']') {
-            return end(text, at + 1).map(|()| entries);
+            return end(text, at + 1).map(|()| events);
         }
     }
     while at < input.len() {
         let (map, next) = object(text, at)?;
-        let entry = Entry::from_map(map, text.line(at));
-        entries.push(entry.map_err(|problem| text.refuse(Fault::new(at, problem)))?);
+        let event = RawEvent::from_map(map, text.line(at));
+        events.push(event.map_err(|problem| text.refuse(Fault::new(at, problem)))?);
         at = blanks(input, next);
         if array {
             match input.as_bytes().get(at) {
                 Some(b',') => at = blanks(input, at + 1),
-                Some(b']') => return end(text, at + 1).map(|()| entries),
+                Some(b']') => return end(text, at + 1).map(|()| events),
                 _ => return Err(text.refuse(Fault::new(at, "expected `,` or `]`"))),
             }
         }
     }
     match array {
         true => Err(text.refuse(Fault::new(at, "the input ends within its array"))),
-        false => Ok(entries),
+        false => Ok(events),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::edn::Reader;
 use super::text::without_mark;
-use super::{entry, log, txt};
+use super::{log, raw, txt};
 use serde_json::{Map, Value};
 use std::fmt;
 use std::str::FromStr;
@@ -104,7 +104,7 @@ fn lines(text: &str) -> Option<Format> {
 }
 
 fn is_operation(map: &Map<String, Value>) -> bool {
-    map.get("type").and_then(Value::as_str).is_some_and(|name| entry::kind(name).is_ok())
+    map.get("type").and_then(Value::as_str).is_some_and(|name| raw::kind(name).is_ok())
 }
 
 impl fmt::Display for Format {

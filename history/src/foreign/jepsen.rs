@@ -4,7 +4,7 @@
 //! A tag such as `#jepsen.history.Op` before a map changes nothing.
 
 use super::edn::Reader;
-use super::entry::{Entry, Recorded};
+use super::raw::{RawEvent, Recorded};
 use super::text::{Fault, Text};
 use crate::HistoryError;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use serde_json::Value;
 pub(super) fn read(text: &Text<'_>) -> Result<Recorded, HistoryError> {
     let mut reader = Reader::new(text.as_str(), 0);
     let refuse = |fault| text.refuse(fault);
-    let mut entries = Vec::new();
+    let mut events = Vec::new();
     let mut enclosed = false;
     while let Some(byte) = reader.ahead().map_err(refuse)? {
         let close = match byte {
@@ -24,11 +24,11 @@ pub(super) fn read(text: &Text<'_>) -> Result<Recorded, HistoryError> {
                 return Err(refuse(Fault::new(reader.at(), problem)));
             }
             _ => {
-                entries.push(operation(&mut reader, text)?);
+                events.push(operation(&mut reader, text)?);
                 continue;
             }
         };
-        if enclosed || !entries.is_empty() {
+        if enclosed || !events.is_empty() {
             let problem = "expected one operation after another, or one vector or list of them";
             return Err(refuse(Fault::new(reader.at(), problem)));
         }
@@ -38,7 +38,7 @@ pub(super) fn read(text: &Text<'_>) -> Result<Recorded, HistoryError> {
         loop {
             match reader.ahead().map_err(refuse)? {
                 Some(byte) if byte == close => break reader.step(),
-                Some(_) => entries.push(operation(&mut reader, text)?),
+                Some(_) => events.push(operation(&mut reader, text)?),
                 None => {
                     let problem = format!("this is never closed: expected `{}`", close as char);
                     return Err(refuse(Fault::new(open, problem)));
@@ -46,15 +46,15 @@ pub(super) fn read(text: &Text<'_>) -> Result<Recorded, HistoryError> {
             }
         }
     }
-    Ok(Recorded { entries, left_out: false })
+    Ok(Recorded { events, left_out: false })
 }
 
 /// The operation that `Reader::ahead` has announced.
-fn operation(reader: &mut Reader<'_>, text: &Text<'_>) -> Result<Entry, HistoryError> {
+fn operation(reader: &mut Reader<'_>, text: &Text<'_>) -> Result<RawEvent, HistoryError> {
     let at = reader.at();
-    let entry = match reader.value().map_err(|fault| text.refuse(fault))? {
-        Value::Object(map) => Entry::from_map(map, text.line(at)),
+    let event = match reader.value().map_err(|fault| text.refuse(fault))? {
+        Value::Object(map) => RawEvent::from_map(map, text.line(at)),
         _ => Err("expected an operation, a map such as {:process 0, :type :invoke, …}".to_owned()),
     };
-    entry.map_err(|problem| text.refuse(Fault::new(at, problem)))
+    event.map_err(|problem| text.refuse(Fault::new(at, problem)))
 }

@@ -13,7 +13,7 @@
 //! is kept as one, for a read that was not answered and one that failed say the same: nothing.
 
 use super::MISMATCH;
-use super::entry::{Entry, Recorded, Who, kind};
+use super::raw::{RawEvent, Recorded, Who, kind};
 use super::text::{Fault, Line, Text};
 use super::txt;
 use crate::{HistoryError, Kind};
@@ -25,17 +25,17 @@ const LOGGER: &str = "jepsen.util - ";
 
 /// Every operation in the order written.
 pub(super) fn read(text: &Text<'_>) -> Result<Recorded, HistoryError> {
-    let mut entries = Vec::new();
+    let mut events = Vec::new();
     for line in text.lines() {
         let Some(said) = operation(line.text) else {
             continue;
         };
         if !line.terminated {
-            return Ok(Recorded { entries, left_out: true });
+            return Ok(Recorded { events, left_out: true });
         }
-        entries.push(entry(&line, said).map_err(|fault| text.refuse(fault))?);
+        events.push(event(&line, said).map_err(|fault| text.refuse(fault))?);
     }
-    Ok(Recorded { entries, left_out: false })
+    Ok(Recorded { events, left_out: false })
 }
 
 /// Whether this line is an operation, as far as its first words tell.
@@ -56,19 +56,19 @@ fn operation(line: &str) -> Option<&str> {
     ((numbered || named) && goes_on).then_some(said)
 }
 
-fn entry(line: &Line<'_>, said: &str) -> Result<Entry, Fault> {
-    let mut entry = txt::operation(line, &cells(said))?;
-    if entry.error.is_some() || !matches!(entry.kind, Kind::Fail | Kind::Info) {
-        return Ok(entry);
+fn event(line: &Line<'_>, said: &str) -> Result<RawEvent, Fault> {
+    let mut event = txt::operation(line, &cells(said))?;
+    if event.error.is_some() || !matches!(event.kind, Kind::Fail | Kind::Info) {
+        return Ok(event);
     }
-    match &entry.value {
-        Value::String(reason) if entry.who != Who::Nemesis => entry.error = Some(reason.clone()),
-        Value::Array(_) if entry.kind == Kind::Fail && entry.f.as_deref() == Some("cas") => {
-            entry.error = Some(MISMATCH.to_owned());
+    match &event.value {
+        Value::String(reason) if event.who != Who::Nemesis => event.error = Some(reason.clone()),
+        Value::Array(_) if event.kind == Kind::Fail && event.f.as_deref() == Some("cas") => {
+            event.error = Some(MISMATCH.to_owned());
         }
         _ => {}
     }
-    Ok(entry)
+    Ok(event)
 }
 
 /// Process, type, function, and the rest, which is the value and behind a tab perhaps an error.

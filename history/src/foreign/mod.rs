@@ -20,11 +20,11 @@
 mod assemble;
 mod edn;
 mod elle;
-mod entry;
 mod format;
 mod jepsen;
 mod log;
 mod porcupine;
+mod raw;
 mod scalar;
 mod text;
 mod txt;
@@ -78,7 +78,7 @@ pub fn read_foreign(bytes: &[u8], options: &ForeignOptions) -> Result<History, H
     };
     let text = Text::new(bytes)?;
     let recorded = reader(&text)?;
-    if recorded.entries.is_empty() {
+    if recorded.events.is_empty() {
         let problem = format!("there is no operation in this history of format {}", options.format);
         return Err(text.refuse(Fault::new(text.as_str().len(), problem)));
     }

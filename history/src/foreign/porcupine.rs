@@ -8,19 +8,19 @@
 //! that the key holds, and a key that was never written holds the empty string. An append stays an
 //! `append` with its string: which state that leaves is for a spec to say.
 
-use super::entry::{Entry, Recorded, Who};
 use super::jepsen;
+use super::raw::{RawEvent, Recorded, Who};
 use super::text::Text;
 use crate::HistoryError;
 
 /// Every operation in the order written.
 pub(super) fn read(text: &Text<'_>) -> Result<Recorded, HistoryError> {
     let recorded = jepsen::read(text)?;
-    let keyless = |entry: &&Entry| entry.who != Who::Nemesis && entry.key.is_none();
-    match recorded.entries.iter().find(keyless) {
+    let keyless = |event: &&RawEvent| event.who != Who::Nemesis && event.key.is_none();
+    match recorded.events.iter().find(keyless) {
         None => Ok(recorded),
-        Some(entry) => Err(HistoryError::Event {
-            line: entry.line,
+        Some(event) => Err(HistoryError::Event {
+            line: event.line,
             column: 1,
             problem: "an operation of this format needs :key".to_owned(),
         }),

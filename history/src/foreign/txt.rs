@@ -8,7 +8,7 @@
 //! newline is left out, and the history says so, as with our own files.
 
 use super::edn::Reader;
-use super::entry::{self, Entry, Recorded, Who, kind};
+use super::raw::{self, RawEvent, Recorded, Who, kind};
 use super::scalar;
 use super::text::{Fault, Line, Text};
 use crate::{HistoryError, Nanos};
@@ -18,15 +18,15 @@ const CELLS: &str = "expected process, type, function and value between tabs";
 
 /// Every operation in the order written.
 pub(super) fn read(text: &Text<'_>) -> Result<Recorded, HistoryError> {
-    let mut entries = Vec::new();
+    let mut events = Vec::new();
     for line in text.lines().filter(|line| !line.text.trim().is_empty()) {
         if !line.terminated {
-            return Ok(Recorded { entries, left_out: true });
+            return Ok(Recorded { events, left_out: true });
         }
         let cells: Vec<&str> = line.text.splitn(5, '\t').collect();
-        entries.push(operation(&line, &cells).map_err(|fault| text.refuse(fault))?);
+        events.push(operation(&line, &cells).map_err(|fault| text.refuse(fault))?);
     }
-    Ok(Recorded { entries, left_out: false })
+    Ok(Recorded { events, left_out: false })
 }
 
 /// Whether this line is an operation, as far as its first cells tell.
@@ -37,7 +37,7 @@ pub(super) fn looks_like(line: &str) -> bool {
 }
 
 /// The operation in these cells, which are slices of the line in order.
-pub(super) fn operation(line: &Line<'_>, cells: &[&str]) -> Result<Entry, Fault> {
+pub(super) fn operation(line: &Line<'_>, cells: &[&str]) -> Result<RawEvent, Fault> {
     let place = |cell: &str| line.at + (cell.as_ptr() as usize - line.text.as_ptr() as usize);
     let (process, typed, f, written) = match cells {
         [process, typed, f, value] | [process, typed, f, value, _] => (process, typed, f, value),
@@ -60,7 +60,7 @@ pub(super) fn operation(line: &Line<'_>, cells: &[&str]) -> Result<Entry, Fault>
         Err(fault) => return Err(Fault::new(place(written) + fault.at, fault.problem)),
     };
     let error = cells.get(4).map(|error| error.trim()).filter(|error| !error.is_empty());
-    Ok(Entry {
+    Ok(RawEvent {
         line: line.number,
         index: None,
         time: Nanos(0),
@@ -80,7 +80,7 @@ fn who(cell: &str) -> Result<Who, String> {
     if !(numbered || named) {
         return Err(format!("`{}` is not a process; {CELLS}", scalar::shown(cell)));
     }
-    scalar::atom(cell).and_then(|process| entry::who(&process))
+    scalar::atom(cell).and_then(|process| raw::who(&process))
 }
 
 /// The one value in this cell.

@@ -20,7 +20,7 @@ pub(super) enum Who {
 
 /// One event as it was recorded.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct RawEvent {
     /// Where it was found, counted from 1.
     pub(super) line: u64,
     pub(super) index: Option<u64>,
@@ -36,12 +36,12 @@ pub(super) struct Entry {
 /// What a reader found.
 pub(super) struct Recorded {
     /// Every event in the order written.
-    pub(super) entries: Vec<Entry>,
+    pub(super) events: Vec<RawEvent>,
     /// Whether a last line may have been cut, and was not read.
     pub(super) left_out: bool,
 }
 
-impl Entry {
+impl RawEvent {
     /// What this map says, or what it lacks. The column of a field inside a map is not known: the
     /// caller names where the map starts.
     pub(super) fn from_map(mut map: Map<String, Value>, line: u64) -> Result<Self, String> {
