@@ -242,7 +242,9 @@ fn samples_are_histories() {
 
 #[test]
 fn damaged_histories_are_read_or_refused_with_a_line() {
-    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let seconds = std::env::var("FUZZ_SECONDS")
+        .ok()
+        .map(|seconds| seconds.parse().expect("FUZZ_SECONDS is a whole number of seconds"));
     let until = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let goes_on = |number| match until {
         Some(until) => Instant::now() < until,
