@@ -200,6 +200,9 @@ fn without_functions_only_lists_of_micro_operations_are_transactions() {
         ["0 txn - [[\"append\",1,2],[\"r\",1,null]] → fail -", "1 txn - [] → ok []"]
     );
     assert_eq!(history.header.workload, "append");
+    let named_elsewhere =
+        text.replace(":process 0, :type :invoke", ":process 0, :type :invoke, :f :txn");
+    assert!(refused(Format::Edn, &named_elsewhere).starts_with("line 2, column 1: an operation"));
     for (from, to) in
         [("[:r 1 nil]", "[:r 1]"), ("[:r 1 nil]", "[:inc 1 nil]"), (":ok, :value []", ":ok")]
     {
