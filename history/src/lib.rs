@@ -36,6 +36,10 @@
 //! is guessed or repaired, except that a last line without its newline, which a killed writer
 //! leaves, is dropped and said so.
 //!
+//! Histories recorded by Jepsen and its relatives are read by [`read_foreign`]. There the order of
+//! the lines decides, and a process that goes on after `info` is given a fresh number, with a
+//! warning.
+//!
 //! # What this crate does not do
 //!
 //! It opens no file, reads no clock and knows no workload: it reads and writes through the
@@ -60,6 +64,7 @@
 
 mod error;
 mod event;
+mod foreign;
 mod header;
 mod history;
 mod jsonl;
@@ -69,6 +74,7 @@ mod pairing;
 
 pub use error::HistoryError;
 pub use event::{Event, Kind, Nanos, NodeId, ParseNodeIdError, Process};
+pub use foreign::{ForeignOptions, Format, ParseFormatError, read_foreign};
 pub use header::{Header, VERSION};
 pub use history::{History, Order};
 pub use jsonl::{
