@@ -7,6 +7,10 @@ mod explaining;
 mod hard;
 mod laws;
 mod limits;
+mod list;
+mod lists_replay;
+mod lock;
+mod set;
 mod shrinking;
 
 use crate::specs::register::{Op, Register, Ret};
