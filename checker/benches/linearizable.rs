@@ -110,6 +110,7 @@ fn check(calls: Vec<Call<Kv>>, threads: usize) -> Judgement {
         coordinates: Coordinates::Positions,
         stop: &|| false,
         label: &|_| None,
+        certify: false,
     };
     linearizable(&Keyed(Register(None)), calls, &options)
 }

@@ -4,13 +4,17 @@
 //! 1,024 steps, and a step is bounded work (one event, one move or one comparison), so a check ends
 //! soon after the answer is yes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 /// How much a check may spend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Steps of the search in one partition, and as many again to make its counterexample smaller.
     /// One core takes some tens of millions a second.
     pub steps: u64,
-    /// Bytes of memory, for all partitions that are searched at once together.
+    /// Bytes of memory, for all partitions that are decided at once together. The calls handed in
+    /// are not counted: they are there already.
     pub bytes: u64,
 }
 
@@ -32,6 +36,10 @@ pub enum Halt {
     Bytes,
 }
 
+/// The memory that all partitions share.
+#[derive(Debug, Default)]
+pub(crate) struct Pool(AtomicU64);
+
 /// What is left to one partition.
 pub struct Budget<'a> {
     limits: Limits,
@@ -39,13 +47,33 @@ pub struct Budget<'a> {
     until_asked: u64,
     halted: Option<Halt>,
     stop: &'a (dyn Fn() -> bool + Sync),
+    pool: Arc<Pool>,
+    /// Held as long as this budget lives.
+    floor: u64,
+    held: u64,
 }
 
 const STEPS_BETWEEN_QUESTIONS: u64 = 1_024;
 
 impl<'a> Budget<'a> {
+    /// A budget that shares its memory with nobody.
     pub(crate) fn new(limits: Limits, stop: &'a (dyn Fn() -> bool + Sync)) -> Self {
-        Self { limits, spent: 0, until_asked: 0, halted: None, stop }
+        Self::sharing(limits, stop, &Arc::default())
+    }
+
+    /// Steps taken so far.
+    pub(crate) fn spent(&self) -> u64 {
+        self.spent
+    }
+
+    /// A budget whose bytes count together with those of others.
+    pub(crate) fn sharing(
+        limits: Limits,
+        stop: &'a (dyn Fn() -> bool + Sync),
+        pool: &Arc<Pool>,
+    ) -> Self {
+        let pool = Arc::clone(pool);
+        Self { limits, spent: 0, until_asked: 0, halted: None, stop, pool, floor: 0, held: 0 }
     }
 
     /// Takes steps (one is bounded work: a call looked at, a comparison), or says why there are
@@ -71,12 +99,28 @@ impl<'a> Budget<'a> {
         self.halted.map_or(Ok(()), Err)
     }
 
-    /// Whether so many bytes in use are within the limit.
+    /// Says that so many bytes are in use, besides those kept for good.
     ///
     /// # Errors
-    /// [`Halt::Bytes`] if they are not.
-    pub fn hold(&self, bytes: u64) -> Result<(), Halt> {
-        if bytes > self.limits.bytes { Err(Halt::Bytes) } else { Ok(()) }
+    /// [`Halt::Bytes`] if, with all that others hold, they are not within the limit.
+    pub fn hold(&mut self, bytes: u64) -> Result<(), Halt> {
+        let held = self.floor.saturating_add(bytes);
+        // Added before it is asked, so that two that grow at once cannot both fit.
+        let all = match held.checked_sub(self.held) {
+            Some(more) => self.pool.0.fetch_add(more, Ordering::Relaxed) + more,
+            None => self.pool.0.fetch_sub(self.held - held, Ordering::Relaxed),
+        };
+        self.held = held;
+        if all > self.limits.bytes { Err(Halt::Bytes) } else { Ok(()) }
+    }
+
+    /// Keeps so many bytes more for as long as the partition is decided.
+    ///
+    /// # Errors
+    /// As [`Self::hold`].
+    pub(crate) fn keep(&mut self, bytes: u64) -> Result<(), Halt> {
+        self.floor = self.floor.saturating_add(bytes);
+        self.hold(0)
     }
 
     /// The reason in words.
@@ -85,8 +129,23 @@ impl<'a> Budget<'a> {
             Halt::Stopped => "the check was stopped before this key was decided".to_owned(),
             Halt::Steps => format!("the search budget of {} steps is spent", self.limits.steps),
             Halt::Bytes => {
-                format!("the search needs more than its {} MiB of memory", self.limits.bytes >> 20)
+                format!("the check needs more than its {} of memory", size(self.limits.bytes))
             }
         }
+    }
+}
+
+impl Drop for Budget<'_> {
+    fn drop(&mut self) {
+        self.pool.0.fetch_sub(self.held, Ordering::Relaxed);
+    }
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} bytes"),
+        1_024..1_048_576 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
     }
 }

@@ -16,6 +16,7 @@ use longest::{Longest, longest};
 /// Turns a counterexample into a violation.
 pub(crate) fn explain<S: Spec>(
     partition: &Partition<S>,
+    by: &'static str,
     core: &Core,
     options: &Options<'_>,
 ) -> Violation {
@@ -27,6 +28,7 @@ pub(crate) fn explain<S: Spec>(
     Violation {
         key: partition.key.clone(),
         operations,
+        by,
         exact: core.exact,
         sentences: sentences::sentences(partition, core, &found, &blocked, options),
         steps: steps(partition, &found),

@@ -1,9 +1,12 @@
 //! What a check concluded, with the types of the spec erased: text and indexes only.
 
+use std::collections::BTreeMap;
+
 /// Whether a history is legal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ruling {
     /// Some order of the operations fits.
+    #[default]
     Valid,
     /// No order does: that is proven.
     Invalid,
@@ -12,13 +15,13 @@ pub enum Ruling {
 }
 
 /// The result of a check.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judgement {
     /// The ruling on the whole history: a violation anywhere is invalid, else anything unknown is
     /// unknown.
     pub ruling: Ruling,
-    /// Which algorithm decided.
-    pub algorithm: &'static str,
+    /// Which algorithms decided how many partitions each.
+    pub algorithms: BTreeMap<&'static str, usize>,
     /// How many partitions (keys) the history has.
     pub partitions: usize,
     /// How many of them are valid.
@@ -27,8 +30,20 @@ pub struct Judgement {
     pub unknown: Vec<UnknownPartition>,
     /// The proofs of what is wrong, one for each invalid partition.
     pub violations: Vec<Violation>,
+    /// An order of each valid partition, if certificates were asked for.
+    pub orders: Vec<Order>,
     /// One line for people.
     pub message: String,
+}
+
+/// A certificate: a legal order of one partition that respects real time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The key, none if the history was checked whole.
+    pub key: Option<String>,
+    /// Every answered operation, and those of unknown outcome that happened, by the index of their
+    /// invocation.
+    pub operations: Vec<u64>,
 }
 
 /// A partition that could not be decided.
@@ -38,6 +53,8 @@ pub struct UnknownPartition {
     pub key: Option<String>,
     /// Why the search ended.
     pub reason: String,
+    /// Why no faster algorithm could decide it, if that is known.
+    pub declined: Option<&'static str>,
     /// How many states it had looked at.
     pub explored: u64,
     /// How far it got.
@@ -52,6 +69,8 @@ pub struct Violation {
     /// The operations that suffice, by the index of their invocation, ascending: already illegal
     /// alone.
     pub operations: Vec<u64>,
+    /// Which algorithm found it.
+    pub by: &'static str,
     /// Whether no single operation more can soundly be left out. False if the budget ended first:
     /// still a sound and illegal subset.
     pub exact: bool,
@@ -85,4 +104,58 @@ pub struct Blocked {
     pub text: String,
     /// Why it cannot, such as `needs 3, the value is 7`.
     pub why: String,
+}
+
+impl Judgement {
+    /// Sorts what was gathered, and says what it means for the whole history.
+    pub(crate) fn conclude(&mut self) {
+        self.unknown.sort_by(|a, b| a.key.cmp(&b.key));
+        self.orders.sort_by(|a, b| a.key.cmp(&b.key));
+        // The easiest to understand first.
+        self.violations
+            .sort_by_key(|violation| (violation.operations.len(), violation.operations.clone()));
+        if !self.violations.is_empty() {
+            self.ruling = Ruling::Invalid;
+        } else if !self.unknown.is_empty() {
+            self.ruling = Ruling::Unknown;
+        }
+        self.message = message(self);
+    }
+}
+
+fn message(judgement: &Judgement) -> String {
+    let violated: Vec<_> = judgement.violations.iter().map(|found| found.key.as_deref()).collect();
+    let undecided: Vec<_> = judgement.unknown.iter().map(|found| found.key.as_deref()).collect();
+    let rest = match judgement.valid {
+        0 => String::new(),
+        1 => " (the other key is legal)".to_owned(),
+        valid => format!(" (the other {valid} keys are legal)"),
+    };
+    let reason = judgement.unknown.first().map_or("", |unknown| unknown.reason.as_str());
+    match judgement.ruling {
+        Ruling::Invalid if undecided.is_empty() => {
+            format!("no order of the operations{} is legal{rest}", on(&violated))
+        }
+        Ruling::Invalid => format!(
+            "no order of the operations{} is legal{rest}; undecided{}: {reason}",
+            on(&violated),
+            on(&undecided)
+        ),
+        Ruling::Unknown => format!("undecided{}: {reason}{rest}", on(&undecided)),
+        Ruling::Valid => match judgement.partitions {
+            0 => "there was nothing to check".to_owned(),
+            1 => "some order of the operations is legal".to_owned(),
+            partitions => format!("{} of {partitions} keys are legal", judgement.valid),
+        },
+    }
+}
+
+/// Which keys, if there are keys.
+fn on(keys: &[Option<&str>]) -> String {
+    match keys {
+        [] | [None, ..] => String::new(),
+        [Some(key)] => format!(" on key {key}"),
+        [Some(first), Some(second)] => format!(" on keys {first} and {second}"),
+        [Some(first), ..] => format!(" on {} keys ({first} and others)", keys.len()),
+    }
 }

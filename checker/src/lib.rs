@@ -19,7 +19,8 @@
 //!     call(2, 28, 36, Op::Read, Ret::Value(Some(3))), // stale: 7 was written before it began
 //! ];
 //! let (limits, coordinates) = (Limits::default(), Coordinates::Positions);
-//! let options = Options { limits, threads: 2, coordinates, stop: &|| false, label: &|_| None };
+//! let (stop, label) = (&|| false, &|_| None);
+//! let options = Options { limits, threads: 2, coordinates, stop, label, certify: false };
 //! let judgement = linearizable(&Register(None), calls, &options);
 //! assert_eq!(judgement.ruling, Ruling::Invalid);
 //! assert_eq!(judgement.violations[0].operations, [0, 1, 2]);
@@ -63,6 +64,7 @@
 mod budget;
 mod explain;
 mod fast;
+mod hash;
 mod judgement;
 mod linearizable;
 mod memo;
@@ -70,6 +72,8 @@ mod memo;
 mod oracle;
 mod partition;
 mod problem;
+mod proof;
+mod route;
 mod search;
 mod shrink;
 mod spec;
@@ -78,7 +82,7 @@ pub mod specs;
 mod tests;
 
 pub use budget::{Budget, Halt, Limits};
-pub use judgement::{Blocked, Judgement, Ruling, Step, UnknownPartition, Violation};
-pub use linearizable::{Coordinates, Options, linearizable};
+pub use judgement::{Blocked, Judgement, Order, Ruling, Step, UnknownPartition, Violation};
+pub use linearizable::{Coordinates, Options, linearizable, linearizable_by_key};
 pub use spec::{Answer, Call, Finding, Leaves, Needs, Shape, Spec};
 pub use stateright::semantics::SequentialSpec;

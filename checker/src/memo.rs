@@ -9,6 +9,7 @@
 //! Rows lie in one flat array, chained by (moment, linearized, state); memory is what it says it
 //! is.
 
+use crate::hash::hash;
 use crate::problem::NONE;
 
 /// The configurations of one search.
@@ -17,6 +18,8 @@ pub(crate) struct Memo {
     /// rest unknown.
     width: usize,
     done: usize,
+    /// Whether a dominated configuration counts as known; else only the same one does.
+    dominance: bool,
     /// First row of each chain, [`NONE`] where empty; its length is a power of two.
     heads: Vec<u32>,
     chains: usize,
@@ -26,8 +29,9 @@ pub(crate) struct Memo {
 }
 
 impl Memo {
-    pub(crate) fn new(done: usize, width: usize) -> Self {
-        Self { width, done, heads: vec![NONE; 64], chains: 0, rows: Vec::new(), next: Vec::new() }
+    pub(crate) fn new(done: usize, width: usize, dominance: bool) -> Self {
+        let heads = vec![NONE; 64];
+        Self { width, done, dominance, heads, chains: 0, rows: Vec::new(), next: Vec::new() }
     }
 
     /// How many configurations it holds.
@@ -66,6 +70,9 @@ impl Memo {
     }
 
     fn dominates(&self, earlier: &[u64], later: &[u64]) -> bool {
+        if !self.dominance {
+            return earlier == later;
+        }
         let absorbable = self.done..2 * self.done;
         let used = 2 * self.done..self.width;
         earlier[absorbable.clone()].iter().zip(&later[absorbable]).all(|(a, b)| b & !a == 0)
@@ -104,23 +111,13 @@ impl Memo {
     }
 }
 
-/// A fixed hash, so that a check takes the same steps every time.
-fn hash(place: u64, words: &[u64]) -> u64 {
-    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut hash = place.wrapping_mul(MULTIPLIER);
-    for word in words {
-        hash = (hash.rotate_left(23) ^ word).wrapping_mul(MULTIPLIER);
-    }
-    hash ^ hash >> 32
-}
-
 #[cfg(test)]
 mod tests {
     use super::Memo;
 
     #[test]
     fn fewer_unknown_and_more_absorbable_dominate() {
-        let mut memo = Memo::new(1, 3);
+        let mut memo = Memo::new(1, 3, true);
         assert!(memo.add(5, 1, &[0b1, 0b10, 0b01]).0);
         assert!(!memo.add(5, 1, &[0b1, 0b10, 0b01]).0, "the same");
         assert!(!memo.add(5, 1, &[0b1, 0b00, 0b11]).0, "absorbs less, used more");
@@ -134,7 +131,7 @@ mod tests {
 
     #[test]
     fn it_grows_and_forgets_nothing() {
-        let mut memo = Memo::new(2, 4);
+        let mut memo = Memo::new(2, 4, true);
         for round in [true, false] {
             for word in 0..5_000 {
                 assert_eq!(memo.add(1, 1, &[word, word / 7, 0, 0]).0, round);

@@ -4,8 +4,10 @@
 //! look at many subsets of the same calls, compare integers. Calls are in the order of their
 //! starts.
 
+use crate::budget::{Budget, Halt};
+use crate::hash::Table;
 use crate::{Call, Leaves, Needs, Spec};
-use std::collections::HashMap;
+use std::sync::OnceLock;
 
 /// A state, by its place in [`Partition::states`].
 pub(crate) type StateId = u32;
@@ -32,38 +34,81 @@ pub(crate) struct Partition<S: Spec> {
     pub(crate) key: Option<String>,
     /// In the order of (start, index).
     pub(crate) calls: Vec<Call<S>>,
-    /// For each call, with its answer.
-    pub(crate) shapes: Vec<(Need, Leave)>,
-    /// For each call, as if its outcome were unknown: what a cut before its answer makes of it.
-    pub(crate) open_shapes: Vec<(Need, Leave)>,
-    /// For each call, the number of its operation: equal operations have equal numbers.
-    pub(crate) operations: Vec<u32>,
     /// Every state a shape names, the initial one first.
     pub(crate) states: Vec<S>,
+    /// For each call, with its answer if it has one.
+    pub(crate) shapes: Vec<(Need, Leave)>,
+    open_shapes: Vec<(Need, Leave)>,
+    operations: OnceLock<Vec<u32>>,
 }
 
 impl<S: Spec> Partition<S> {
-    pub(crate) fn new(initial: &S, key: Option<String>, mut calls: Vec<Call<S>>) -> Self {
-        calls.sort_by_key(|call| (call.start, call.index));
+    /// Numbers what the shapes of these calls say; the calls are sorted by [`sort`].
+    ///
+    /// # Errors
+    /// When the budget is spent.
+    pub(crate) fn new(
+        initial: &S,
+        key: Option<String>,
+        calls: Vec<Call<S>>,
+        budget: &mut Budget<'_>,
+    ) -> Result<Self, Halt> {
         let mut states = Interner::default();
         states.number(initial.clone());
-        let shapes = calls
-            .iter()
-            .map(|call| {
-                let ret = call.answer.as_ref().map(|answer| &answer.ret);
-                states.shape(S::shape(&call.op, ret))
-            })
-            .collect();
-        let open_shapes = calls.iter().map(|call| states.shape(S::shape(&call.op, None))).collect();
-        let mut numbers = HashMap::new();
-        let operations = calls
-            .iter()
-            .map(|call| {
+        let mut shapes = Vec::with_capacity(calls.len());
+        for call in &calls {
+            budget.spend(1)?;
+            let ret = call.answer.as_ref().map(|answer| &answer.ret);
+            shapes.push(states.shape(S::shape(&call.op, ret)));
+        }
+        let states = states.states;
+        let (open_shapes, operations) = (Vec::new(), OnceLock::new());
+        Ok(Self { key, calls, states, shapes, open_shapes, operations })
+    }
+
+    /// Numbers besides what the shapes of the calls would be without their answers, which is what
+    /// a cut before an answer makes of a call. To be called before any cut.
+    ///
+    /// # Errors
+    /// When the budget is spent.
+    pub(crate) fn know_cuts(&mut self, budget: &mut Budget<'_>) -> Result<(), Halt> {
+        let mut states = Interner::default();
+        for state in std::mem::take(&mut self.states) {
+            states.number(state);
+        }
+        self.open_shapes.clear();
+        for call in &self.calls {
+            self.open_shapes.push(states.shape(S::shape(&call.op, None)));
+        }
+        self.states = states.states;
+        budget.spend(self.calls.len() as u64)
+    }
+
+    /// What is known of a call, up to and including the coordinate `horizon`, and whether it was
+    /// answered by then.
+    pub(crate) fn seen_from(&self, place: usize, horizon: u64) -> ((Need, Leave), bool) {
+        match &self.calls[place].answer {
+            Some(answer) if answer.end > horizon => (self.open_shapes[place], false),
+            answer => (self.shapes[place], answer.is_some()),
+        }
+    }
+
+    /// For each call, the number of its operation: equal operations have equal numbers.
+    pub(crate) fn operations(&self) -> &[u32] {
+        self.operations.get_or_init(|| {
+            let mut numbers: Table<&S::Op, u32> = Table::default();
+            let mut operations = Vec::with_capacity(self.calls.len());
+            for call in &self.calls {
                 let next = numbers.len() as u32;
-                *numbers.entry(&call.op).or_insert(next)
-            })
-            .collect();
-        Self { key, shapes, open_shapes, operations, states: states.states, calls }
+                operations.push(*numbers.entry(&call.op).or_insert(next));
+            }
+            operations
+        })
+    }
+
+    /// How many bytes it takes besides its calls, about.
+    pub(crate) fn bytes(&self) -> u64 {
+        (size_of_val(&self.shapes[..]) + size_of_val(&self.states[..])) as u64
     }
 
     /// Whether `a` had ended when `b` started.
@@ -76,25 +121,52 @@ impl<S: Spec> Partition<S> {
     }
 }
 
+/// Puts calls into the order that every algorithm wants them in. Most histories have it already.
+pub(crate) fn sort<S: Spec>(calls: &mut [Call<S>]) {
+    if !calls.is_sorted_by_key(|call| (call.start, call.index)) {
+        calls.sort_by_key(|call| (call.start, call.index));
+    }
+}
+
+/// Whether two calls of one process touch: one started at the very coordinate at which another
+/// ended, so that only the process says which came first.
+pub(crate) fn touch<S: Spec>(calls: &[Call<S>]) -> bool {
+    let mut ends: Table<u64, u64> = Table::default();
+    calls.iter().any(|call| {
+        let Some(answer) = &call.answer else {
+            return ends.get(&call.process) == Some(&call.start);
+        };
+        ends.insert(call.process, answer.end) == Some(call.start)
+    })
+}
+
 /// Numbers states.
 #[derive(Clone)]
 pub(crate) struct Interner<S> {
     pub(crate) states: Vec<S>,
-    numbers: HashMap<S, StateId>,
+    numbers: Table<S, StateId>,
+    /// What the states hold besides themselves.
+    heap: u64,
 }
 
 impl<S> Default for Interner<S> {
     fn default() -> Self {
-        Self { states: Vec::new(), numbers: HashMap::new() }
+        Self { states: Vec::new(), numbers: Table::default(), heap: 0 }
     }
 }
 
 impl<S: Spec> Interner<S> {
+    /// How many bytes the states take, about.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.heap + (3 * self.states.capacity() * size_of::<S>()) as u64
+    }
+
     pub(crate) fn number(&mut self, state: S) -> StateId {
         if let Some(number) = self.numbers.get(&state) {
             return *number;
         }
         let number = self.states.len() as StateId;
+        self.heap += 2 * state.heap_bytes();
         self.states.push(state.clone());
         self.numbers.insert(state, number);
         number

@@ -11,8 +11,8 @@
 //! the order of their invocations.
 
 use crate::Spec;
+use crate::hash::Table;
 use crate::partition::{Leave, Need, Partition, StateId};
-use std::collections::HashMap;
 
 /// A row that is not there.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -85,6 +85,12 @@ impl Problem {
         Self::lay_out(partition, subset, horizon, true)
     }
 
+    /// How many bytes it takes, about.
+    pub(crate) fn bytes(&self) -> u64 {
+        let rows = self.rows.capacity() * (size_of::<Row>() + 2 * size_of::<u32>());
+        (rows + self.moments.capacity() * size_of::<Moment>()) as u64
+    }
+
     /// The same without any use of shapes: every step is tried, and the rules that need shapes do
     /// not apply.
     pub(crate) fn plain<S: Spec>(partition: &Partition<S>, subset: &[u32]) -> Self {
@@ -103,10 +109,9 @@ impl Problem {
             if call.start > horizon {
                 break;
             }
-            let answered = call.answer.as_ref().is_some_and(|answer| answer.end <= horizon);
-            let shapes = if answered { &partition.shapes } else { &partition.open_shapes };
+            let (shape, answered) = partition.seen_from(place as usize, horizon);
             let (need, leave) = match use_shapes {
-                true => shapes[place as usize],
+                true => shape,
                 false => (Need::Unclear, Leave::Unclear),
             };
             // Unknown and without effect: it can always be left out.
@@ -185,7 +190,7 @@ impl Problem {
     }
 
     fn link_processes<S: Spec>(&mut self, partition: &Partition<S>) {
-        let mut last: HashMap<u64, u32> = HashMap::new();
+        let mut last: Table<u64, u32> = Table::default();
         for place in 0..self.rows.len() {
             let call = &partition.calls[self.rows[place].call as usize];
             if let Some(before) = last.insert(call.process, place as u32) {
@@ -240,8 +245,8 @@ impl Problem {
     }
 
     fn classify<S: Spec>(&mut self, partition: &Partition<S>) {
-        let mut answered: HashMap<(Need, Leave), u32> = HashMap::new();
-        let mut unknown: HashMap<(Need, Leave, u32), u32> = HashMap::new();
+        let mut answered: Table<(Need, Leave), u32> = Table::default();
+        let mut unknown: Table<(Need, Leave, u32), u32> = Table::default();
         for place in 0..self.rows.len() {
             let row = &mut self.rows[place];
             if row.answered {
@@ -255,7 +260,7 @@ impl Problem {
             } else {
                 let operation = match self.shaped {
                     true => 0,
-                    false => partition.operations[row.call as usize],
+                    false => partition.operations()[row.call as usize],
                 };
                 let next = self.unknown.len() as u32;
                 row.class = *unknown.entry((row.need, row.leave, operation)).or_insert(next);

@@ -68,15 +68,34 @@ pub(crate) struct Progress {
     pub(crate) explored: u64,
     /// Answered calls of which the returns were passed, at the farthest.
     pub(crate) returns: usize,
+    /// The call at whose return the search was stuck there, as a place in the partition.
+    pub(crate) stuck: Option<u32>,
+}
+
+/// Which rules a search uses. All of them, except in tests, which compare with and without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    pub(crate) settle: bool,
+    pub(crate) dominance: bool,
+    pub(crate) symmetry: bool,
+    /// *Absorb* and *nobody looks*, which rely on each other.
+    pub(crate) absorb: bool,
+    pub(crate) no_way_back: bool,
+}
+
+impl Rules {
+    pub(crate) const ALL: Self =
+        Self { settle: true, dominance: true, symmetry: true, absorb: true, no_way_back: true };
 }
 
 /// Searches a problem.
 pub(crate) fn search<S: Spec>(
     partition: &Partition<S>,
     problem: &Problem,
+    rules: Rules,
     budget: &mut Budget<'_>,
 ) -> (Found, Progress) {
-    let mut search = Search::new(partition, problem);
+    let mut search = Search::new(partition, problem, rules);
     let found = match search.run(budget) {
         Ok(true) => Found::Legal(search.order()),
         Ok(false) => Found::Illegal,
@@ -86,7 +105,11 @@ pub(crate) fn search<S: Spec>(
         .iter()
         .filter(|moment| matches!(moment, Moment::Return(_)))
         .count();
-    (found, Progress { explored: search.memo.len() as u64, returns })
+    let stuck = match problem.moments.get(search.farthest) {
+        Some(Moment::Return(place)) => Some(problem.rows[*place as usize].call),
+        Some(Moment::Invoke(_)) | None => None,
+    };
+    (found, Progress { explored: search.memo.len() as u64, returns, stuck })
 }
 
 /// One way to go on from a blocked configuration.
@@ -110,6 +133,7 @@ struct Frame {
 
 pub(crate) struct Search<'a, S: Spec> {
     problem: &'a Problem,
+    rules: Rules,
     memo: Memo,
     /// Words of slots, and of a whole configuration: linearized slots, absorbable slots, unknown
     /// calls used.
@@ -178,12 +202,13 @@ impl Tally {
 }
 
 impl<'a, S: Spec> Search<'a, S> {
-    fn new(partition: &'a Partition<S>, problem: &'a Problem) -> Self {
+    fn new(partition: &'a Partition<S>, problem: &'a Problem, rules: Rules) -> Self {
         let words = problem.slots.div_ceil(64);
         let width = 2 * words + problem.unknown_bits.div_ceil(64);
         Self {
             problem,
-            memo: Memo::new(words, width),
+            rules,
+            memo: Memo::new(words, width, rules.dominance),
             words,
             width,
             moment: 0,
@@ -205,7 +230,7 @@ impl<'a, S: Spec> Search<'a, S> {
 
     fn run(&mut self, budget: &mut Budget<'_>) -> Result<bool, Halt> {
         budget.spend(self.problem.rows.len() as u64 + 1)?;
-        let lost = |state: &StateId| *state != self.state && self.tally.is_lost(*state);
+        let lost = |state: &StateId| *state != self.state && self.is_lost(*state);
         if self.problem.shaped && (0..self.problem.states as StateId).any(|state| lost(&state)) {
             return Ok(false);
         }
@@ -243,7 +268,8 @@ impl<'a, S: Spec> Search<'a, S> {
                     if row.answered {
                         let (bit, pure) = (row.bit, row.is_pure());
                         self.occupant[bit as usize] = place;
-                        if pure && self.may_follow(place) && self.is_possible(place) {
+                        let settle = pure && self.rules.settle;
+                        if settle && self.may_follow(place) && self.is_possible(place) {
                             self.take(place);
                         }
                     }
@@ -266,7 +292,7 @@ impl<'a, S: Spec> Search<'a, S> {
 
     /// Linearizes every open pure call that is possible, and those that touched it and now are.
     fn settle(&mut self) {
-        let mut again = true;
+        let mut again = self.rules.settle;
         while again {
             again = false;
             for slot in 0..self.occupant.len() {
@@ -295,15 +321,15 @@ impl<'a, S: Spec> Search<'a, S> {
         self.tally.count(&row, u32::wrapping_sub);
         if chosen.absorbed {
             return match row.leave {
-                Leave::Always(unseen) => unseen == self.state || !self.tally.is_lost(unseen),
+                Leave::Always(unseen) => unseen == self.state || !self.is_lost(unseen),
                 Leave::Unchanged | Leave::Unclear => true,
             };
         }
-        if row.is_blind() {
+        if row.is_blind() && self.rules.absorb {
             self.let_absorb();
         }
         let left = std::mem::replace(&mut self.state, chosen.state);
-        left == chosen.state || !self.tally.is_lost(left)
+        left == chosen.state || !self.is_lost(left)
     }
 
     /// Marks every open blind call as one that may have come right before the blind call taken just
@@ -331,7 +357,9 @@ impl<'a, S: Spec> Search<'a, S> {
         if !fresh {
             return Ok(());
         }
-        budget.hold(self.memo.bytes() + 8 * (self.saved.len() + 4 * self.moves.len()) as u64)?;
+        let saved = 8 * (self.saved.capacity() + 3 * self.moves.capacity() + self.path.capacity());
+        let frames = self.frames.capacity() * size_of::<Frame>();
+        budget.hold(self.memo.bytes() + (saved + frames) as u64 + self.steps.bytes())?;
         let next = self.moves.len();
         self.list_moves();
         budget.spend((self.moves.len() - next) as u64)?;
@@ -378,6 +406,11 @@ impl<'a, S: Spec> Search<'a, S> {
                 self.tally.count(&self.problem.rows[place as usize], u32::wrapping_add);
             }
         }
+    }
+
+    /// Whether some answered call needs this state and nothing is left to bring it about.
+    fn is_lost(&self, state: StateId) -> bool {
+        self.rules.no_way_back && self.tally.is_lost(state)
     }
 
     fn row(&self, place: u32) -> &'a Row {

@@ -35,19 +35,25 @@
 //!
 //! # How it looks for one
 //!
+//! Where an algorithm has pointed at calls in conflict, those and what they rely on are sound and
+//! illegal, and are the start. Otherwise the search says where it was stuck at the farthest, and
+//! the last few calls before that are tried, then some more.
+//!
 //! The call whose return is the horizon is in every sound counterexample. So: try it with each
-//! other call, and each two others, completing each try to a sound set; whichever is found, or else
-//! the whole, is then reduced call by call (each with the calls that depend on it) until nothing
-//! more can go. Every set is searched anew.
+//! other call of the start, and each two others, completing each try to a sound set; whichever is
+//! found, or else the start, is then reduced call by call (each with the calls that depend on it)
+//! until nothing more can go. Every set is searched anew.
+//!
+//! All that may take some multiple of what the verdict took, so that the proof is there soon after
+//! it.
 
 mod evidence;
 
-use crate::Options;
-use crate::Spec;
 use crate::budget::{Budget, Halt, Limits};
 use crate::partition::Partition;
 use crate::problem::Problem;
-use crate::search::{Found, search};
+use crate::search::{Found, Rules, search};
+use crate::{Call, Options, Spec};
 pub(crate) use evidence::{Evidence, Kept};
 
 /// A sound counterexample.
@@ -59,24 +65,64 @@ pub(crate) struct Core {
 }
 
 /// More than this many calls are not tried in pairs.
-const PAIRS_UP_TO_CALLS: usize = 500;
+const PAIRS_UP_TO_CALLS: usize = 60;
+/// Nor one by one.
+const SINGLES_UP_TO_CALLS: usize = 500;
+/// How many calls at the end are tried first.
+const SHORTEST_END: usize = 32;
 /// A set of so few calls is not worth more search.
 const SMALL_CALLS: usize = 3;
 /// A counterexample of more calls may leave out the writes of values that are read, where that is
 /// sound.
 const READABLE_CALLS: usize = 8;
-/// Steps that shrinking may take at most; some seconds.
+/// Steps that shrinking may take: so many times those of the verdict,
+const STEPS_PER_STEP: u64 = 30;
+/// but at least these, less than a tenth of a second,
+const LEAST_STEPS: u64 = 2_500_000;
+/// and at most these, some seconds.
 const MOST_STEPS: u64 = 100_000_000;
 
-/// Shrinks an illegal partition.
-pub(crate) fn shrink<S: Spec>(partition: &Partition<S>, options: &Options<'_>) -> Core {
-    let limits = Limits { steps: options.limits.steps.min(MOST_STEPS), ..options.limits };
+/// The calls in conflict may rely on so many others, before only those are kept that nothing hides.
+const MANY_CALLS: usize = 64;
+
+/// What is known of an illegal partition.
+pub(crate) enum Start {
+    /// The search was stuck at the return of this call, at the farthest.
+    Searched(Option<u32>),
+    /// Nothing, and there can be no cuts.
+    Whole,
+    /// These calls are in conflict, up to and including `horizon`.
+    Conflict {
+        seeds: Vec<u32>,
+        horizon: u64,
+        /// Whether nothing before the horizon is illegal.
+        earliest: bool,
+    },
+}
+
+/// Shrinks an illegal partition, whose verdict took `spent` steps.
+pub(crate) fn shrink<S: Spec>(
+    partition: &Partition<S>,
+    start: Start,
+    spent: u64,
+    options: &Options<'_>,
+) -> Core {
+    let steps = spent.saturating_mul(STEPS_PER_STEP).clamp(LEAST_STEPS, MOST_STEPS);
+    let limits = Limits { steps: steps.min(options.limits.steps), ..options.limits };
     let mut budget = Budget::new(limits, options.stop);
-    let (horizon, earliest) = cut(partition, &mut budget);
+    let (seeds, (horizon, earliest)) = match start {
+        Start::Searched(stuck) => (Vec::new(), cut(partition, stuck, &mut budget)),
+        Start::Whole => (Vec::new(), (u64::MAX, false)),
+        Start::Conflict { seeds, horizon, earliest } => (seeds, (horizon, earliest)),
+    };
     let evidence = Evidence::new(partition, horizon);
     let mut shrinker = Shrinker { partition, best: evidence.all(), evidence, budget: &mut budget };
-    let mut finished = shrinker.run(earliest);
-    if shrinker.best.len() > READABLE_CALLS && finished.is_ok() {
+    let begun = match seeds.is_empty() {
+        true => shrinker.begin_at_end(),
+        false => shrinker.begin_with(&seeds),
+    };
+    let mut finished = begun.and_then(|()| shrinker.run(earliest));
+    if shrinker.best.len() > READABLE_CALLS && finished.is_ok() && !shrinker.evidence.terse {
         shrinker.evidence.terse = true;
         finished = shrinker.run(earliest);
     }
@@ -86,25 +132,31 @@ pub(crate) fn shrink<S: Spec>(partition: &Partition<S>, options: &Options<'_>) -
 
 /// The earliest coordinate up to which the partition is illegal, and whether it is known to be the
 /// earliest.
-fn cut<S: Spec>(partition: &Partition<S>, budget: &mut Budget<'_>) -> (u64, bool) {
-    let mut ends: Vec<u64> = partition
-        .calls
-        .iter()
-        .filter_map(|call| call.answer.as_ref().map(|answer| answer.end))
-        .collect();
+fn cut<S: Spec>(
+    partition: &Partition<S>,
+    stuck: Option<u32>,
+    budget: &mut Budget<'_>,
+) -> (u64, bool) {
+    let end = |call: &Call<S>| call.answer.as_ref().map(|answer| answer.end);
+    let mut ends: Vec<u64> = partition.calls.iter().filter_map(end).collect();
     ends.sort_unstable();
     ends.dedup();
     let all: Vec<u32> = (0..partition.calls.len() as u32).collect();
-    // Legal up to every end before `low`, illegal up to the one at `high`.
-    let (mut low, mut high) = (0, ends.len().saturating_sub(1));
+    // Legal up to every end before `low`, illegal up to the one at `high`. The search passed all
+    // returns before the one at which it was stuck; most often it could not have passed that one
+    // whatever came later, too.
+    let stuck = stuck.and_then(|place| end(&partition.calls[place as usize]));
+    let mut low = stuck.map_or(0, |end| ends.partition_point(|other| *other < end));
+    let mut high = ends.len().saturating_sub(1);
+    let mut next = low;
     while low < high {
-        let middle = low.midpoint(high);
-        let problem = Problem::new(partition, &all, ends[middle]);
-        match search(partition, &problem, budget).0 {
-            Found::Legal(_) => low = middle + 1,
-            Found::Illegal => high = middle,
+        let problem = Problem::new(partition, &all, ends[next]);
+        match search(partition, &problem, Rules::ALL, budget).0 {
+            Found::Legal(_) => low = next + 1,
+            Found::Illegal => high = next,
             Found::Halted(_) => return (ends[high], false),
         }
+        next = low.midpoint(high);
     }
     (ends.get(high).copied().unwrap_or(u64::MAX), true)
 }
@@ -118,8 +170,42 @@ struct Shrinker<'a, 'b, S: Spec> {
 }
 
 impl<S: Spec> Shrinker<'_, '_, S> {
-    fn run(&mut self, earliest: bool) -> Result<(), Halt> {
-        if earliest {
+    /// Begins with the calls in conflict and what they rely on, if that is illegal.
+    fn begin_with(&mut self, seeds: &[u32]) -> Result<(), Halt> {
+        let seeds = self.evidence.items_at(seeds);
+        let readable = self.evidence.complete(&seeds, seeds.len() + MANY_CALLS, self.budget)?;
+        if let Some(kept) = readable
+            && self.is_illegal(&kept)?
+        {
+            self.best = kept;
+            return Ok(());
+        }
+        self.evidence.terse = true;
+        self.attempt(&seeds)?;
+        self.evidence.terse = self.best.len() > SINGLES_UP_TO_CALLS;
+        Ok(())
+    }
+
+    /// Begins with as few of the last calls as are illegal with nothing before them.
+    fn begin_at_end(&mut self) -> Result<(), Halt> {
+        let count = self.evidence.len();
+        let mut last = SHORTEST_END;
+        self.evidence.terse = true;
+        while last < count {
+            let dropped: Vec<usize> = (0..count - last).collect();
+            let kept = self.evidence.without(&self.best, &dropped, self.budget)?;
+            if !kept.is_empty() && self.is_illegal(&kept)? {
+                self.best = kept;
+                return Ok(());
+            }
+            last *= 2;
+        }
+        self.evidence.terse = false;
+        Ok(())
+    }
+
+    fn run(&mut self, grow: bool) -> Result<(), Halt> {
+        if grow {
             self.grow()?;
         }
         // Reducing from either end gives different sets; both are tried from the same start.
@@ -139,7 +225,7 @@ impl<S: Spec> Shrinker<'_, '_, S> {
         let subset = self.evidence.places(kept);
         let problem = Problem::new(self.partition, &subset, self.evidence.horizon());
         self.budget.spend(subset.len() as u64 + 8)?;
-        match search(self.partition, &problem, self.budget).0 {
+        match search(self.partition, &problem, Rules::ALL, self.budget).0 {
             Found::Halted(halt) => Err(halt),
             found => Ok(found == Found::Illegal),
         }
@@ -147,23 +233,26 @@ impl<S: Spec> Shrinker<'_, '_, S> {
 
     /// Tries the calls at the horizon alone, with one other call, and with two.
     fn grow(&mut self) -> Result<(), Halt> {
-        let count = self.evidence.len();
+        let members = self.best.members();
         for stuck in self.evidence.at_horizon() {
             if self.attempt(&[stuck])? {
                 return Ok(());
             }
+            if members.len() > SINGLES_UP_TO_CALLS {
+                continue;
+            }
             // The nearest calls are the likeliest to be to blame.
-            for other in (0..count).rev() {
+            for &other in members.iter().rev() {
                 self.attempt(&[stuck, other])?;
                 if self.best.len() <= SMALL_CALLS {
                     return Ok(());
                 }
             }
-            if self.best.len() <= SMALL_CALLS + 1 || count > PAIRS_UP_TO_CALLS {
+            if self.best.len() <= SMALL_CALLS + 1 || members.len() > PAIRS_UP_TO_CALLS {
                 continue;
             }
-            for one in (0..count).rev() {
-                for other in (0..one).rev() {
+            for (place, &one) in members.iter().enumerate().rev() {
+                for &other in members[..place].iter().rev() {
                     self.attempt(&[stuck, one, other])?;
                 }
                 if self.best.len() <= SMALL_CALLS + 1 {

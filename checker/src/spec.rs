@@ -34,6 +34,12 @@ pub trait Spec:
     /// A state for people.
     fn describe_state(&self) -> String;
 
+    /// How many bytes the state takes besides itself, for the memory budget: what its collections
+    /// hold. The default says none.
+    fn heap_bytes(&self) -> u64 {
+        0
+    }
+
     /// Every state that an operation may lead to when its answer is unknown. The default is the one
     /// of `invoke`.
     fn successors(&self, op: &Self::Op) -> Vec<Self> {

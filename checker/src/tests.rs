@@ -2,6 +2,7 @@
 //! shapes.
 
 mod agree;
+mod blocks;
 mod draw;
 mod explaining;
 mod hard;
@@ -10,9 +11,12 @@ mod limits;
 mod list;
 mod lists_replay;
 mod lock;
+mod rules;
 mod set;
 mod shrinking;
 
+use crate::budget::Budget;
+use crate::partition::{Partition, sort};
 use crate::specs::register::{Op, Register, Ret};
 use crate::{Answer, Call, Coordinates, Judgement, Limits, Options, Ruling, Shape, Spec};
 use stateright::semantics::SequentialSpec;
@@ -72,11 +76,23 @@ pub(crate) fn options() -> Options<'static> {
         coordinates: Coordinates::Positions,
         stop: &|| false,
         label: &|_| None,
+        certify: false,
     }
 }
 
 pub(crate) fn judge<S: Spec>(initial: &S, calls: &[Call<S>]) -> Judgement {
     crate::linearizable(initial, calls.to_vec(), &options())
+}
+
+/// A partition that can be cut.
+pub(crate) fn partition<S: Spec>(initial: &S, calls: &[Call<S>]) -> Partition<S> {
+    let mut budget = Budget::new(Limits::default(), &|| false);
+    let mut calls = calls.to_vec();
+    sort(&mut calls);
+    let partition = Partition::new(initial, None, calls, &mut budget);
+    let mut partition = partition.expect("the budget is large");
+    partition.know_cuts(&mut budget).expect("the budget is large");
+    partition
 }
 
 /// Whether the check calls it legal; unknown is a failure.

@@ -42,6 +42,7 @@ pub(crate) fn judge(
         coordinates,
         stop: options.stop,
         label: &|index| label(history, index),
+        certify: false,
     };
     Ok(linearizable(&initial, calls, &options))
 }

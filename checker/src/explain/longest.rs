@@ -8,7 +8,7 @@
 use crate::budget::Budget;
 use crate::partition::Partition;
 use crate::problem::Problem;
-use crate::search::{Found, search};
+use crate::search::{Found, Rules, search};
 use crate::{Options, Spec};
 use std::collections::HashSet;
 
@@ -47,7 +47,7 @@ pub(crate) fn longest<S: Spec>(
         .max()
         .unwrap_or(0);
     let problem = Problem::new(partition, calls, last.saturating_sub(1));
-    match search(partition, &problem, &mut budget).0 {
+    match search(partition, &problem, Rules::ALL, &mut budget).0 {
         Found::Legal(order) => replay(partition, order),
         Found::Illegal | Found::Halted(_) => replay(partition, Vec::new()),
     }

@@ -5,6 +5,7 @@
 //! before the other started, and equal coordinates are concurrent. What they say is never taken on
 //! trust where that can be afforded: tests replay every order and search every proof again.
 
+pub(crate) mod blocks;
 pub(crate) mod layers;
 pub(crate) mod list;
 pub(crate) mod lock;

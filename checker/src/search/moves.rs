@@ -33,6 +33,7 @@ impl<S: Spec> Search<'_, S> {
             let place = self.occupant[slot];
             if place != NONE && place != blocked && self.is_candidate(place) {
                 self.list_answered(place, looks);
+                self.list_unsettled(place);
             }
         }
         // A call that leaves what the blocked one needs goes first.
@@ -41,7 +42,14 @@ impl<S: Spec> Search<'_, S> {
         }
         debug_assert!(start <= others);
         for class in 0..self.problem.unknown.len() {
-            if let Some(place) = self.first_unused(class) {
+            if !self.rules.symmetry {
+                for place in self.problem.unknown[class].clone() {
+                    let invoked = (self.row(place).invoked as usize) < self.moment;
+                    if invoked && !self.is_used(place) && self.may_follow(place) {
+                        self.list_unknown(place, looks);
+                    }
+                }
+            } else if let Some(place) = self.first_unused(class) {
                 self.list_unknown(place, looks);
             }
         }
@@ -100,6 +108,7 @@ impl<S: Spec> Search<'_, S> {
         if absorbable {
             self.moves.push(Move { row: blocked, state: self.state, absorbed: true });
         }
+        self.list_unsettled(blocked);
         let Leave::Always(after) = row.leave else { return };
         // Visibly besides being absorbed: only if that can make a difference to a call still to
         // come, or lets another open blind call be absorbed.
@@ -107,6 +116,7 @@ impl<S: Spec> Search<'_, S> {
             || self.tally.want[after as usize] > 0
             || self.tally.avoid[self.state as usize] > 0
             || row.followed
+            || !self.rules.absorb
             || self.hides_another(blocked);
         if self.is_possible(blocked) && (!absorbable || matters) {
             self.moves.push(Move { row: blocked, state: after, absorbed: false });
@@ -123,13 +133,21 @@ impl<S: Spec> Search<'_, S> {
         })
     }
 
+    /// A pure call that is possible is a move of its own only where it was not settled.
+    fn list_unsettled(&mut self, place: u32) {
+        if !self.rules.settle && self.row(place).is_pure() && self.is_possible(place) {
+            self.moves.push(Move { row: place, state: self.state, absorbed: false });
+        }
+    }
+
     fn list_answered(&mut self, place: u32, looks: Looks) {
         let row = self.row(place);
         let Leave::Always(after) = row.leave else { return };
         if row.followed && self.is_absorbable(row) {
             self.moves.push(Move { row: place, state: self.state, absorbed: true });
         }
-        if !row.followed && self.first[row.class as usize] != (looks.node, place) {
+        let first = self.first[row.class as usize] == (looks.node, place);
+        if !row.followed && !first && self.rules.symmetry {
             return;
         }
         let seen = !row.is_blind() || row.followed || self.is_seen(after, looks);
@@ -149,7 +167,7 @@ impl<S: Spec> Search<'_, S> {
     }
 
     fn is_seen(&self, after: StateId, looks: Looks) -> bool {
-        looks.away || self.wanted[after as usize] == looks.node
+        looks.away || !self.rules.absorb || self.wanted[after as usize] == looks.node
     }
 
     fn is_absorbable(&self, row: &Row) -> bool {
@@ -157,16 +175,19 @@ impl<S: Spec> Search<'_, S> {
     }
 
     fn list_unshaped(&mut self, blocked: u32) {
-        self.list_steps(blocked);
+        match self.row(blocked).is_pure() {
+            true => self.list_unsettled(blocked),
+            false => self.list_steps(blocked),
+        }
         for slot in 0..self.occupant.len() {
             let place = self.occupant[slot];
             // An open pure call that is not settled is not possible.
-            if place != NONE
-                && place != blocked
-                && self.is_candidate(place)
-                && !self.row(place).is_pure()
-            {
-                self.list_steps(place);
+            if place != NONE && place != blocked && self.is_candidate(place) {
+                if self.row(place).is_pure() {
+                    self.list_unsettled(place);
+                } else {
+                    self.list_steps(place);
+                }
             }
         }
         for class in 0..self.problem.unknown.len() {

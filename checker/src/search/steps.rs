@@ -1,15 +1,15 @@
 //! What a call does to a state: by its shape, or by trying it.
 
 use crate::Spec;
+use crate::hash::Table;
 use crate::partition::{Interner, Leave, Need, Partition, StateId};
 use crate::problem::{Problem, Row};
-use std::collections::HashMap;
 
 /// Remembers every step that had to be tried: the same calls meet the same states again and again.
 pub(super) struct Steps<'a, S: Spec> {
     partition: &'a Partition<S>,
     states: Interner<S>,
-    tried: HashMap<(StateId, u32), Vec<StateId>>,
+    tried: Table<(StateId, u32), Vec<StateId>>,
 }
 
 impl<'a, S: Spec> Steps<'a, S> {
@@ -20,7 +20,13 @@ impl<'a, S: Spec> Steps<'a, S> {
                 states.number(state.clone());
             }
         }
-        Self { partition, states, tried: HashMap::new() }
+        Self { partition, states, tried: Table::default() }
+    }
+
+    /// How many bytes it takes, about.
+    pub(super) fn bytes(&self) -> u64 {
+        let tried = self.tried.capacity() * size_of::<((StateId, u32), Vec<StateId>)>();
+        self.states.bytes() + (tried + 4 * self.tried.len()) as u64
     }
 
     /// The states that a row may lead to from this one: none if it is not possible.

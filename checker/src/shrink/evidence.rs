@@ -71,9 +71,8 @@ impl Evidence {
             if call.start > horizon {
                 break;
             }
-            let end = call.answer.as_ref().map(|answer| answer.end).filter(|end| *end <= horizon);
-            let shapes = if end.is_some() { &partition.shapes } else { &partition.open_shapes };
-            let (need, leave) = shapes[place];
+            let ((need, leave), answered) = partition.seen_from(place, horizon);
+            let end = call.answer.as_ref().map(|answer| answer.end).filter(|_| answered);
             if end.is_some() || leave != Leave::Unchanged {
                 items.push(Item { place: place as u32, start: call.start, end, need, leave });
             }
@@ -97,6 +96,14 @@ impl Evidence {
     /// The items whose return is the horizon.
     pub(crate) fn at_horizon(&self) -> Vec<usize> {
         (0..self.items.len()).filter(|item| self.items[*item].end == Some(self.horizon)).collect()
+    }
+
+    /// The items at these places of the partition.
+    pub(crate) fn items_at(&self, places: &[u32]) -> Vec<usize> {
+        places
+            .iter()
+            .filter_map(|place| self.items.binary_search_by_key(place, |item| item.place).ok())
+            .collect()
     }
 
     /// Where the items of a set are in the partition.

@@ -2,7 +2,10 @@
 
 use super::draw::{Draw, Family, history};
 use super::{EMPTY, Mute, Plain, is_valid, mute};
+use crate::budget::Budget;
 use crate::oracle::{ended_before, is_legal};
+use crate::problem::Problem;
+use crate::search::{Found, Rules, search};
 use crate::specs::register::{Op, Ret};
 use crate::{Answer, Call};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
@@ -30,7 +33,7 @@ fn stateright_says(calls: &[Call<Plain>]) -> bool {
 }
 
 /// Every operation of a register with every answer, over null and three values.
-fn menu() -> Vec<(Op<u8>, Option<Ret<u8>>)> {
+pub(super) fn menu() -> Vec<(Op<u8>, Option<Ret<u8>>)> {
     let values = [None, Some(1), Some(2), Some(3)];
     let mut menu = vec![(Op::Read, None), (Op::Delete, None), (Op::Delete, Some(Ret::Done))];
     for value in values {
@@ -49,7 +52,7 @@ fn menu() -> Vec<(Op<u8>, Option<Ret<u8>>)> {
 }
 
 /// Values are named in the order in which they are first mentioned: all others are renamings.
-fn is_canonical(chosen: &[(Op<u8>, Option<Ret<u8>>)]) -> bool {
+pub(super) fn is_canonical(chosen: &[(Op<u8>, Option<Ret<u8>>)]) -> bool {
     let mut known = 0;
     let mut mention = |value: Option<u8>| {
         let value = value.unwrap_or(0);
@@ -66,7 +69,7 @@ fn is_canonical(chosen: &[(Op<u8>, Option<Ret<u8>>)]) -> bool {
 }
 
 /// The starts and ends of three calls, the last of which or none is the second worker's.
-fn timings() -> Vec<([(u64, u64); 3], bool)> {
+pub(super) fn timings() -> Vec<([(u64, u64); 3], bool)> {
     let mut timings = vec![([(0, 1), (2, 3), (4, 5)], false)];
     for start in 0..6 {
         for end in start + 1..6 {
@@ -80,7 +83,7 @@ fn timings() -> Vec<([(u64, u64); 3], bool)> {
 }
 
 /// The calls, or none if the same history comes up with other timings.
-fn build(
+pub(super) fn build(
     chosen: &[(Op<u8>, Option<Ret<u8>>)],
     timing: &[(u64, u64); 3],
     two: bool,
@@ -129,18 +132,22 @@ fn all_histories_of_three_operations_of_two_processes() {
 }
 
 /// The bare search, without the shrink of what is illegal.
-fn search_says<S: crate::Spec<Op = Op<u8>, Ret = Ret<u8>> + From<Plain>>(
+pub(super) fn search_says<S: crate::Spec<Op = Op<u8>, Ret = Ret<u8>> + From<Plain>>(
     calls: &[Call<S>],
 ) -> bool {
-    use crate::budget::Budget;
-    use crate::partition::Partition;
-    use crate::problem::Problem;
-    use crate::search::{Found, search};
-    let partition = Partition::new(&S::from(EMPTY), None, calls.to_vec());
+    search_with(calls, Rules::ALL)
+}
+
+/// The same with some rules off.
+pub(super) fn search_with<S: crate::Spec<Op = Op<u8>, Ret = Ret<u8>> + From<Plain>>(
+    calls: &[Call<S>],
+    rules: Rules,
+) -> bool {
+    let partition = super::partition(&S::from(EMPTY), calls);
     let all: Vec<u32> = (0..calls.len() as u32).collect();
     let problem = Problem::new(&partition, &all, u64::MAX);
     let mut budget = Budget::new(crate::Limits::default(), &|| false);
-    match search(&partition, &problem, &mut budget).0 {
+    match search(&partition, &problem, rules, &mut budget).0 {
         Found::Legal(order) => {
             replay(&partition.calls, &order);
             true
@@ -157,7 +164,7 @@ impl From<Plain> for Mute<Plain> {
 }
 
 /// A witness is a legal order of every answered call, respects real time, and repeats nothing.
-fn replay<S: crate::Spec<Op = Op<u8>, Ret = Ret<u8>> + From<Plain>>(
+pub(super) fn replay<S: crate::Spec<Op = Op<u8>, Ret = Ret<u8>> + From<Plain>>(
     calls: &[Call<S>],
     order: &[u32],
 ) {
@@ -186,7 +193,7 @@ fn replay<S: crate::Spec<Op = Op<u8>, Ret = Ret<u8>> + From<Plain>>(
     }
 }
 
-fn small(seed: u64, draw: &mut Draw) -> Family {
+pub(super) fn small(seed: u64, draw: &mut Draw) -> Family {
     Family {
         clients: 2 + draw.below(4),
         operations: 3 + draw.below(6),

@@ -3,9 +3,8 @@
 
 use super::draw::{Draw, Family};
 use crate::oracle::is_legal;
-use crate::partition::Partition;
 use crate::problem::Problem;
-use crate::search::{Found, search};
+use crate::search::{Found, Rules, search};
 use crate::{Answer, Budget, Call, Finding, Limits, SequentialSpec, Spec};
 
 /// What became of many histories.
@@ -87,11 +86,11 @@ pub(crate) fn oracle<S: Spec>(initial: &S, calls: &[Call<S>]) -> bool {
 
 /// What the bare search says, without the shrink of what is illegal.
 pub(crate) fn searched<S: Spec>(initial: &S, calls: &[Call<S>]) -> bool {
-    let partition = Partition::new(initial, None, calls.to_vec());
+    let partition = super::partition(initial, calls);
     let all: Vec<u32> = (0..calls.len() as u32).collect();
     let problem = Problem::new(&partition, &all, u64::MAX);
     let mut budget = Budget::new(Limits::default(), &|| false);
-    match search(&partition, &problem, &mut budget).0 {
+    match search(&partition, &problem, Rules::ALL, &mut budget).0 {
         Found::Legal(_) => true,
         Found::Illegal => false,
         Found::Halted(halt) => panic!("halted: {halt:?}"),

@@ -42,7 +42,7 @@ fn sound_sets_of_legal_histories_are_legal<S: Spec>(
         assert!(is_legal(initial, &calls));
         let ends: Vec<u64> =
             calls.iter().filter_map(|call| call.answer.as_ref().map(|answer| answer.end)).collect();
-        let partition = Partition::new(initial, None, calls);
+        let partition = super::partition(initial, &calls);
         for horizon in ends.into_iter().chain([u64::MAX]) {
             let mut evidence = Evidence::new(&partition, horizon);
             for round in 0..6 {
@@ -125,7 +125,7 @@ fn the_write_that_explains_a_mismatch_is_kept() {
         super::call(4, 5, Op::Cas(Some(1), 9), Ret::Mismatch),
         super::call(6, 7, Op::Read, Ret::Value(Some(8))),
     ];
-    let partition = Partition::new(&EMPTY, None, calls.to_vec());
+    let partition = super::partition(&EMPTY, &calls);
     let evidence = Evidence::new(&partition, 5);
     let budget = &mut Budget::new(Limits::default(), &|| false);
     let without = evidence.without(&evidence.all(), &[1], budget).unwrap();

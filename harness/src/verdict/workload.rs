@@ -5,6 +5,7 @@ use super::facts::completed;
 use super::{Blocked, Check, Facts, OperationRow, Outcomes, Ruling, Step, UnknownKey, Violation};
 use checker::Judgement;
 use history::{Operation, Outcome};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use workloads::{DecodeError, JudgeOptions, Workload};
 
@@ -58,7 +59,7 @@ fn render(workload: &dyn Workload, facts: &Facts<'_>, judgement: Judgement) -> C
         checker::Ruling::Unknown => Ruling::Unknown,
     };
     let mut check = Check::new(workload.check(), ruling, judgement.message)
-        .fact("algorithm", judgement.algorithm)
+        .fact("algorithms", algorithms(&judgement.algorithms))
         .fact("keys", judgement.partitions as u64)
         .fact("keys_valid", judgement.valid as u64);
     check.violations = judgement
@@ -83,6 +84,12 @@ fn render(workload: &dyn Workload, facts: &Facts<'_>, judgement: Judgement) -> C
         ];
     }
     check
+}
+
+/// Which algorithms decided how many keys each: `blocks 412, search 3`.
+fn algorithms(counts: &BTreeMap<&'static str, usize>) -> String {
+    let texts: Vec<String> = counts.iter().map(|(name, keys)| format!("{name} {keys}")).collect();
+    texts.join(", ")
 }
 
 fn prove(workload: &dyn Workload, facts: &Facts<'_>, violation: checker::Violation) -> Violation {

@@ -1,0 +1,168 @@
+//! From "illegal" to a counterexample: a few operations, sound, illegal alone, and looked at twice.
+//!
+//! The algorithms point at calls that are in conflict. First the history is cut at the earliest
+//! moment at which it is already illegal: as long as what comes before the last answer of the
+//! conflict is illegal too, that is taken instead. Then the calls are completed with what they rely
+//! on and shrunk (`shrink`), and what is left is searched once more without the rules that need
+//! shapes, before anybody is accused.
+
+use crate::budget::{Budget, Limits};
+use crate::explain::explain;
+use crate::fast::blocks;
+use crate::partition::Partition;
+use crate::problem::Problem;
+use crate::route::{Decision, SEARCH};
+use crate::search::{Found, Rules, search};
+use crate::shrink::{Core, Start, shrink};
+use crate::{Call, Finding, Options, Spec, UnknownPartition};
+
+/// Steps for looking at a counterexample once more; a fraction of a second.
+const CONFIRMING_STEPS: u64 = 5_000_000;
+/// Longer histories are not searched for an earlier conflict.
+const SEARCH_UP_TO_CALLS: usize = 2_000;
+/// How often an earlier conflict is looked for.
+const MOST_CUTS: usize = 24;
+
+/// A conflict, and who found it.
+type Conflict = (&'static str, Vec<u32>);
+
+/// Where the last of these calls that was answered ended.
+fn last_end<S: Spec>(calls: &[Call<S>], places: &[u32]) -> u64 {
+    let end = |place: &u32| calls[*place as usize].answer.as_ref().map(|answer| answer.end);
+    places.iter().filter_map(end).max().unwrap_or(0)
+}
+
+/// Takes earlier conflicts for later ones until there is none before the last: `before` finds one
+/// before a coordinate. Says whether the one that is left is certainly the earliest.
+fn earliest<S: Spec>(
+    calls: &[Call<S>],
+    conflict: &mut Conflict,
+    mut before: impl FnMut(u64) -> Option<Finding>,
+) -> bool {
+    for _ in 0..MOST_CUTS {
+        let Some(horizon) = last_end(calls, &conflict.1).checked_sub(1) else { return true };
+        match before(horizon) {
+            Some(Finding::Legal { .. }) => return true,
+            Some(Finding::Illegal { by, calls: earlier })
+                if last_end(calls, &earlier) <= horizon =>
+            {
+                *conflict = (by, earlier);
+            }
+            Some(Finding::Illegal { .. } | Finding::Declined(_)) | None => return false,
+        }
+    }
+    false
+}
+
+/// The counterexample of an algorithm of the data type, which is sound as it stands.
+pub(crate) fn of_data_type<S: Spec>(
+    initial: &S,
+    key: Option<String>,
+    calls: Vec<Call<S>>,
+    mut conflict: Conflict,
+    options: &Options<'_>,
+    budget: &mut Budget<'_>,
+) -> Decision {
+    let exact = earliest(&calls, &mut conflict, |horizon| {
+        let started = calls.partition_point(|call| call.start <= horizon);
+        let mut seen = calls[..started].to_vec();
+        for call in &mut seen {
+            call.answer = call.answer.take().filter(|answer| answer.end <= horizon);
+        }
+        initial.specialised(&seen, budget).ok()
+    });
+    let (by, places) = conflict;
+    let chosen: Vec<Call<S>> = places.iter().map(|place| calls[*place as usize].clone()).collect();
+    drop(calls);
+    // The conflict is small, and its budget a new one: it must not be lost to a limit.
+    let mut budget = Budget::new(Limits { steps: u64::MAX, ..options.limits }, &|| false);
+    let name = key.clone();
+    match Partition::new(initial, key, chosen, &mut budget) {
+        Ok(mut partition) => {
+            let calls = (0..partition.calls.len() as u32).collect();
+            confirm(&mut partition, by, &Core { calls, exact }, options)
+        }
+        Err(halt) => Decision::Unknown(UnknownPartition {
+            key: name,
+            reason: budget.explain(halt),
+            declined: None,
+            explored: 0,
+            reached: "a violation was found, and not looked at again".to_owned(),
+        }),
+    }
+}
+
+/// The counterexample of a register.
+pub(crate) fn of_blocks<S: Spec>(
+    partition: &mut Partition<S>,
+    mut conflict: Conflict,
+    options: &Options<'_>,
+    budget: &mut Budget<'_>,
+) -> Decision {
+    let known = partition.know_cuts(budget).is_ok();
+    let exact = known
+        && earliest(&partition.calls, &mut conflict, |horizon| {
+            blocks::decide(partition, horizon, false, budget).ok()
+        });
+    let (by, seeds) = conflict;
+    let start = match known {
+        // The search finds what was declined.
+        true if !exact && partition.calls.len() <= SEARCH_UP_TO_CALLS => Start::Searched(None),
+        true => {
+            let horizon = last_end(&partition.calls, &seeds);
+            Start::Conflict { seeds, horizon, earliest: exact }
+        }
+        false => Start::Conflict { seeds, horizon: u64::MAX, earliest: false },
+    };
+    let core = shrink(partition, start, budget.spent(), options);
+    confirm(partition, by, &core, options)
+}
+
+/// The counterexample of a partition that was searched to its end; at the farthest, the search was
+/// stuck at the return of `stuck`.
+pub(crate) fn of_search<S: Spec>(
+    partition: &mut Partition<S>,
+    stuck: Option<u32>,
+    options: &Options<'_>,
+    budget: &mut Budget<'_>,
+) -> Decision {
+    let start = match partition.know_cuts(budget) {
+        Ok(()) => Start::Searched(stuck),
+        Err(_) => Start::Whole,
+    };
+    let core = shrink(partition, start, budget.spent(), options);
+    confirm(partition, SEARCH, &core, options)
+}
+
+/// Searches the counterexample once more without the help of shapes, and so without most rules,
+/// before anybody is accused, also when the caller's time is up: its own steps are few. A
+/// counterexample too large for that stands as it is.
+fn confirm<S: Spec>(
+    partition: &mut Partition<S>,
+    by: &'static str,
+    core: &Core,
+    options: &Options<'_>,
+) -> Decision {
+    let limits = Limits { steps: CONFIRMING_STEPS, ..options.limits };
+    let mut budget = Budget::new(limits, &|| false);
+    let problem = Problem::plain(partition, &core.calls);
+    let (found, progress) = search(partition, &problem, Rules::ALL, &mut budget);
+    if let Found::Legal(_) = found {
+        return Decision::Unknown(UnknownPartition {
+            key: partition.key.clone(),
+            reason: format!(
+                "{by} called {} of its operations illegal, and a search without shapes calls them legal: \
+                 this is a mistake of the checker or of the spec's shapes",
+                core.calls.len()
+            ),
+            declined: None,
+            explored: progress.explored,
+            reached: "all of it".to_owned(),
+        });
+    }
+    // The explanation cuts, too.
+    let known =
+        partition.know_cuts(&mut Budget::new(Limits { steps: u64::MAX, ..limits }, &|| false));
+    debug_assert!(known.is_ok(), "a budget without end has an end");
+    Decision::Invalid { by, violation: Box::new(explain(partition, by, core, options)) }
+}

@@ -1,0 +1,108 @@
+//! Which algorithm decides a partition: the fastest that is exact on it.
+//!
+//! First the one that the data type has of its own, then the one for registers (`fast::blocks`),
+//! then the search, which always fits. The first two decline what they cannot decide exactly.
+
+use crate::budget::{Budget, Halt};
+use crate::fast::blocks;
+use crate::partition::{Partition, touch};
+use crate::problem::Problem;
+use crate::proof;
+use crate::search::{Found, Progress, Rules, search};
+use crate::{Call, Finding, Options, Spec, UnknownPartition, Violation};
+
+/// Name of the search for people.
+pub(crate) const SEARCH: &str = "search";
+
+/// What one partition turned out to be.
+pub(crate) enum Decision {
+    Valid {
+        by: &'static str,
+        /// If a certificate was asked for: indexes of invocations.
+        order: Option<Vec<u64>>,
+    },
+    Invalid {
+        by: &'static str,
+        violation: Box<Violation>,
+    },
+    Unknown(UnknownPartition),
+}
+
+/// Decides one partition; its calls are sorted.
+pub(crate) fn decide<S: Spec>(
+    initial: &S,
+    key: Option<String>,
+    calls: Vec<Call<S>>,
+    options: &Options<'_>,
+    budget: &mut Budget<'_>,
+) -> Decision {
+    let mut declined = None;
+    let answered = calls.iter().filter(|call| call.answer.is_some()).count();
+    let halted = |budget: &Budget<'_>, key, halt, declined, progress: Progress| {
+        Decision::Unknown(UnknownPartition {
+            key,
+            reason: budget.explain(halt),
+            declined,
+            explored: progress.explored,
+            reached: format!(
+                "{} of {answered} answered operations were put in order",
+                progress.returns
+            ),
+        })
+    };
+    let touching = touch(&calls);
+    if !touching {
+        match initial.specialised(&calls, budget) {
+            Err(halt) => return halted(budget, key, halt, declined, Progress::default()),
+            Ok(Finding::Declined(why)) => declined = Some(why),
+            Ok(Finding::Legal { by, order }) => return legal(&calls, by, &order, options),
+            Ok(Finding::Illegal { by, calls: proof }) => {
+                return proof::of_data_type(initial, key, calls, (by, proof), options, budget);
+            }
+        }
+    }
+    let mut partition = match Partition::new(initial, key.clone(), calls, budget) {
+        Ok(partition) => partition,
+        Err(halt) => return halted(budget, key, halt, declined, Progress::default()),
+    };
+    if !touching {
+        match blocks::decide(&partition, u64::MAX, options.certify, budget) {
+            Err(halt) => return halted(budget, key, halt, declined, Progress::default()),
+            Ok(Finding::Declined(why)) => declined = Some(why),
+            Ok(Finding::Legal { by, order }) => {
+                return legal(&partition.calls, by, &order, options);
+            }
+            Ok(Finding::Illegal { by, calls }) => {
+                return proof::of_blocks(&mut partition, (by, calls), options, budget);
+            }
+        }
+    }
+    match run_search(&partition, budget) {
+        Ok((Found::Legal(order), _)) => legal(&partition.calls, SEARCH, &order, options),
+        Ok((Found::Illegal, progress)) => {
+            proof::of_search(&mut partition, progress.stuck, options, budget)
+        }
+        Ok((Found::Halted(halt), progress)) => halted(budget, key, halt, declined, progress),
+        Err(halt) => halted(budget, key, halt, declined, Progress::default()),
+    }
+}
+
+fn run_search<S: Spec>(
+    partition: &Partition<S>,
+    budget: &mut Budget<'_>,
+) -> Result<(Found, Progress), Halt> {
+    let all: Vec<u32> = (0..partition.calls.len() as u32).collect();
+    let problem = Problem::new(partition, &all, u64::MAX);
+    budget.keep(partition.bytes() + problem.bytes())?;
+    Ok(search(partition, &problem, Rules::ALL, budget))
+}
+
+fn legal<S: Spec>(
+    calls: &[Call<S>],
+    by: &'static str,
+    order: &[u32],
+    options: &Options<'_>,
+) -> Decision {
+    let name = |place: &u32| calls[*place as usize].index;
+    Decision::Valid { by, order: options.certify.then(|| order.iter().map(name).collect()) }
+}

@@ -1,0 +1,72 @@
+//! Each rule of the search, with and without: no ruling changes.
+
+use super::agree::{search_with, small};
+use super::draw::{Draw, Family, history};
+use super::{Plain, mute};
+use crate::Call;
+use crate::search::Rules;
+
+/// All rules, none, and all but one.
+fn settings() -> [(&'static str, Rules); 7] {
+    let all = Rules::ALL;
+    let none = Rules {
+        settle: false,
+        dominance: false,
+        symmetry: false,
+        absorb: false,
+        no_way_back: false,
+    };
+    [
+        ("all", all),
+        ("none", none),
+        ("no settle", Rules { settle: false, ..all }),
+        ("no dominance", Rules { dominance: false, ..all }),
+        ("no symmetry", Rules { symmetry: false, ..all }),
+        ("no absorb", Rules { absorb: false, ..all }),
+        ("no no-way-back", Rules { no_way_back: false, ..all }),
+    ]
+}
+
+/// Whether all settings agree on a history, and on what.
+fn ruling(calls: &[Call<Plain>], seed: u64) -> bool {
+    let [(_, first), others @ ..] = settings();
+    let legal = search_with(calls, first);
+    for (name, rules) in others {
+        assert_eq!(search_with(calls, rules), legal, "{name}, seed {seed}: {calls:#?}");
+    }
+    assert_eq!(search_with(&mute(calls), others[0].1), legal, "mute, seed {seed}: {calls:#?}");
+    legal
+}
+
+#[test]
+fn rules_change_no_ruling_on_small_histories() {
+    let rounds = 20_000;
+    let mut illegal = 0;
+    for seed in 0..rounds {
+        let draw = &mut Draw::new(2_000_000 + seed);
+        let family = small(seed, draw);
+        illegal += u64::from(!ruling(&history(family, draw), seed));
+    }
+    println!("{rounds} small histories, {illegal} illegal: no rule changes a ruling");
+    assert!(illegal > rounds / 10 && illegal < rounds * 9 / 10);
+}
+
+#[test]
+fn rules_change_no_ruling_on_larger_histories() {
+    let rounds = 1_000;
+    let mut illegal = 0;
+    for seed in 0..rounds {
+        let draw = &mut Draw::new(3_000_000 + seed);
+        let family = Family {
+            clients: 3 + draw.below(3),
+            operations: 12 + draw.below(14),
+            values: seed % 5,
+            unknown_percent: [0, 5, 15][(seed % 3) as usize],
+            wrong_percent: [0, 4][(seed / 3 % 2) as usize],
+            tie_percent: [0, 30][(seed / 6 % 2) as usize],
+        };
+        illegal += u64::from(!ruling(&history(family, draw), seed));
+    }
+    println!("{rounds} larger histories, {illegal} illegal: no rule changes a ruling");
+    assert!(illegal > rounds / 50);
+}
