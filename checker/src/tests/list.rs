@@ -103,7 +103,8 @@ fn random_larger_histories() {
         tally.ask(&List(vec![]), &calls, searched);
     }
     println!("larger histories of a list: {tally:?}");
-    assert!(tally.legal > 400 && tally.illegal > 300 && tally.declined == 0);
+    assert!(tally.legal > 400 && tally.illegal > 200 && tally.declined == 0);
+    assert!(tally.too_hard < tally.illegal);
 }
 
 fn proof(calls: &[Call<Small>]) -> Vec<u32> {
@@ -163,7 +164,7 @@ fn a_long_list_takes_steps_in_proportion() {
         }
     }
     let initial = List(vec![]);
-    let mut budget = Budget::new(Limits { steps: 15 * count, ..Limits::default() }, &|| false);
+    let mut budget = Budget::new(Limits { steps: 20 * count, ..Limits::default() }, &|| false);
     let found = initial.specialised(&calls, &mut budget);
     assert!(matches!(found, Ok(Finding::Legal { order, .. }) if order.len() == calls.len()));
     let mut budget = Budget::new(Limits { steps: count, ..Limits::default() }, &|| false);
@@ -242,7 +243,7 @@ fn transactions_are_checked_whole_unless_each_has_one_key() {
         let things = 1 + seed % 3;
         let calls = history(&nothing(), family, &mut Several { things, keys: 2 }, draw);
         let judgement = super::judge(&nothing(), &calls);
-        let legal = oracle(&nothing(), &calls);
+        let legal = oracle(&nothing(), &calls) == Some(true);
         assert_eq!(judgement.ruling == Ruling::Valid, legal, "seed {seed}: {calls:#?}");
         assert_ne!(judgement.ruling, Ruling::Unknown);
         illegal += u64::from(!legal);

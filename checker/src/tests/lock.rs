@@ -87,7 +87,7 @@ fn all_small_histories() {
     menu.retain(|(_, ret)| !matches!(ret, Some(Ret::Token(None))));
     every(&menu, 4, |calls| tally.ask(&FREE, calls, oracle));
     println!("all histories of 3 and of 4 operations of a lock: {tally:?}");
-    assert!(tally.legal > 3_000 && tally.illegal > 30_000);
+    assert!(tally.legal > 1_000 && tally.illegal > 30_000);
 }
 
 #[test]
@@ -136,6 +136,7 @@ fn random_larger_histories() {
     println!("larger histories of a lock: {tallies:?} (the second with tokens)");
     for tally in tallies {
         assert!(tally.legal > 800 && tally.illegal > 200 && tally.declined * 10 < tally.count());
+        assert!(tally.too_hard < tally.illegal);
     }
 }
 
@@ -206,8 +207,9 @@ fn an_unknown_acquire_forbids_the_fewest_tokens() {
     let rest = |token| {
         let first = Lock { holder: None, token: Some(1) };
         let calls = [unknown.clone(), release(4, 5, 2), acquire(6, 7, 3, Some(token))];
-        assert_eq!(oracle(&first, &calls), super::is_valid(&first, &calls));
-        oracle(&first, &calls)
+        let legal = super::is_valid(&first, &calls);
+        assert_eq!(oracle(&first, &calls), Some(legal));
+        legal
     };
     assert!(rest(3) && !rest(2), "2 was taken, or nothing could have been released");
     let mut full = Lock { holder: None, token: Some(i64::MAX) };

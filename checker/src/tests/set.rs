@@ -109,7 +109,8 @@ fn random_larger_histories() {
         tally.ask(&empty(), &calls, searched);
     }
     println!("larger histories of a set: {tally:?}");
-    assert!(tally.legal > 400 && tally.illegal > 400 && tally.declined == 0);
+    assert!(tally.legal > 400 && tally.illegal > 200 && tally.declined == 0);
+    assert!(tally.too_hard < tally.illegal);
 }
 
 fn proof(calls: &[Call<Small>]) -> Vec<u32> {
@@ -187,7 +188,7 @@ fn element_by_element_is_the_same() {
         let mut members = Members;
         let initial = Set(if seed % 2 == 0 { of(&[1]) } else { of(&[]) });
         let whole = history(&initial, family, &mut members, draw);
-        let legal = oracle(&initial, &whole);
+        let legal = oracle(&initial, &whole) == Some(true);
         let split = [1, 2].map(|element| {
             let calls: Vec<_> = whole.iter().filter_map(|call| one(call, element)).collect();
             super::is_valid(&Keyed(Member(initial.0.contains(&element))), &calls)
