@@ -10,7 +10,7 @@ mod sentences;
 
 use crate::partition::Partition;
 use crate::shrink::Core;
-use crate::{Blocked, Leaves, Needs, Options, Spec, Step, Violation};
+use crate::{Blocked, Configuration, Leaves, Needs, Options, Spec, Step, Violation};
 use longest::{Longest, longest};
 
 /// Turns a counterexample into a violation.
@@ -21,7 +21,19 @@ pub(crate) fn explain<S: Spec>(
     options: &Options<'_>,
 ) -> Violation {
     let found = longest(partition, &core.calls, options);
-    let blocked = blocked(partition, &core.calls, &found);
+    let blocked = blocked(partition, &core.calls, &found.order, found.states.last());
+    let others = found
+        .others
+        .iter()
+        .map(|(order, state)| Configuration {
+            order: order.iter().map(|place| partition.calls[*place as usize].index).collect(),
+            state: state.describe_state(),
+            blocked: self::blocked(partition, &core.calls, order, Some(state))
+                .into_iter()
+                .map(|(_, blocked)| blocked)
+                .collect(),
+        })
+        .collect();
     let mut operations: Vec<u64> =
         core.calls.iter().map(|place| partition.calls[*place as usize].index).collect();
     operations.sort_unstable();
@@ -33,6 +45,7 @@ pub(crate) fn explain<S: Spec>(
         sentences: sentences::sentences(partition, core, &found, &blocked, options),
         steps: steps(partition, &found),
         blocked: blocked.into_iter().map(|(_, blocked)| blocked).collect(),
+        others,
     }
 }
 
@@ -58,14 +71,13 @@ fn steps<S: Spec>(partition: &Partition<S>, found: &Longest<S>) -> Vec<Step> {
 fn blocked<S: Spec>(
     partition: &Partition<S>,
     calls: &[u32],
-    found: &Longest<S>,
+    order: &[u32],
+    state: Option<&S>,
 ) -> Vec<(u32, Blocked)> {
-    let left: Vec<u32> =
-        calls.iter().copied().filter(|place| !found.order.contains(place)).collect();
+    let left: Vec<u32> = calls.iter().copied().filter(|place| !order.contains(place)).collect();
     let is_next = |place: &&u32| {
         left.iter().all(|other| !partition.precedes(*other as usize, **place as usize))
     };
-    let state = found.states.last();
     left.iter()
         .filter(is_next)
         .filter_map(|place| {

@@ -78,8 +78,22 @@ pub struct Violation {
     pub steps: Vec<Step>,
     /// Why each operation that could come next cannot.
     pub blocked: Vec<Blocked>,
+    /// Other orders as long as that of `steps`, which end in another set of operations or another
+    /// state; a few of them, if there are many.
+    pub others: Vec<Configuration>,
     /// The explanation for people.
     pub sentences: Vec<String>,
+}
+
+/// Where a legal order of a part of the operations ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configuration {
+    /// The order, by the indexes of the invocations.
+    pub order: Vec<u64>,
+    /// The state it leaves.
+    pub state: String,
+    /// Why each operation that could come next cannot.
+    pub blocked: Vec<Blocked>,
 }
 
 /// One operation in a legal order.

@@ -82,7 +82,9 @@ pub mod specs;
 mod tests;
 
 pub use budget::{Budget, Halt, Limits};
-pub use judgement::{Blocked, Judgement, Order, Ruling, Step, UnknownPartition, Violation};
-pub use linearizable::{Coordinates, Options, linearizable, linearizable_by_key};
+pub use judgement::{
+    Blocked, Configuration, Judgement, Order, Ruling, Step, UnknownPartition, Violation,
+};
+pub use linearizable::{Coordinates, Options, Part, linearizable, linearizable_parts};
 pub use spec::{Answer, Call, Finding, Leaves, Needs, Shape, Spec};
 pub use stateright::semantics::SequentialSpec;

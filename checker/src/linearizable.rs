@@ -55,6 +55,8 @@ impl std::fmt::Debug for Options<'_> {
     }
 }
 
+/// A call of unknown outcome is as hard as so many others.
+const SIZE_OF_UNKNOWN: usize = 50;
 /// Steps for a key that is decided after another was found illegal; well under a second.
 const STEPS_AFTER_VIOLATION: u64 = 5_000_000;
 
@@ -64,30 +66,48 @@ const STEPS_AFTER_VIOLATION: u64 = 5_000_000;
 /// caller, except that a failed comparison is an answer: an observation.
 #[must_use]
 pub fn linearizable<S: Spec>(initial: &S, calls: Vec<Call<S>>, options: &Options<'_>) -> Judgement {
-    linearizable_by_key(initial, split(calls), options)
+    let part = |(key, calls): (Option<String>, Vec<Call<S>>)| {
+        let unknown = calls.iter().filter(|call| call.answer.is_none()).count();
+        Part { key, size: calls.len() + SIZE_OF_UNKNOWN * unknown, calls }
+    };
+    let parts = split(calls).into_iter().map(part).collect();
+    linearizable_parts(initial, parts, &|calls| calls, options)
 }
 
-/// The same for calls that are split by key already, each key once.
+/// What [`linearizable_parts`] is to check under one key.
+#[derive(Clone, Debug)]
+pub struct Part<C> {
+    /// Its name; each comes once.
+    pub key: Option<String>,
+    /// How hard it looks; the hardest is begun first.
+    pub size: usize,
+    /// What `load` makes the calls of.
+    pub calls: C,
+}
+
+/// The same for a history that is split already, of which each part's calls are made when its turn
+/// comes, on the thread that decides it: so that a million calls need not be there all at once.
 #[must_use]
-pub fn linearizable_by_key<S: Spec>(
+pub fn linearizable_parts<S: Spec, C: Send>(
     initial: &S,
-    mut keys: Vec<(Option<String>, Vec<Call<S>>)>,
+    mut parts: Vec<Part<C>>,
+    load: &(dyn Fn(C) -> Vec<Call<S>> + Sync),
     options: &Options<'_>,
 ) -> Judgement {
-    keys.sort_by_cached_key(|(key, calls)| (std::cmp::Reverse(weight(calls)), key.clone()));
+    parts.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.key.cmp(&b.key)));
     let run = Run {
         initial,
         options,
         pool: Arc::default(),
         violated: AtomicBool::new(false),
-        decisions: Mutex::new(Vec::with_capacity(keys.len())),
+        decisions: Mutex::new(Vec::with_capacity(parts.len())),
     };
-    let workers = options.threads.clamp(1, keys.len().max(1));
-    let queue = Mutex::new(keys.into_iter());
+    let workers = options.threads.clamp(1, parts.len().max(1));
+    let queue = Mutex::new(parts.into_iter());
     let work = || {
         loop {
-            let Some((key, calls)) = unpoisoned(&queue).next() else { break };
-            run.decide(key, calls);
+            let Some(part) = unpoisoned(&queue).next() else { break };
+            run.decide(part.key, || load(part.calls));
         }
     };
     if workers == 1 {
@@ -122,12 +142,6 @@ fn split<S: Spec>(calls: Vec<Call<S>>) -> Vec<(Option<String>, Vec<Call<S>>)> {
     split.into_iter().collect()
 }
 
-/// How much work the calls of a key look like.
-fn weight<S: Spec>(calls: &[Call<S>]) -> usize {
-    let unknown = calls.iter().filter(|call| call.answer.is_none()).count();
-    calls.len() + 50 * unknown
-}
-
 /// What the threads of one check share.
 struct Run<'a, S: Spec> {
     initial: &'a S,
@@ -138,7 +152,7 @@ struct Run<'a, S: Spec> {
 }
 
 impl<S: Spec> Run<'_, S> {
-    fn decide(&self, key: Option<String>, mut calls: Vec<Call<S>>) {
+    fn decide(&self, key: Option<String>, load: impl FnOnce() -> Vec<Call<S>>) {
         let name = key.clone();
         let mut limits = self.options.limits;
         if self.violated.load(Ordering::Relaxed) {
@@ -146,6 +160,7 @@ impl<S: Spec> Run<'_, S> {
         }
         let options = Options { limits, ..*self.options };
         let decided = catch_unwind(AssertUnwindSafe(|| {
+            let mut calls = load();
             sort(&mut calls);
             let mut budget = Budget::sharing(limits, options.stop, &self.pool);
             decide(self.initial, key, calls, &options, &mut budget)

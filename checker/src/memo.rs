@@ -10,16 +10,17 @@
 //! is.
 
 use crate::hash::hash;
-use crate::problem::NONE;
+use crate::problem::{Field, NONE};
 
 /// The configurations of one search.
-pub(crate) struct Memo {
+pub(crate) struct Memo<'a> {
     /// Words of a configuration: `done` words of linearized slots, as many of absorbable ones, the
-    /// rest unknown.
+    /// rest the numbers of unknown ones used.
     width: usize,
     done: usize,
-    /// Whether a dominated configuration counts as known; else only the same one does.
-    dominance: bool,
+    /// Where the numbers of used unknown calls are. None: a dominated configuration does not count
+    /// as known, only the same one does.
+    fields: Option<&'a [Field]>,
     /// First row of each chain, [`NONE`] where empty; its length is a power of two.
     heads: Vec<u32>,
     chains: usize,
@@ -28,10 +29,10 @@ pub(crate) struct Memo {
     next: Vec<u32>,
 }
 
-impl Memo {
-    pub(crate) fn new(done: usize, width: usize, dominance: bool) -> Self {
+impl<'a> Memo<'a> {
+    pub(crate) fn new(done: usize, width: usize, fields: Option<&'a [Field]>) -> Self {
         let heads = vec![NONE; 64];
-        Self { width, done, dominance, heads, chains: 0, rows: Vec::new(), next: Vec::new() }
+        Self { width, done, fields, heads, chains: 0, rows: Vec::new(), next: Vec::new() }
     }
 
     /// How many configurations it holds.
@@ -70,13 +71,12 @@ impl Memo {
     }
 
     fn dominates(&self, earlier: &[u64], later: &[u64]) -> bool {
-        if !self.dominance {
-            return earlier == later;
-        }
+        let Some(fields) = self.fields else { return earlier == later };
         let absorbable = self.done..2 * self.done;
         let used = 2 * self.done..self.width;
+        let (fewer, more) = (&earlier[used.clone()], &later[used]);
         earlier[absorbable.clone()].iter().zip(&later[absorbable]).all(|(a, b)| b & !a == 0)
-            && earlier[used.clone()].iter().zip(&later[used]).all(|(a, b)| a & !b == 0)
+            && (fewer == more || fields.iter().all(|field| field.get(fewer) <= field.get(more)))
     }
 
     fn row(&self, row: u32) -> &[u64] {
@@ -114,10 +114,13 @@ impl Memo {
 #[cfg(test)]
 mod tests {
     use super::Memo;
+    use crate::problem::Field;
 
     #[test]
     fn fewer_unknown_and_more_absorbable_dominate() {
-        let mut memo = Memo::new(1, 3, true);
+        // Two numbers of one bit.
+        let fields = [0, 1].map(|shift| Field { word: 0, shift, mask: 1 });
+        let mut memo = Memo::new(1, 3, Some(&fields));
         assert!(memo.add(5, 1, &[0b1, 0b10, 0b01]).0);
         assert!(!memo.add(5, 1, &[0b1, 0b10, 0b01]).0, "the same");
         assert!(!memo.add(5, 1, &[0b1, 0b00, 0b11]).0, "absorbs less, used more");
@@ -131,7 +134,7 @@ mod tests {
 
     #[test]
     fn it_grows_and_forgets_nothing() {
-        let mut memo = Memo::new(2, 4, true);
+        let mut memo = Memo::new(2, 4, Some(&[]));
         for round in [true, false] {
             for word in 0..5_000 {
                 assert_eq!(memo.add(1, 1, &[word, word / 7, 0, 0]).0, round);

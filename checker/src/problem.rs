@@ -6,9 +6,9 @@
 //!
 //! Memory goes by concurrency: a call with an answer takes a *slot* from its invocation to its
 //! return and then frees it, so a set of linearized calls is a mask over the slots, as wide as the
-//! most calls open at once. Calls of unknown outcome never return; they have a mask of their own,
-//! in which the members of a class (calls that are the same operation) stand next to each other in
-//! the order of their invocations.
+//! most calls open at once. Calls of unknown outcome never return; of a class of them (calls that
+//! are the same operation) the one invoked first is used first, so that a number says which of them
+//! are used. Those numbers lie packed in words of their own ([`Field`]).
 
 use crate::Spec;
 use crate::hash::Table;
@@ -33,7 +33,7 @@ pub(crate) struct Row {
     pub(crate) leave: Leave,
     /// Rows of one class are the same operation with the same answer.
     pub(crate) class: u32,
-    /// Its bit: among the slots if it is answered, among the unknown ones if not.
+    /// Its slot if it is answered; if not, its place in its class.
     pub(crate) bit: u32,
     pub(crate) answered: bool,
     /// A row of the same process that ended at the very coordinate at which this one started, so
@@ -59,6 +59,24 @@ impl Row {
     }
 }
 
+/// Where a small number is in a row of words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Field {
+    pub(crate) word: u32,
+    pub(crate) shift: u32,
+    pub(crate) mask: u64,
+}
+
+impl Field {
+    pub(crate) fn get(self, words: &[u64]) -> u64 {
+        words[self.word as usize] >> self.shift & self.mask
+    }
+
+    pub(crate) fn increment(self, words: &mut [u64]) {
+        words[self.word as usize] += 1 << self.shift;
+    }
+}
+
 /// A search problem.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -66,9 +84,12 @@ pub(crate) struct Problem {
     pub(crate) moments: Vec<Moment>,
     /// The rows of unknown outcome by class, each class in the order of invocation.
     pub(crate) unknown: Vec<Vec<u32>>,
+    /// Where the number of used members of each of those classes is.
+    pub(crate) fields: Vec<Field>,
     /// How many bits the masks need.
     pub(crate) slots: usize,
-    pub(crate) unknown_bits: usize,
+    /// How many words the numbers need.
+    pub(crate) unknown_words: usize,
     /// Whether shapes tell all there is to know. States are then numbers only, and those that no
     /// row asks about are one.
     pub(crate) shaped: bool,
@@ -141,7 +162,8 @@ impl Problem {
             moments: Vec::new(),
             unknown: Vec::new(),
             slots: 0,
-            unknown_bits: 0,
+            unknown_words: 0,
+            fields: Vec::new(),
             shaped,
             initial: 0,
             states: partition.states.len(),
@@ -263,18 +285,44 @@ impl Problem {
                     false => partition.operations()[row.call as usize],
                 };
                 let next = self.unknown.len() as u32;
-                row.class = *unknown.entry((row.need, row.leave, operation)).or_insert(next);
+                // One that must wait for its predecessor need not be the first of its class.
+                row.class = match row.previous {
+                    NONE => *unknown.entry((row.need, row.leave, operation)).or_insert(next),
+                    _ => next,
+                };
                 if row.class == next {
                     self.unknown.push(Vec::new());
                 }
+                row.bit = self.unknown[row.class as usize].len() as u32;
                 self.unknown[row.class as usize].push(place as u32);
             }
         }
+        self.give_fields();
+    }
+
+    fn give_fields(&mut self) {
+        let (mut word, mut shift) = (0, 0);
+        self.fields.clear();
         for class in &self.unknown {
-            for &place in class {
-                self.rows[place as usize].bit = self.unknown_bits as u32;
-                self.unknown_bits += 1;
+            let bits = usize::BITS - class.len().leading_zeros();
+            if shift + bits > 64 {
+                (word, shift) = (word + 1, 0);
             }
+            let mask = u64::MAX >> (64 - bits);
+            self.fields.push(Field { word, shift, mask });
+            shift += bits;
         }
+        self.unknown_words = word as usize + usize::from(shift > 0);
+    }
+
+    /// Makes a class of each call of unknown outcome, as if no two were the same.
+    #[cfg(test)]
+    pub(crate) fn separate(&mut self) {
+        self.unknown = self.unknown.iter().flatten().map(|place| vec![*place]).collect();
+        for (class, places) in (0_u32..).zip(&self.unknown) {
+            let row = &mut self.rows[places[0] as usize];
+            (row.class, row.bit) = (class, 0);
+        }
+        self.give_fields();
     }
 }

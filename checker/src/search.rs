@@ -134,7 +134,7 @@ struct Frame {
 pub(crate) struct Search<'a, S: Spec> {
     problem: &'a Problem,
     rules: Rules,
-    memo: Memo,
+    memo: Memo<'a>,
     /// Words of slots, and of a whole configuration: linearized slots, absorbable slots, unknown
     /// calls used.
     words: usize,
@@ -204,11 +204,11 @@ impl Tally {
 impl<'a, S: Spec> Search<'a, S> {
     fn new(partition: &'a Partition<S>, problem: &'a Problem, rules: Rules) -> Self {
         let words = problem.slots.div_ceil(64);
-        let width = 2 * words + problem.unknown_bits.div_ceil(64);
+        let width = 2 * words + problem.unknown_words;
         Self {
             problem,
             rules,
-            memo: Memo::new(words, width, rules.dominance),
+            memo: Memo::new(words, width, rules.dominance.then_some(&problem.fields[..])),
             words,
             width,
             moment: 0,
@@ -424,11 +424,6 @@ impl<'a, S: Spec> Search<'a, S> {
             || self.masks[row.bit as usize / 64] >> (row.bit % 64) & 1 == 1
     }
 
-    fn is_used(&self, place: u32) -> bool {
-        let bit = self.row(place).bit;
-        self.masks[2 * self.words + bit as usize / 64] >> (bit % 64) & 1 == 1
-    }
-
     /// Whether the call of the same process that touches this one is linearized.
     fn may_follow(&self, place: u32) -> bool {
         let previous = self.row(place).previous;
@@ -437,12 +432,13 @@ impl<'a, S: Spec> Search<'a, S> {
 
     fn mark_done(&mut self, place: u32) {
         let row = self.row(place);
-        let (word, mask) = (row.bit as usize / 64, 1 << (row.bit % 64));
         if row.answered {
+            let (word, mask) = (row.bit as usize / 64, 1 << (row.bit % 64));
             self.masks[word] |= mask;
             self.masks[self.words + word] &= !mask;
         } else {
-            self.masks[2 * self.words + word] |= mask;
+            let field = self.problem.fields[row.class as usize];
+            field.increment(&mut self.masks[2 * self.words..]);
         }
     }
 

@@ -3,17 +3,22 @@
 
 mod agree;
 mod blocks;
+mod counter;
 mod draw;
 mod explaining;
+mod fast;
 mod hard;
 mod laws;
 mod limits;
 mod list;
 mod lists_replay;
 mod lock;
+mod queue;
+mod replay;
 mod rules;
 mod set;
 mod shrinking;
+mod simulate;
 
 use crate::budget::Budget;
 use crate::partition::{Partition, sort};

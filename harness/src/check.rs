@@ -201,16 +201,16 @@ fn beside(facts: &Facts<'_>, checks: &mut Vec<Check>) -> Coverage {
 }
 
 fn counts(facts: &Facts<'_>) -> BTreeMap<String, OutcomeCounts> {
-    let mut counts: BTreeMap<String, OutcomeCounts> = BTreeMap::new();
+    let mut counts: BTreeMap<&str, OutcomeCounts> = BTreeMap::new();
     for operation in &facts.history.operations {
-        let count = counts.entry(operation.f.clone()).or_default();
+        let count = counts.entry(operation.f.as_str()).or_default();
         match operation.outcome {
             Outcome::Ok { .. } => count.ok += 1,
             Outcome::Fail { .. } => count.fail += 1,
             Outcome::Info { .. } => count.info += 1,
         }
     }
-    counts
+    counts.into_iter().map(|(f, count)| (f.to_owned(), count)).collect()
 }
 
 /// The worst that was seen of the harness itself.

@@ -43,6 +43,14 @@ pub enum HistoryError {
         /// What was found, and what was expected.
         problem: String,
     },
+    /// The history does not say which workload it is of, and what it holds does not tell.
+    #[error("line {line}: cannot tell the workload: {problem}; name it with --workload")]
+    Workload {
+        /// The line of the first event of a client.
+        line: u64,
+        /// What leaves it open.
+        problem: String,
+    },
     /// Every line is an event, and together they cannot have happened.
     #[error("{}{problem}", place(*line, *position))]
     Contradiction {

@@ -1,11 +1,11 @@
 //! A whole history: events checked against each other and paired into operations.
 //!
-//! The events stay as they were recorded, so that a part of them can be written again unchanged;
-//! the operations are what the rest of the project works with. What does not fit together is
-//! refused by the `pairing` module.
+//! Only operations are kept: they are what the rest of the project works with, and they know enough
+//! to be written again as the events they were recorded as. What does not fit together is refused by
+//! the `pairing` module.
 
-use crate::pairing::Pairing;
-use crate::{Event, Header, HistoryError, Operation, Outcome};
+use crate::pairing::{Line, Pairing};
+use crate::{Event, Header, HistoryError, Operation};
 use std::collections::BTreeSet;
 
 /// What decides which of two events came first.
@@ -33,7 +33,6 @@ pub struct History {
     /// Whether a last line that is whole, but lacks its newline, was left out. What it says was not
     /// judged, so such a history must not pass.
     pub left_out: bool,
-    events: Vec<Event>,
 }
 
 impl History {
@@ -47,48 +46,42 @@ impl History {
         order: Order,
     ) -> Result<Self, HistoryError> {
         let mut pairing = Pairing::new(order);
-        for (position, event) in (0_u64..).zip(&events) {
-            pairing.push(position, event).map_err(|problem| HistoryError::Contradiction {
-                line: None,
-                position: position + 1,
-                problem,
+        for (position, mut event) in (0_u64..).zip(events) {
+            pairing.push(position, Line::of(&mut event)).map_err(|problem| {
+                HistoryError::Contradiction { line: None, position: position + 1, problem }
             })?;
         }
-        let (operations, nemesis) = pairing.finish();
-        Ok(Self {
-            header,
-            order,
-            operations,
-            nemesis,
-            warnings: Vec::new(),
-            left_out: false,
-            events,
-        })
+        Ok(Self::paired(header, order, pairing))
     }
 
-    /// Every event, in order, as recorded.
+    pub(crate) fn paired(header: Header, order: Order, pairing: Pairing) -> Self {
+        let (operations, nemesis) = pairing.finish();
+        Self { header, order, operations, nemesis, warnings: Vec::new(), left_out: false }
+    }
+
+    /// Every event, in order, as recorded. They are made anew on each call.
     #[must_use]
-    pub fn events(&self) -> &[Event] {
-        &self.events
+    pub fn events(&self) -> Vec<Event> {
+        in_order(&mut self.operations.iter(), self.nemesis.clone())
     }
 
     /// The events of the operations with these invocation indexes, in order, as recorded.
     #[must_use]
     pub fn select(&self, invocations: &BTreeSet<u64>) -> Vec<Event> {
-        let wanted: BTreeSet<u64> = self
-            .operations
-            .iter()
-            .filter(|operation| invocations.contains(&operation.index))
-            .flat_map(|operation| [Some(operation.index), completion_index(&operation.outcome)])
-            .flatten()
-            .collect();
-        self.events.iter().filter(|event| wanted.contains(&event.index)).cloned().collect()
+        let mut wanted =
+            self.operations.iter().filter(|operation| invocations.contains(&operation.index));
+        in_order(&mut wanted, Vec::new())
     }
 }
 
-fn completion_index(outcome: &Outcome) -> Option<u64> {
-    match outcome {
-        Outcome::Ok { index, .. } | Outcome::Fail { index, .. } => Some(*index),
-        Outcome::Info { index, .. } => *index,
+fn in_order(
+    operations: &mut dyn Iterator<Item = &Operation>,
+    mut events: Vec<Event>,
+) -> Vec<Event> {
+    for operation in operations {
+        events.push(operation.invocation());
+        events.extend(operation.completion());
     }
+    events.sort_by_key(|event| event.index);
+    events
 }

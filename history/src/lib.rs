@@ -36,10 +36,14 @@
 //! is guessed or repaired, except that a last line without its newline, which a killed writer
 //! leaves, is dropped and said so.
 //!
+//! Histories recorded by Jepsen and its relatives are read by [`read_foreign`]. There the order of
+//! the lines decides, and a process that goes on after `info` is given a fresh number, with a
+//! warning.
+//!
 //! # What this crate does not do
 //!
 //! It opens no file, reads no clock and knows no workload: it reads and writes through the
-//! `BufRead` and `Write` that it is handed, and a value is a [`serde_json::Value`] whose meaning is
+//! `Read` and `Write` that it is handed, and a value is a [`serde_json::Value`] whose meaning is
 //! the workload's business.
 //!
 //! # Words
@@ -60,15 +64,21 @@
 
 mod error;
 mod event;
+mod foreign;
 mod header;
 mod history;
 mod jsonl;
+mod name;
 mod operation;
 mod pairing;
 
 pub use error::HistoryError;
 pub use event::{Event, Kind, Nanos, NodeId, ParseNodeIdError, Process};
+pub use foreign::{ForeignOptions, Format, ParseFormatError, read_foreign};
 pub use header::{Header, VERSION};
 pub use history::{History, Order};
-pub use jsonl::{LONGEST_LINE_BYTES, Writer, read_jsonl, write_counterexample};
-pub use operation::{Operation, Outcome};
+pub use jsonl::{
+    LONGEST_LINE_BYTES, Writer, read_jsonl, read_jsonl_parallel, write_counterexample,
+};
+pub use name::Name;
+pub use operation::{Operation, Outcome, Unusual};

@@ -10,7 +10,7 @@ use history::{
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 struct Draw(ChaCha8Rng);
@@ -52,8 +52,16 @@ fn events(seed: u64, length: usize) -> Vec<Event> {
                 processes[worker] = fresh;
                 fresh += 1;
             }
-            let error = (kind != Kind::Ok).then(|| "time\"out\n ✗".to_owned());
-            Event { index, time: Nanos(time), kind, error, ..invocation }
+            let usual = kind != Kind::Ok;
+            let error = (usual != (draw.below(8) == 0)).then(|| "time\"out\n ✗".to_owned());
+            let mut event = Event { index, time: Nanos(time), kind, error, ..invocation };
+            if draw.below(4) == 0 {
+                event.value = json!({"b": [draw.below(9)], "a": null});
+            }
+            if draw.below(4) == 0 {
+                event.node = [None, Some(NodeId(9))][draw.below(2) as usize];
+            }
+            event
         } else {
             let invocation = Event {
                 index,
@@ -66,7 +74,7 @@ fn events(seed: u64, length: usize) -> Vec<Event> {
                     [draw.below(4) as usize]
                     .clone(),
                 node: (draw.below(2) == 0).then_some(NodeId(1 + worker as u16)),
-                error: None,
+                error: (draw.below(8) == 0).then(|| "early".to_owned()),
             };
             open[worker] = Some(invocation.clone());
             invocation
@@ -147,6 +155,52 @@ fn a_counterexample_keeps_indexes_and_header() {
     let kept: Vec<_> =
         history.operations.iter().filter(|operation| chosen.contains(&operation.index)).collect();
     assert_eq!(smaller.operations.iter().collect::<Vec<_>>(), kept);
+}
+
+#[test]
+fn a_counterexample_repeats_the_lines_of_its_operations() {
+    for seed in 0..100 {
+        let events = events(seed, 50);
+        let text = String::from_utf8(write(&events)).unwrap();
+        let history = read_jsonl(text.as_bytes()).unwrap();
+        let chosen: BTreeSet<u64> =
+            history.operations.iter().step_by(2).map(|operation| operation.index).collect();
+        let file = write_counterexample(Vec::new(), &history, &chosen).unwrap();
+        let mut of_chosen: BTreeMap<Process, bool> = BTreeMap::new();
+        let lines = text.lines().skip(1).zip(&events).filter(|(_, event)| {
+            if event.kind == Kind::Invoke {
+                of_chosen.insert(event.process, chosen.contains(&event.index));
+            }
+            of_chosen.get(&event.process).copied().unwrap_or_default()
+        });
+        let header = text.lines().next().into_iter();
+        let expected: Vec<&str> = header.chain(lines.map(|(line, _)| line)).collect();
+        let written = String::from_utf8(file).unwrap();
+        assert_eq!(written.lines().collect::<Vec<_>>(), expected, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped_and_nothing_else_is() {
+    let lines = "{\"index\":0,\"time\":1,\"process\":0,\"type\":\"invoke\",\"f\":\"read\"}\n";
+    let text = with_header(lines);
+    let marked = format!("\u{feff}{text}");
+    assert_eq!(read_jsonl(marked.as_bytes()).unwrap(), read_jsonl(text.as_bytes()).unwrap());
+    assert!(matches!(read_jsonl("\u{feff}".as_bytes()), Err(HistoryError::Empty)));
+    let torn = read_jsonl("\u{feff}{\"history\":1,\"workload\":\"kv\"}".as_bytes()).unwrap();
+    assert_eq!(torn.warnings.len(), 1);
+    let twice = refused(&format!("\u{feff}{marked}"));
+    assert!(twice.starts_with("line 1, column 1: this is not a JSON object"), "{twice}");
+    let inside = refused(&with_header(&format!("\u{feff}{lines}")));
+    assert!(inside.starts_with("line 2, column 1: this is not a JSON object"), "{inside}");
+}
+
+#[test]
+fn equal_names_of_a_history_are_one_allocation() {
+    let history = brief(&["0 invoke write k", "0 ok write k", "1 invoke write k"]).unwrap();
+    let [first, second] = &history.operations[..] else { panic!("two operations") };
+    assert!(std::ptr::eq(first.f.as_str(), second.f.as_str()));
+    assert!(std::ptr::eq(first.key.as_deref().unwrap(), second.key.as_deref().unwrap()));
 }
 
 #[test]

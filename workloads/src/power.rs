@@ -71,17 +71,17 @@ pub fn power(history: &History, functions: &[&str]) -> Power {
 }
 
 fn tally(operations: &[Operation], functions: &[&str]) -> BTreeMap<String, Tally> {
-    let mut tallies: BTreeMap<String, Tally> =
-        functions.iter().map(|f| ((*f).to_owned(), Tally::default())).collect();
+    let mut tallies: BTreeMap<&str, Tally> =
+        functions.iter().map(|f| (*f, Tally::default())).collect();
     for operation in operations {
-        let tally = tallies.entry(operation.f.clone()).or_default();
+        let tally = tallies.entry(operation.f.as_str()).or_default();
         match operation.outcome {
             Outcome::Ok { .. } => tally.ok += 1,
             Outcome::Fail { .. } => tally.fail += 1,
             Outcome::Info { .. } => tally.info += 1,
         }
     }
-    tallies
+    tallies.into_iter().map(|(f, tally)| (f.to_owned(), tally)).collect()
 }
 
 fn cas(operations: &[Operation]) -> Option<CasPower> {
@@ -99,10 +99,10 @@ fn cas(operations: &[Operation]) -> Option<CasPower> {
 
 /// By key, a sweep over starts with the ends of those still open; an end at the instant of a start is still open.
 fn concurrency(operations: &[Operation]) -> Concurrency {
-    let mut by_key: BTreeMap<&Option<String>, Vec<(u64, u64)>> = BTreeMap::new();
+    let mut by_key: BTreeMap<Option<&str>, Vec<(u64, u64)>> = BTreeMap::new();
     for operation in operations {
         let (start, end) = span(operation);
-        by_key.entry(&operation.key).or_default().push((start, end));
+        by_key.entry(operation.key.as_deref()).or_default().push((start, end));
     }
     let (mut sum, mut max, mut count) = (0_u64, 0_u64, 0_u64);
     for spans in by_key.values_mut() {
@@ -144,8 +144,8 @@ mod tests {
         Operation {
             index: 0,
             process: Process::Client(0),
-            f: f.to_owned(),
-            key: Some(key.to_owned()),
+            f: f.into(),
+            key: Some(key.into()),
             input: Value::Null,
             node: None,
             invoked: Nanos(from),
@@ -154,8 +154,9 @@ mod tests {
             outcome: match outcome {
                 "ok" => Outcome::Ok { index: 1, time, value: Value::Null },
                 "info" => Outcome::Info { index: None, time: None, error: None },
-                error => Outcome::Fail { index: 1, time, error: Some(error.to_owned()) },
+                error => Outcome::Fail { index: 1, time, error: Some(error.into()) },
             },
+            unusual: None,
         }
     }
 

@@ -20,10 +20,14 @@ pub(crate) struct Longest<S> {
     pub(crate) states: Vec<S>,
     /// Whether all orders were tried, so that there is no longer one.
     pub(crate) complete: bool,
+    /// Other orders as long that end in another configuration, with the state they leave.
+    pub(crate) others: Vec<(Vec<u32>, S)>,
 }
 
 /// A counterexample of more operations is not tried in all orders.
 const ALL_ORDERS_UP_TO: usize = 20;
+/// No more other orders than this are told.
+const MOST_OTHERS: usize = 7;
 /// Nor are there more sets and states than this looked at.
 const MOST_VISITS: usize = 200_000;
 
@@ -61,7 +65,7 @@ fn replay<S: Spec>(partition: &Partition<S>, order: Vec<u32>) -> Longest<S> {
         state.invoke(&call.op);
         states.push(state);
     }
-    Longest { order, states, complete: false }
+    Longest { order, states, complete: false, others: Vec::new() }
 }
 
 struct Orders<'a, S: Spec> {
@@ -94,6 +98,7 @@ impl<'a, S: Spec> Orders<'a, S> {
                 order: Vec::new(),
                 states: vec![partition.states[0].clone()],
                 complete: false,
+                others: Vec::new(),
             },
         }
     }
@@ -109,7 +114,10 @@ impl<'a, S: Spec> Orders<'a, S> {
         let score = (answered, std::cmp::Reverse(order.len()));
         if score > self.score {
             self.score = score;
-            self.best = Longest { order: order.clone(), states: states.clone(), complete: false };
+            let (order, states) = (order.clone(), states.clone());
+            self.best = Longest { order, states, complete: false, others: Vec::new() };
+        } else if score == self.score && !order.is_empty() && self.best.others.len() < MOST_OTHERS {
+            self.best.others.push((order.clone(), state.clone()));
         }
         for (bit, &place) in self.calls.iter().enumerate() {
             if done >> bit & 1 == 1 || self.before[bit] & !done != 0 {

@@ -1,12 +1,14 @@
 //! A counterexample in sentences.
 
-use super::{left, longest::Longest, needed, text};
+use super::{blocked, left, longest::Longest, needed, text};
 use crate::partition::Partition;
 use crate::shrink::Core;
 use crate::{Blocked, Call, Coordinates, Options, Spec};
 
 /// More facts than this about who was first do not help.
 const MOST_FACTS: usize = 8;
+/// Nor do more other orders.
+const MOST_OTHERS: usize = 2;
 
 /// Who had finished before whom, what may have happened, what cannot come next, and what follows.
 pub(super) fn sentences<S: Spec>(
@@ -25,6 +27,7 @@ pub(super) fn sentences<S: Spec>(
         sentences.push(format!("{name} cannot follow: it {}.", blocked.why));
         sentences.extend(teller.no_way_back(*place));
     }
+    sentences.extend(teller.others());
     sentences.push(match core.calls.len() {
         1 => "So no order is legal.".to_owned(),
         count => format!("So no order of these {count} operations is legal."),
@@ -110,6 +113,21 @@ impl<S: Spec> Teller<'_, S> {
                 format!("A legal order of some is {}; it leaves {leaves}.", order.join(", then "))
             }
         })
+    }
+
+    /// Other ways that come as far.
+    fn others(&self) -> Vec<String> {
+        let tell = |(order, state): &(Vec<u32>, S)| {
+            let texts: Vec<String> =
+                order.iter().map(|place| text(self.partition, *place)).collect();
+            let reasons: Vec<String> =
+                blocked(self.partition, &self.core.calls, order, Some(state))
+                    .iter()
+                    .map(|(place, blocked)| format!("{} {}", self.name(*place), blocked.why))
+                    .collect();
+            format!("{} comes as far: {}.", texts.join(", then "), reasons.join("; "))
+        };
+        self.found.others.iter().take(MOST_OTHERS).map(tell).collect()
     }
 
     /// Whether any operation left could bring about the state that a blocked one needs.

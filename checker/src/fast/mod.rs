@@ -6,9 +6,11 @@
 //! trust where that can be afforded: tests replay every order and search every proof again.
 
 pub(crate) mod blocks;
+pub(crate) mod counter;
 pub(crate) mod layers;
 pub(crate) mod list;
 pub(crate) mod lock;
 mod lookup;
+pub(crate) mod queue;
 pub(crate) mod set;
 pub(crate) mod zones;

@@ -42,14 +42,7 @@ impl<S: Spec> Search<'_, S> {
         }
         debug_assert!(start <= others);
         for class in 0..self.problem.unknown.len() {
-            if !self.rules.symmetry {
-                for place in self.problem.unknown[class].clone() {
-                    let invoked = (self.row(place).invoked as usize) < self.moment;
-                    if invoked && !self.is_used(place) && self.may_follow(place) {
-                        self.list_unknown(place, looks);
-                    }
-                }
-            } else if let Some(place) = self.first_unused(class) {
+            if let Some(place) = self.first_unused(class) {
                 self.list_unknown(place, looks);
             }
         }
@@ -95,11 +88,10 @@ impl<S: Spec> Search<'_, S> {
 
     /// The first member of a class of unknown calls that is invoked and not used.
     fn first_unused(&self, class: usize) -> Option<u32> {
-        self.problem.unknown[class]
-            .iter()
-            .take_while(|place| (self.row(**place).invoked as usize) < self.moment)
-            .find(|place| !self.is_used(**place) && self.may_follow(**place))
-            .copied()
+        let used = self.problem.fields[class].get(&self.masks[2 * self.words..]);
+        let place = *self.problem.unknown[class].get(used as usize)?;
+        let invoked = (self.row(place).invoked as usize) < self.moment;
+        (invoked && self.may_follow(place)).then_some(place)
     }
 
     fn list_blocked(&mut self, blocked: u32) {

@@ -145,7 +145,10 @@ pub(super) fn search_with<S: crate::Spec<Op = Op<u8>, Ret = Ret<u8>> + From<Plai
 ) -> bool {
     let partition = super::partition(&S::from(EMPTY), calls);
     let all: Vec<u32> = (0..calls.len() as u32).collect();
-    let problem = Problem::new(&partition, &all, u64::MAX);
+    let mut problem = Problem::new(&partition, &all, u64::MAX);
+    if !rules.symmetry {
+        problem.separate();
+    }
     let mut budget = Budget::new(crate::Limits::default(), &|| false);
     match search(&partition, &problem, rules, &mut budget).0 {
         Found::Legal(order) => {

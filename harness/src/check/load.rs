@@ -4,7 +4,7 @@ use crate::exit::Failure;
 use crate::plan::Plan;
 use crate::results::{Observation, ObservationHeader, RunFolder, read_lines};
 use faults::Receipt;
-use history::{Header, History, HistoryError, Order, read_jsonl};
+use history::{Header, History, HistoryError, Order, read_jsonl_parallel};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -77,8 +77,8 @@ impl Recorded {
     /// How many keys the operations touched.
     #[must_use]
     pub fn keys(&self) -> u64 {
-        let keys: BTreeSet<&Option<String>> =
-            self.history.operations.iter().map(|operation| &operation.key).collect();
+        let keys: BTreeSet<Option<&str>> =
+            self.history.operations.iter().map(|operation| operation.key.as_deref()).collect();
         keys.len() as u64
     }
 }
@@ -115,7 +115,7 @@ fn open_history(path: &Path) -> Result<Result<History, HistoryError>, Failure> {
         }
     };
     let file = File::open(path).map_err(refused)?;
-    Ok(read_jsonl(BufReader::new(file)))
+    Ok(read_jsonl_parallel(file, std::thread::available_parallelism().map_or(1, usize::from)))
 }
 
 fn malformed(path: &Path, error: &HistoryError) -> Failure {

@@ -73,16 +73,16 @@ fn counts(
     if let Some(verdict) = verdict.filter(|verdict| !verdict.counts.is_empty()) {
         return verdict.counts.clone();
     }
-    let mut counts: BTreeMap<String, OutcomeCounts> = BTreeMap::new();
+    let mut counts: BTreeMap<&str, OutcomeCounts> = BTreeMap::new();
     for operation in history.iter().flat_map(|history| &history.operations) {
-        let count = counts.entry(operation.f.clone()).or_default();
+        let count = counts.entry(operation.f.as_str()).or_default();
         match operation.outcome {
             Outcome::Ok { .. } => count.ok += 1,
             Outcome::Fail { .. } => count.fail += 1,
             Outcome::Info { .. } => count.info += 1,
         }
     }
-    counts
+    counts.into_iter().map(|(f, count)| (f.to_owned(), count)).collect()
 }
 
 fn coverage(verdict: &VerdictDocument) -> Vec<Fact> {
@@ -113,7 +113,7 @@ fn drawn(history: &History, page: &Page) -> Operations {
         .iter()
         .flat_map(|violation| violation.operations.iter().map(|operation| operation.index))
         .collect();
-    let keys = page.violations.iter().map(|violation| violation.key.clone()).collect();
+    let keys = page.violations.iter().map(|violation| violation.key.as_deref()).collect();
     let workload = workloads::by_name(&history.header.workload);
     let describe = |operation: &Operation| match workload {
         Some(workload) => workload.describe(operation),

@@ -7,7 +7,7 @@ use crate::plan::Plan;
 use crate::results::{Observation, ObservationHeader, RunFolder, read_lines};
 use crate::verdict::VerdictDocument;
 use faults::Receipt;
-use history::{History, NodeId, read_jsonl};
+use history::{History, NodeId, read_jsonl_parallel};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -38,7 +38,8 @@ impl Inputs {
         inputs.receipts = lines::<IgnoredAny, _>(&folder.faults(), notes);
         inputs.observations = lines::<ObservationHeader, _>(&folder.cluster(), notes);
         inputs.history = open(&folder.history(), notes).and_then(|file| {
-            let read = read_jsonl(BufReader::new(file));
+            let threads = std::thread::available_parallelism().map_or(1, usize::from);
+            let read = read_jsonl_parallel(file, threads);
             note(read.map_err(|e| e.to_string()), &folder.history(), notes)
         });
         inputs.files = files(folder, inputs.plan.as_ref().map_or(0, |plan| plan.nodes));

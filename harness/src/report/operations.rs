@@ -20,7 +20,7 @@ const LANES_LIMIT: usize = 200;
 pub(super) fn operations(
     history: &History,
     proofs: &BTreeSet<u64>,
-    keys: &BTreeSet<Option<String>>,
+    keys: &BTreeSet<Option<&str>>,
     describe: &dyn Fn(&Operation) -> String,
 ) -> Operations {
     let all = &history.operations;
@@ -73,11 +73,7 @@ fn place(name: &str, places: &mut BTreeMap<String, usize>, names: &mut Vec<Strin
 }
 
 /// Places in `all` of the operations to draw, in order.
-fn choose(
-    all: &[Operation],
-    proofs: &BTreeSet<u64>,
-    keys: &BTreeSet<Option<String>>,
-) -> Vec<usize> {
+fn choose(all: &[Operation], proofs: &BTreeSet<u64>, keys: &BTreeSet<Option<&str>>) -> Vec<usize> {
     if all.len() <= ROWS_LIMIT {
         return (0..all.len()).collect();
     }
@@ -86,7 +82,7 @@ fn choose(
     };
     let proof = of(&|operation| proofs.contains(&operation.index));
     let mut chosen: BTreeSet<usize> = proof.iter().copied().collect();
-    let near = of(&|operation| keys.contains(&operation.key));
+    let near = of(&|operation| keys.contains(&operation.key.as_deref()));
     chosen.extend(nearest(&near, &proof, SHARE_LIMIT));
     let unknown = of(&|operation| matches!(operation.outcome, Outcome::Info { .. }));
     chosen.extend(spread(&unknown, SHARE_LIMIT));
@@ -178,8 +174,8 @@ mod tests {
         Operation {
             index,
             process: Process::Client(process),
-            f: "read".to_owned(),
-            key: Some("k1".to_owned()),
+            f: "read".into(),
+            key: Some("k1".into()),
             input: Value::Null,
             node: None,
             invoked: Nanos(start),
@@ -189,6 +185,7 @@ mod tests {
                 Some(end) => Outcome::Ok { index: index + 1, time: Nanos(end), value: Value::Null },
                 None => Outcome::Info { index: None, time: Some(Nanos(start + 5)), error: None },
             },
+            unusual: None,
         }
     }
 
@@ -211,7 +208,7 @@ mod tests {
         let all: Vec<Operation> =
             (0..40_000).map(|n| operation(2 * n, n % 7, 10 * n, Some(10 * n + 5))).collect();
         let proofs = BTreeSet::from([2 * 31, 2 * 39_999]);
-        let keys = BTreeSet::from([Some("k1".to_owned())]);
+        let keys = BTreeSet::from([Some("k1")]);
         let chosen = choose(&all, &proofs, &keys);
         assert!(chosen.len() <= ROWS_LIMIT && chosen.len() > ROWS_LIMIT * 9 / 10);
         assert!(chosen.contains(&31) && chosen.contains(&39_999));

@@ -252,7 +252,7 @@ fn an_answer_without_a_meaning_never_passes() {
     for (code, expected) in [("timeout", Ruling::Valid), ("protocol", Ruling::Unknown)] {
         let mut history = history(&SERVED);
         let last = history.operations.last_mut().unwrap();
-        last.outcome = Outcome::Info { index: None, time: None, error: Some(code.to_owned()) };
+        last.outcome = Outcome::Info { index: None, time: None, error: Some(code.into()) };
         assert_eq!(power(&facts(&history, &[], &[], &[]), 0).verdict, expected, "{code}");
     }
 }

@@ -138,6 +138,6 @@ fn row(workload: &dyn Workload, operation: &Operation) -> OperationRow {
         outcome,
         invoked: operation.invoked,
         completed: completed(operation),
-        error,
+        error: error.map(|error| error.to_string()),
     }
 }

@@ -9,8 +9,8 @@ fn operation(f: &str, input: Value, outcome: Outcome) -> Operation {
     Operation {
         index: 12,
         process: Process::Client(5),
-        f: f.to_owned(),
-        key: Some("k1".to_owned()),
+        f: f.into(),
+        key: Some("k1".into()),
         input,
         node: Some(NodeId(2)),
         invoked: Nanos(10),
@@ -20,6 +20,7 @@ fn operation(f: &str, input: Value, outcome: Outcome) -> Operation {
             _ => Some(20),
         },
         outcome,
+        unusual: None,
     }
 }
 
@@ -28,7 +29,7 @@ fn ok(value: Value) -> Outcome {
 }
 
 fn fail(error: &str) -> Outcome {
-    Outcome::Fail { index: 13, time: Nanos(20), error: Some(error.to_owned()) }
+    Outcome::Fail { index: 13, time: Nanos(20), error: Some(error.into()) }
 }
 
 fn info() -> Outcome {

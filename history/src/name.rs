@@ -1,0 +1,163 @@
+//! Text that a history repeats on almost every line: functions, keys, reason codes.
+//!
+//! A history of a million operations has few distinct names. Each is allocated once and shared, so
+//! that an operation is small and a copy of a name is a counter.
+//!
+//! Invariant: the table answers by the whole text. Its memo in front only saves hashing; where two
+//! names fight for a slot, or somebody chose names that do, the map behind it decides, whose hash
+//! does not let itself be attacked.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// A short text, shared among all that have the same; it is used as a `str`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for Name {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+// Sound for maps: hash and order of `Arc<str>` are those of its text.
+impl Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl From<&str> for Name {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<String> for Name {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<Name> for Arc<str> {
+    fn from(name: Name) -> Self {
+        name.0
+    }
+}
+
+impl PartialEq<str> for Name {
+    fn eq(&self, other: &str) -> bool {
+        *self.0 == *other
+    }
+}
+
+impl PartialEq<&str> for Name {
+    fn eq(&self, other: &&str) -> bool {
+        *self.0 == **other
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
+    }
+}
+
+/// Slots of the memo; a power of two. A kv run has some hundred keys alive.
+const SLOTS: usize = 4096;
+
+/// Every distinct name met so far.
+pub(crate) struct Names {
+    all: HashSet<Name>,
+    /// The name met last among those that share a slot.
+    memo: Vec<Option<Name>>,
+}
+
+impl Names {
+    pub(crate) fn new() -> Self {
+        Self { all: HashSet::new(), memo: vec![None; SLOTS] }
+    }
+
+    /// The shared name of this text.
+    pub(crate) fn share(&mut self, text: &str) -> Name {
+        let slot = &mut self.memo[slot(text.as_bytes())];
+        if let Some(name) = slot
+            && **name == *text
+        {
+            return name.clone();
+        }
+        let name = match self.all.get(text) {
+            Some(name) => name.clone(),
+            None => {
+                let name = Name::from(text);
+                self.all.insert(name.clone());
+                name
+            }
+        };
+        *slot = Some(name.clone());
+        name
+    }
+}
+
+/// Mixes the length with the last eight bytes, where keys differ.
+fn slot(text: &[u8]) -> usize {
+    let mixed =
+        text.iter().rev().take(8).fold(text.len() as u64, |sum, byte| sum << 8 ^ u64::from(*byte));
+    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SLOTS.trailing_zeros())) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_texts_share_and_different_texts_never_do() {
+        let mut names = Names::new();
+        // Far more names than slots: most meet an occupied one.
+        let texts: Vec<String> = (0..5 * SLOTS).map(|number| format!("key{number}")).collect();
+        let first: Vec<Name> = texts.iter().map(|text| names.share(text)).collect();
+        for (text, name) in texts.iter().zip(&first) {
+            assert_eq!(name, text.as_str());
+            assert!(Arc::ptr_eq(&names.share(text).0, &name.0), "{text} was allocated twice");
+        }
+        assert_eq!(names.share(""), "");
+    }
+}
