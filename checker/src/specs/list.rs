@@ -76,6 +76,10 @@ impl<T: Value + Ord> Spec for List<T> {
         format!("[{}]", listed(self.0.iter()))
     }
 
+    fn heap_bytes(&self) -> u64 {
+        size_of_val(self.0.as_slice()) as u64
+    }
+
     fn specialised(&self, calls: &[Call<Self>], budget: &mut Budget<'_>) -> Result<Finding, Halt> {
         let (mut appends, mut reads) = (Vec::new(), Vec::new());
         for (place, call) in calls.iter().enumerate() {
@@ -167,6 +171,11 @@ impl<T: Value + Ord> Spec for Transactions<T> {
             true => "all empty".to_owned(),
             false => self.0.iter().map(list).collect::<Vec<String>>().join(", "),
         }
+    }
+
+    fn heap_bytes(&self) -> u64 {
+        let list = |items: &Vec<T>| size_of_val(items.as_slice()) + 2 * size_of_val(items);
+        self.0.values().map(list).sum::<usize>() as u64
     }
 
     fn specialised(&self, calls: &[Call<Self>], budget: &mut Budget<'_>) -> Result<Finding, Halt> {

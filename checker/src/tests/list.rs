@@ -171,6 +171,15 @@ fn a_long_list_takes_steps_in_proportion() {
     assert!(initial.specialised(&calls, &mut budget).is_err());
 }
 
+/// States are large, so the memory of a search is mostly theirs.
+#[test]
+fn lists_say_how_large_they_are() {
+    assert_eq!(List::<u64>(vec![]).heap_bytes(), 0);
+    assert_eq!(List(vec![0_u64; 100]).heap_bytes(), 800);
+    let two = Transactions([(key(0), vec![0_u64; 100]), (key(1), vec![0; 100])].into());
+    assert!(two.heap_bytes() >= 1_600);
+}
+
 #[test]
 fn a_violation_is_told() {
     let calls = [append(0, 1, 1), append(2, 3, 2), read(4, 5, &[1]), read(6, 7, &[1, 2])];

@@ -7,7 +7,7 @@ use super::lists_replay::{
 use crate::specs::keyed::Keyed;
 use crate::specs::member::{self, Member};
 use crate::specs::set::{Op, Ret, Set};
-use crate::{Answer, Budget, Call, Finding, Limits, Ruling};
+use crate::{Answer, Budget, Call, Finding, Limits, Ruling, Spec};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -57,7 +57,10 @@ impl Source<Small> for Drawn {
         let Ret::Items(mut items) = ret else { return ret };
         assert_eq!(*op, Op::Read);
         let element = draw.below(9) as u8;
-        if !items.remove(&element) {
+        if draw.percent(30) {
+            // Few elements, and perhaps not those that others see first.
+            items.retain(|_| draw.percent(50));
+        } else if !items.remove(&element) {
             items.insert(element);
         }
         Ret::Items(items)
@@ -134,6 +137,9 @@ fn proofs_keep_what_their_reads_rely_on() {
         add(5, 6, 4),
     ];
     assert_eq!(proof(&halves), [0, 1, 2, 3, 4]);
+    // The same where the larger read ends first.
+    let sizes = [add(0, 9, 1), add(1, 9, 2), add(2, 9, 3), read(3, 7, &[2, 3]), read(4, 8, &[1])];
+    assert_eq!(proof(&sizes), [0, 1, 2, 3, 4]);
     // An add that had ended before a read that lacks it began: the other add is shown, and stays.
     let lost = [add(0, 1, 1), add(2, 3, 2), read(4, 5, &[2]), add(6, 7, 3)];
     assert_eq!(proof(&lost), [0, 1, 2]);
@@ -148,25 +154,32 @@ fn proofs_keep_what_their_reads_rely_on() {
 #[test]
 fn a_large_set_takes_steps_in_proportion() {
     let count: u64 = 20_000;
-    let adds = (0..count).map(|n| (Op::Add(n), Ret::Done));
-    let shown = |upto: u64| (Op::Read, Ret::Items((0..upto).collect()));
-    let reads = (1..=20).map(|part| (count / 20 * part, shown(count / 20 * part)));
-    let mut timed: Vec<(u64, (Op<u64>, Ret<u64>))> = (0..).zip(adds).chain(reads).collect();
-    timed.sort_by_key(|(time, (op, _))| (*time, *op != Op::Read));
-    let calls: Vec<Call<Set<u64>>> = (0..)
-        .zip(timed)
-        .map(|(place, (_, (op, ret)))| {
-            let start = 2 * place;
-            let answer = Some(Answer { end: start + 1, ret });
-            Call { index: start, process: place % 7, start, op, answer }
-        })
-        .collect();
+    let mut calls: Vec<Call<Set<u64>>> = Vec::new();
+    let mut push = |op, ret| {
+        let start = 2 * calls.len() as u64;
+        let answer = Some(Answer { end: start + 1, ret });
+        calls.push(Call { index: start, process: start % 7, start, op, answer });
+    };
+    for element in 0..count {
+        push(Op::Add(element), Ret::Done);
+        if (element + 1) % (count / 20) == 0 {
+            push(Op::Read, Ret::Items((0..=element).collect()));
+        }
+    }
+    let initial = Set(BTreeSet::new());
     let work = count + 20 * count;
     let mut budget = Budget::new(Limits { steps: 3 * work, ..Limits::default() }, &|| false);
-    let found = crate::Spec::specialised(&Set(BTreeSet::new()), &calls, &mut budget);
+    let found = initial.specialised(&calls, &mut budget);
     assert!(matches!(found, Ok(Finding::Legal { order, .. }) if order.len() == calls.len()));
     let mut budget = Budget::new(Limits { steps: count, ..Limits::default() }, &|| false);
-    assert!(crate::Spec::specialised(&Set(BTreeSet::new()), &calls, &mut budget).is_err());
+    assert!(initial.specialised(&calls, &mut budget).is_err());
+}
+
+/// States are large, so the memory of a search is mostly theirs.
+#[test]
+fn a_set_says_how_large_it_is() {
+    assert_eq!(empty().heap_bytes(), 0);
+    assert!(Set((0..1_000_u64).collect()).heap_bytes() >= 8_000);
 }
 
 #[test]
