@@ -66,6 +66,7 @@ mod fast;
 mod judgement;
 mod linearizable;
 mod memo;
+pub mod online;
 #[cfg(test)]
 mod oracle;
 mod partition;

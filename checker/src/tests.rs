@@ -7,6 +7,7 @@ mod explaining;
 mod hard;
 mod laws;
 mod limits;
+mod online;
 mod shrinking;
 
 use crate::specs::register::{Op, Register, Ret};
