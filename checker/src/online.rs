@@ -78,10 +78,12 @@
 //!
 //! A key holds its configurations, its open calls, its calls of unknown outcome that are not used
 //! everywhere, and what happened on it since its watermark; states die with their configurations.
-//! [`Notice::Retire`] drops the key; of a retired key eight bytes are kept, a hash of its name, to
-//! refuse later calls (of a billion keys, two have the same hash with a probability of 3 %; then a
-//! call is refused that should not be). Processes that may call no more are ranges of numbers. Keys
-//! that are violated or undecided are kept by name.
+//! [`Notice::Retire`] drops the key. To refuse later calls, retired keys are remembered as numbers,
+//! a hash of the name before its last digits, and these; so are processes that may call no more.
+//! Numbers are kept in ranges: a few hundred bytes where names and processes are numbered one after
+//! another, some forty bytes for each key where they are not. (A call is refused that should not be
+//! if two hashes are the same: of a billion names before the digits, with a probability of 3 %.)
+//! Keys that are violated or undecided are kept by name.
 //!
 //! # What it does not do
 //!
@@ -101,11 +103,10 @@ mod timeline;
 pub use refusal::Refusal;
 
 use crate::{Halt, Limits, Ruling, SequentialSpec, Spec};
-use gone::Gone;
+use gone::{Gone, number};
 use key::Key;
 use pass::Scratch;
-use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use timeline::{CallId, Outcome};
 
@@ -212,7 +213,7 @@ pub struct Checker<S: Spec> {
     /// For each process with an open call, the key and the call.
     open: HashMap<u64, (u32, CallId)>,
     gone: Gone,
-    retired: HashSet<u64>,
+    retired: Gone,
     bytes: u64,
     scratch: Scratch<S>,
     so_far: Summary,
@@ -253,7 +254,7 @@ impl<S: Spec> Checker<S> {
             free: Vec::new(),
             open: HashMap::new(),
             gone: Gone::default(),
-            retired: HashSet::new(),
+            retired: Gone::default(),
             bytes: 0,
             scratch: Scratch::new(),
             so_far,
@@ -277,7 +278,7 @@ impl<S: Spec> Checker<S> {
             Notice::Fail { process } => self.end(process, Outcome::Failed),
             Notice::Unknown { process } => {
                 self.end(process, Outcome::Unknown)?;
-                self.gone.insert(process);
+                self.gone.insert(process.into());
                 Ok(())
             }
             Notice::Retire { key } => self.retire(key),
@@ -329,7 +330,7 @@ impl<S: Spec> Checker<S> {
         if self.open.contains_key(&process) {
             return Err(Refusal::Busy { process });
         }
-        if self.gone.contains(process) {
+        if self.gone.contains(process.into()) {
             return Err(Refusal::Gone { process });
         }
         let place = self.find_or_add(S::key(&op))?;
@@ -352,7 +353,7 @@ impl<S: Spec> Checker<S> {
             };
         }
         match &name {
-            Some(key) if self.retired.contains(&hash(key)) => {
+            Some(key) if self.retired.contains(number(key)) => {
                 return Err(Refusal::Retired { key: key.clone() });
             }
             Some(_) if self.places.contains_key(&None) => return Err(Refusal::Mixed),
@@ -389,7 +390,7 @@ impl<S: Spec> Checker<S> {
     }
 
     fn retire(&mut self, key: String) -> Result<(), Refusal> {
-        if !self.retired.insert(hash(&key)) {
+        if !self.retired.insert(number(&key)) {
             return Err(Refusal::Retired { key });
         }
         if let Some(place) = self.places.get(&Some(key)).copied() {
@@ -459,11 +460,4 @@ impl<S: Spec> Checker<S> {
         self.places.remove(&entry.name);
         self.free.push(place);
     }
-}
-
-/// The hash by which a retired key is remembered.
-fn hash(key: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish()
 }

@@ -39,8 +39,7 @@ impl<S: Spec> Key<S> {
             match moment {
                 Moment::Invoke(id, call) => self.seat(id, call),
                 Moment::Return(bit) => {
-                    let possible =
-                        pass(&self.board, &mut self.frontier, scratch, bit, &mut purse)?;
+                    let possible = pass(&self.board, &mut self.frontier, scratch, bit, &mut purse)?;
                     let index = self.board.vacate(bit);
                     if !possible {
                         impossible = index;
