@@ -35,8 +35,8 @@
 //! still open, or the present if none is. Every call that started before the watermark has an
 //! answer or is of unknown outcome for good. The returns of the present moment wait too, as
 //! something that starts at the same time is concurrent with them. A key that has gone quiet is
-//! thus decided to its end when something happens on it again, when it is retired, or at
-//! [`Checker::finish`].
+//! thus decided to its end when something happens on it again, when it is retired, at the next
+//! [`Notice::Wait`], or at [`Checker::finish`].
 //!
 //! That a violation is never said too early follows: a legal order of the whole history so far, cut
 //! after the last call that returned before the watermark, holds no call that started after the
@@ -145,6 +145,12 @@ pub enum Notice<S: SequentialSpec> {
     Unknown {
         /// Whose.
         process: u64,
+    },
+    /// Nothing that comes will be earlier than this. Says nothing new of the history, but lets every
+    /// key be decided up to here that waits for no answer; that takes a look at each key.
+    Wait {
+        /// The time now.
+        time: u64,
     },
     /// No call on this key will start any more. Once those that are open have ended, it is decided
     /// and dropped.
@@ -279,6 +285,14 @@ impl<S: Spec> Checker<S> {
             Notice::Unknown { process } => {
                 self.end(process, Outcome::Unknown)?;
                 self.gone.insert(process.into());
+                Ok(())
+            }
+            Notice::Wait { time } => {
+                self.check_time(time)?;
+                self.now = time;
+                for place in 0..self.entries.len() as u32 {
+                    self.change(place, |key| key.timeline.catch_up(time));
+                }
                 Ok(())
             }
             Notice::Retire { key } => self.retire(key),

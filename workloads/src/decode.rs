@@ -4,11 +4,12 @@
 //! answer too (the value was anything but the expected one); any other fail never happened and is left out; info may
 //! have happened at any time after it began, or never.
 
-use crate::{Datum, JudgeOptions, MISMATCH};
+use crate::online::Decoding;
+use crate::{Datum, JudgeOptions, MISMATCH, OnlineJudge};
 use checker::specs::keyed::Keyed;
 use checker::specs::register::{Op, Register, Ret};
-use checker::{Answer, Call, Coordinates, Judgement, Options, Spec, linearizable};
-use history::{History, Operation, Order, Outcome, Process};
+use checker::{Answer, Call, Coordinates, Judgement, Limits, Options, Spec, linearizable};
+use history::{Header, History, Operation, Order, Outcome, Process};
 use serde_json::Value;
 
 /// The spec of every keyed workload: one register with compare-and-set and delete a key.
@@ -30,7 +31,7 @@ pub(crate) fn judge(
     options: &JudgeOptions<'_>,
 ) -> Result<Judgement, DecodeError> {
     let initial = options.initial.as_ref().unwrap_or(&history.header.initial);
-    let initial = Keyed(Register(Datum::from_json(initial)));
+    let initial = state(initial);
     let calls = calls(history, options.cas_fail_observes)?;
     let coordinates = match history.order {
         Order::Time => Coordinates::Nanoseconds,
@@ -44,6 +45,17 @@ pub(crate) fn judge(
         label: &|index| label(history, index),
     };
     Ok(linearizable(&initial, calls, &options))
+}
+
+/// The same while it is recorded, in our own files: only a mismatch says that a compare-and-set compared unequal.
+pub(crate) fn online(header: &Header, limits: Limits) -> Box<dyn OnlineJudge> {
+    let decode = |operation: &Operation| call(operation, false);
+    Box::new(Decoding::new(state(&header.initial), limits, decode))
+}
+
+/// The state of a key with this value.
+fn state(value: &Value) -> KeyedRegister {
+    Keyed(Register(Datum::from_json(value)))
 }
 
 /// The operations that say something, in order.

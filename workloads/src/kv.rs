@@ -3,9 +3,9 @@
 //! Unique values make a read name the write it saw, so a stale read or a lost write has nowhere to hide.
 
 use crate::keyed::{Keyed, Mix, Values};
-use crate::{DecodeError, Generator, JudgeOptions, Settings, Workload, decode};
-use checker::Judgement;
-use history::{History, Operation};
+use crate::{DecodeError, Generator, JudgeOptions, OnlineJudge, Settings, Workload, decode};
+use checker::{Judgement, Limits};
+use history::{Header, History, Operation};
 
 /// See the module.
 pub(crate) struct Kv;
@@ -38,6 +38,10 @@ impl Workload for Kv {
         options: &JudgeOptions<'_>,
     ) -> Result<Judgement, DecodeError> {
         decode::judge(history, options)
+    }
+
+    fn online(&self, header: &Header, limits: Limits) -> Option<Box<dyn OnlineJudge>> {
+        Some(decode::online(header, limits))
     }
 
     fn describe(&self, operation: &Operation) -> String {

@@ -15,6 +15,7 @@ mod generator;
 mod keyed;
 mod keys;
 mod kv;
+mod online;
 mod power;
 mod register;
 mod registry;
@@ -25,6 +26,7 @@ pub use client::{BoxFuture, ClientError, ErrorClass, KvAnswer, KvClient, KvOpera
 pub use datum::Datum;
 pub use decode::DecodeError;
 pub use generator::{Caller, Completion, Generator, Invocation};
+pub use online::{OnlineError, OnlineJudge};
 pub use power::{CasPower, Concurrency, Power, Tally, power};
 pub use registry::{all, by_name};
 pub use settings::Settings;

@@ -4,9 +4,9 @@
 //! twice, or decided on an old state, can succeed where unique values would always expose or refuse it.
 
 use crate::keyed::{Keyed, Mix, Values};
-use crate::{DecodeError, Generator, JudgeOptions, Settings, Workload, decode};
-use checker::Judgement;
-use history::{History, Operation};
+use crate::{DecodeError, Generator, JudgeOptions, OnlineJudge, Settings, Workload, decode};
+use checker::{Judgement, Limits};
+use history::{Header, History, Operation};
 
 /// See the module.
 pub(crate) struct Register;
@@ -39,6 +39,10 @@ impl Workload for Register {
         options: &JudgeOptions<'_>,
     ) -> Result<Judgement, DecodeError> {
         decode::judge(history, options)
+    }
+
+    fn online(&self, header: &Header, limits: Limits) -> Option<Box<dyn OnlineJudge>> {
+        Some(decode::online(header, limits))
     }
 
     fn describe(&self, operation: &Operation) -> String {

@@ -1,8 +1,8 @@
 //! What a workload is.
 
-use crate::{DecodeError, Generator, Settings};
+use crate::{DecodeError, Generator, OnlineJudge, Settings};
 use checker::{Judgement, Limits};
-use history::{History, Operation};
+use history::{Header, History, Operation};
 use serde_json::Value;
 
 /// What clients do, and the spec that every history of it must obey.
@@ -31,6 +31,12 @@ pub trait Workload: Sync {
         history: &History,
         options: &JudgeOptions<'_>,
     ) -> Result<Judgement, DecodeError>;
+
+    /// A judge of a history with this header while it is recorded; none if that cannot be done here.
+    fn online(&self, header: &Header, limits: Limits) -> Option<Box<dyn OnlineJudge>> {
+        let _ = (header, limits);
+        None
+    }
 
     /// An operation for people, with its answer if it has one: `write 3`, `read → 7`.
     fn describe(&self, operation: &Operation) -> String;

@@ -117,7 +117,8 @@ impl<S: SequentialSpec> Timeline<S> {
         self.events.extend(self.late.drain(..).map(|(_, id)| Event::Return(id)));
     }
 
-    fn catch_up(&mut self, time: u64) {
+    /// Nothing that comes will be earlier than this.
+    pub(super) fn catch_up(&mut self, time: u64) {
         if time > self.late_time {
             self.events.extend(self.late.drain(..).map(|(_, id)| Event::Return(id)));
         }

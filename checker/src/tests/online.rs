@@ -138,7 +138,13 @@ fn larger_histories_are_judged_as_offline_and_not_too_early() {
         let mut checker = Checker::new(EMPTY, Limits::default());
         for (told, next) in (1..).zip(&order) {
             let knew = checker.violation().is_some();
-            checker.push(notice(&calls, *next)).expect("it can be");
+            let notice = notice(&calls, *next);
+            if let Notice::Invoke { time, .. } | Notice::Return { time, .. } = &notice
+                && draw.percent(20)
+            {
+                checker.push(Notice::Wait { time: *time }).expect("it can be");
+            }
+            checker.push(notice).expect("it can be");
             if checker.violation().is_some() && !knew {
                 let so_far = known(&calls, &order[..told]);
                 assert!(!super::is_valid(&EMPTY, &so_far), "too early, seed {seed}: {calls:#?}");

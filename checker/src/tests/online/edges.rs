@@ -48,6 +48,18 @@ fn a_retired_key_is_decided_when_its_last_call_ends_and_then_dropped() {
 }
 
 #[test]
+fn a_quiet_key_is_decided_when_time_has_passed() {
+    let mut it = checker();
+    all(&mut it, [start(1, 1, "a", Op::Read), end(1, 4, Ret::Value(Some(7)))]);
+    all(&mut it, [Notice::Wait { time: 4 }]);
+    assert_eq!(it.violation(), None, "a write of 7 may still start at 4");
+    all(&mut it, [Notice::Wait { time: 5 }]);
+    assert!(it.violation().is_some());
+    let backwards = it.push(Notice::Wait { time: 4 });
+    assert_eq!(backwards, Err(Refusal::Backwards { now: 5, time: 4 }));
+}
+
+#[test]
 fn a_key_without_open_calls_is_dropped_at_once_and_twice_is_once_too_often() {
     let mut it = checker();
     all(&mut it, [start(1, 1, "a", Op::Write(1)), end(1, 2, Ret::Done), retire("a"), retire("b")]);
