@@ -117,7 +117,7 @@ async fn fail_fast_says_when_it_can_see_nothing() {
     let desk = desk();
     let workload = workloads::by_name("kv").unwrap();
     let strange = Invocation { f: "push", key: Some("k1".to_owned()), value: json!(1) };
-    desk.recorder.invoke(desk.recorder.process(), &strange, None).unwrap();
+    let _open = desk.recorder.invoke(desk.recorder.process(), &strange, None).unwrap();
     let watch = fail_fast::watch(Arc::clone(&desk.recorder), workload, Header::new("kv"));
     let seen = tokio::time::timeout(Duration::from_secs(5), watch).await.expect("it ends");
     let fail_fast::Seen::Nothing(why) = seen else { panic!("{seen:?}") };
