@@ -95,117 +95,24 @@ mod frontier;
 mod gone;
 mod key;
 mod masks;
+mod notice;
 mod pass;
 mod purse;
 mod refusal;
+mod summary;
 mod timeline;
 
+pub use notice::Notice;
 pub use refusal::Refusal;
+pub use summary::{Held, Summary, Undecided, Violation};
 
-use crate::{Halt, Limits, Ruling, SequentialSpec, Spec};
+use crate::{Halt, Limits, Ruling, Spec};
 use gone::{Gone, number};
 use key::Key;
 use pass::Scratch;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use timeline::{CallId, Outcome};
-
-/// What the checker is told.
-///
-/// Times are those of one recorder and never go back; equal times are concurrent, except that a
-/// process does one thing after another.
-pub enum Notice<S: SequentialSpec> {
-    /// A call starts.
-    Invoke {
-        /// Names the operation in a violation.
-        index: u64,
-        /// Who calls. It has no other open call.
-        process: u64,
-        /// When.
-        time: u64,
-        /// What is asked.
-        op: S::Op,
-    },
-    /// The open call of a process ends with an answer.
-    Return {
-        /// Whose.
-        process: u64,
-        /// When.
-        time: u64,
-        /// What came back.
-        ret: S::Ret,
-    },
-    /// The open call of a process did certainly not happen, and observed nothing.
-    Fail {
-        /// Whose.
-        process: u64,
-    },
-    /// The open call of a process may have happened, or may still happen. The process calls no
-    /// more.
-    Unknown {
-        /// Whose.
-        process: u64,
-    },
-    /// Nothing that comes will be earlier than this. Says nothing new of the history, but lets every
-    /// key be decided up to here that waits for no answer; that takes a look at each key.
-    Wait {
-        /// The time now.
-        time: u64,
-    },
-    /// No call on this key will start any more. Once those that are open have ended, it is decided
-    /// and dropped.
-    Retire {
-        /// Which.
-        key: String,
-    },
-}
-
-/// A key of which no order of the operations is legal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// The key, none if operations have none.
-    pub key: Option<String>,
-    /// The operation that cannot have answered what it did, nor when, in any order, by its index.
-    /// The operations that returned before it are legal together.
-    pub operation: u64,
-}
-
-/// A key that could not be decided.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undecided {
-    /// The key, none if operations have none.
-    pub key: Option<String>,
-    /// Why.
-    pub reason: String,
-}
-
-/// What became of a history.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// A violation anywhere is invalid, else anything undecided is unknown.
-    pub ruling: Ruling,
-    /// How many keys there were.
-    pub keys: u64,
-    /// How many of them are legal.
-    pub valid: u64,
-    /// Those that are not, in the order in which that was found.
-    pub violations: Vec<Violation>,
-    /// Those of which it is not known.
-    pub undecided: Vec<Undecided>,
-}
-
-/// What a checker holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Held {
-    /// Keys that are not retired.
-    pub keys: usize,
-    /// Calls that have not ended.
-    pub open: usize,
-    /// Configurations of all keys.
-    pub configurations: usize,
-    /// Bytes of the keys, but for what operations and states hold elsewhere.
-    pub bytes: u64,
-}
 
 /// Checks a history while it happens. See the module.
 pub struct Checker<S: Spec> {
