@@ -5,7 +5,7 @@
 //! soon after the answer is yes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How much a check may spend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub enum Halt {
     Steps,
     /// The memory is spent.
     Bytes,
+    /// Another partition is proven illegal, and this one would take long.
+    Violated,
 }
 
 /// The memory that all partitions share.
@@ -48,12 +50,16 @@ pub struct Budget<'a> {
     halted: Option<Halt>,
     stop: &'a (dyn Fn() -> bool + Sync),
     pool: Arc<Pool>,
+    /// Says that another partition is proven illegal.
+    violated: Option<&'a AtomicBool>,
     /// Held as long as this budget lives.
     floor: u64,
     held: u64,
 }
 
 const STEPS_BETWEEN_QUESTIONS: u64 = 1_024;
+/// A partition may take these, well under a second, also after another was proven illegal.
+const STEPS_AFTER_VIOLATION: u64 = 5_000_000;
 
 impl<'a> Budget<'a> {
     /// A budget that shares its memory with nobody.
@@ -73,7 +79,23 @@ impl<'a> Budget<'a> {
         pool: &Arc<Pool>,
     ) -> Self {
         let pool = Arc::clone(pool);
-        Self { limits, spent: 0, until_asked: 0, halted: None, stop, pool, floor: 0, held: 0 }
+        Self {
+            limits,
+            spent: 0,
+            until_asked: 0,
+            halted: None,
+            stop,
+            pool,
+            violated: None,
+            floor: 0,
+            held: 0,
+        }
+    }
+
+    /// Ends early once this says that another partition is proven illegal.
+    pub(crate) fn unless(mut self, violated: &'a AtomicBool) -> Self {
+        self.violated = Some(violated);
+        self
     }
 
     /// Takes steps (one is bounded work: a call looked at, a comparison), or says why there are
@@ -92,6 +114,10 @@ impl<'a> Budget<'a> {
                 self.halted = Some(Halt::Steps);
             } else if (self.stop)() {
                 self.halted = Some(Halt::Stopped);
+            } else if self.spent > STEPS_AFTER_VIOLATION
+                && self.violated.is_some_and(|violated| violated.load(Ordering::Relaxed))
+            {
+                self.halted = Some(Halt::Violated);
             } else {
                 self.until_asked = STEPS_BETWEEN_QUESTIONS;
             }
@@ -127,6 +153,9 @@ impl<'a> Budget<'a> {
     pub(crate) fn explain(&self, halt: Halt) -> String {
         match halt {
             Halt::Stopped => "the check was stopped before this key was decided".to_owned(),
+            Halt::Violated => {
+                "another key is illegal, so this one was not searched any longer".to_owned()
+            }
             Halt::Steps => format!("the search budget of {} steps is spent", self.limits.steps),
             Halt::Bytes => {
                 format!("the check needs more than its {} of memory", size(self.limits.bytes))

@@ -2,8 +2,8 @@
 //!
 //! The keys that look hardest are begun first. A key that spends its budget, or whose check panics,
 //! is unknown and named, and the others keep their rulings. A violation in any key is a violation
-//! of the history: once one is proven, the keys that are left get little more than a glance, so
-//! that the proof need not wait for them.
+//! of the history: once one is proven, the keys that are hard get no more time, so that the proof
+//! need not wait for them.
 
 use crate::budget::{Budget, Limits, Pool};
 use crate::partition::sort;
@@ -57,9 +57,6 @@ impl std::fmt::Debug for Options<'_> {
 
 /// A call of unknown outcome is as hard as so many others.
 const SIZE_OF_UNKNOWN: usize = 50;
-/// Steps for a key that is decided after another was found illegal; well under a second.
-const STEPS_AFTER_VIOLATION: u64 = 5_000_000;
-
 /// Whether some order of the calls that respects real time is legal from `initial`.
 ///
 /// Calls of one process must not overlap. A call that certainly did not happen is left out by the
@@ -154,16 +151,13 @@ struct Run<'a, S: Spec> {
 impl<S: Spec> Run<'_, S> {
     fn decide(&self, key: Option<String>, load: impl FnOnce() -> Vec<Call<S>>) {
         let name = key.clone();
-        let mut limits = self.options.limits;
-        if self.violated.load(Ordering::Relaxed) {
-            limits.steps = limits.steps.min(STEPS_AFTER_VIOLATION);
-        }
-        let options = Options { limits, ..*self.options };
+        let options = self.options;
         let decided = catch_unwind(AssertUnwindSafe(|| {
             let mut calls = load();
             sort(&mut calls);
-            let mut budget = Budget::sharing(limits, options.stop, &self.pool);
-            decide(self.initial, key, calls, &options, &mut budget)
+            let budget = Budget::sharing(options.limits, options.stop, &self.pool);
+            let mut budget = budget.unless(&self.violated);
+            decide(self.initial, key, calls, options, &mut budget)
         }));
         let decision = decided.unwrap_or_else(|panic| panicked(name.clone(), &*panic));
         if let Decision::Invalid { .. } = decision {

@@ -15,6 +15,7 @@ pub(crate) mod lock;
 pub(crate) mod queue;
 pub(crate) mod register;
 pub(crate) mod set;
+pub(crate) mod string;
 
 use crate::{Datum, JudgeOptions};
 use checker::{

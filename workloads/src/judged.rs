@@ -1,7 +1,7 @@
 //! Workloads of which histories are judged, and which no system here can be run with yet: `set`, `counter`, `queue`,
-//! `lock`, `append`.
+//! `lock`, `append`, `porcupine-kv`.
 
-use crate::decode::{self, append, counter, lock, queue, set};
+use crate::decode::{self, append, counter, lock, queue, set, string};
 use crate::{Datum, DecodeError, Generator, JudgeOptions, Settings, Workload};
 use checker::Judgement;
 use checker::specs::counter::Counter;
@@ -10,6 +10,7 @@ use checker::specs::lock::Lock;
 use checker::specs::member::Member;
 use checker::specs::queue::Queue;
 use checker::specs::set::Set;
+use checker::specs::string::Text;
 use history::{History, Operation};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ pub(crate) enum Judged {
     Queue,
     Lock,
     Append,
+    PorcupineKv,
 }
 
 impl Workload for Judged {
@@ -32,6 +34,7 @@ impl Workload for Judged {
             Self::Queue => "queue",
             Self::Lock => "lock",
             Self::Append => "append",
+            Self::PorcupineKv => "porcupine-kv",
         }
     }
 
@@ -42,6 +45,9 @@ impl Workload for Judged {
             Self::Queue => "a first-in first-out queue: enqueue, dequeue (check only)",
             Self::Lock => "a lock, with or without fencing tokens: acquire, release (check only)",
             Self::Append => "lists: transactions that append and read (check only)",
+            Self::PorcupineKv => {
+                "strings, as in Porcupine's logs: read, write, append (check only)"
+            }
         }
     }
 
@@ -56,6 +62,7 @@ impl Workload for Judged {
             Self::Queue => queue::FUNCTIONS,
             Self::Lock => lock::FUNCTIONS,
             Self::Append => append::FUNCTIONS,
+            Self::PorcupineKv => string::FUNCTIONS,
         }
     }
 
@@ -97,6 +104,10 @@ impl Workload for Judged {
                 nothing(initial).map_err(refuse)?;
                 decode::judge(&lock::Locks, &Lock::default(), history, options)
             }
+            Self::PorcupineKv => {
+                let initial = string::text(initial, "the initial value").map_err(refuse)?;
+                decode::judge(&string::Strings, &Text(initial), history, options)
+            }
             Self::Append => {
                 nothing(initial).map_err(refuse)?;
                 let lists = append::Lists::of(&history.operations);
@@ -111,6 +122,7 @@ impl Workload for Judged {
             Self::Counter => decode::describe(&counter::Counters, operation),
             Self::Queue => decode::describe(&queue::Queues, operation),
             Self::Lock => decode::describe(&lock::Locks, operation),
+            Self::PorcupineKv => decode::describe(&string::Strings, operation),
             Self::Append => decode::describe(&append::Lists { by_key: false }, operation),
         }
     }

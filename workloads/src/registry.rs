@@ -11,6 +11,7 @@ const ALL: &[&dyn Workload] = &[
     &Judged::Queue,
     &Judged::Lock,
     &Judged::Append,
+    &Judged::PorcupineKv,
 ];
 
 /// Every workload, in the order in which they are listed.

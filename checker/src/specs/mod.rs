@@ -7,4 +7,5 @@ pub mod member;
 pub mod queue;
 pub mod register;
 pub mod set;
+pub mod string;
 mod text;
