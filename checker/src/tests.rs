@@ -10,9 +10,9 @@ mod fast;
 mod hard;
 mod laws;
 mod limits;
-mod rules;
 mod queue;
 mod replay;
+mod rules;
 mod shrinking;
 mod simulate;
 
