@@ -10,9 +10,13 @@ mod fast;
 mod hard;
 mod laws;
 mod limits;
+mod list;
+mod lists_replay;
+mod lock;
 mod queue;
 mod replay;
 mod rules;
+mod set;
 mod shrinking;
 mod simulate;
 

@@ -1,37 +1,205 @@
-//! From the operations of a history to the typed calls of a keyed register, and their judgement.
+//! From the operations of a history to the typed calls of a spec, and their judgement.
 //!
 //! What an outcome says is decided here, once: ok is an answer; a compare-and-set that failed with `mismatch` is an
 //! answer too (the value was anything but the expected one); any other fail never happened and is left out; info may
 //! have happened at any time after it began, or never.
+//!
+//! A workload says in [`Decode`] how one operation becomes a call, and which key it belongs to. The rest is the same for
+//! all: operations are sorted by key as numbers, and a key's calls are made when its turn comes, so that a history of
+//! a million operations is there once and not twice. The first operation that makes no sense is an error, whatever the
+//! check has found by then.
 
-use crate::{Datum, JudgeOptions, MISMATCH};
-use checker::specs::keyed::Keyed;
-use checker::specs::register::{Op, Register, Ret};
-use checker::{Answer, Call, Coordinates, Judgement, Options, Spec, linearizable};
+pub(crate) mod append;
+pub(crate) mod counter;
+pub(crate) mod lock;
+pub(crate) mod queue;
+pub(crate) mod register;
+pub(crate) mod set;
+
+use crate::{Datum, JudgeOptions};
+use checker::{
+    Answer, Call, Coordinates, Judgement, Options, Part, SequentialSpec, Spec, linearizable_parts,
+};
 use history::{History, Operation, Order, Outcome, Process};
 use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
-/// The spec of every keyed workload: one register with compare-and-set and delete a key.
-pub(crate) type KeyedRegister = Keyed<Register<Datum>>;
+/// An operation of unknown outcome is as hard to place as so many others.
+const SIZE_OF_UNKNOWN: usize = 50;
 
 /// An operation that is none of the workload's, or that lacks what its function needs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("operation {operation}: {problem}")]
-pub struct DecodeError {
-    /// Index of its invocation.
-    pub operation: u64,
-    /// What is wrong with it, and what was expected.
-    pub problem: String,
+pub enum DecodeError {
+    /// An operation makes no sense.
+    #[error("operation {operation} (index of its invocation; by {process}): {problem}")]
+    Operation {
+        /// Index of its invocation.
+        operation: u64,
+        /// Who invoked it.
+        process: String,
+        /// What is wrong with it, and what was expected.
+        problem: String,
+    },
+    /// The initial value makes no sense.
+    #[error("the initial value {value}: {problem}")]
+    Initial {
+        /// The value.
+        value: Value,
+        /// What is wrong with it, and what was expected.
+        problem: String,
+    },
 }
 
-/// Whether `history` is linearizable as registers, one a key.
-pub(crate) fn judge(
+impl DecodeError {
+    pub(crate) fn new(operation: &Operation, problem: String) -> Self {
+        Self::Operation {
+            operation: operation.index,
+            process: operation.process.to_string(),
+            problem,
+        }
+    }
+
+    pub(crate) fn of_initial(value: &Value, problem: String) -> Self {
+        Self::Initial { value: value.clone(), problem }
+    }
+
+    /// Where in the history it is.
+    fn place(&self) -> u64 {
+        match self {
+            Self::Operation { operation, .. } => *operation,
+            Self::Initial { .. } => 0,
+        }
+    }
+}
+
+/// How the operations of a workload become calls of its spec.
+pub(crate) trait Decode: Sync {
+    /// What is right.
+    type Spec: Spec;
+
+    /// What was asked, or why that makes no sense.
+    fn op(&self, operation: &Operation) -> Result<<Self::Spec as SequentialSpec>::Op, String>;
+
+    /// What its outcome says, or why that makes no sense.
+    fn said(
+        &self,
+        operation: &Operation,
+        op: &<Self::Spec as SequentialSpec>::Op,
+    ) -> Result<SaidBy<Self::Spec>, String>;
+
+    /// The key under which it is judged, where that is not the operation's own.
+    fn key(&self, operation: &Operation) -> Option<String> {
+        operation.key.as_ref().map(ToString::to_string)
+    }
+
+    /// Whether [`Self::key`] is the operation's own, so that it need not be asked of each.
+    fn by_own_key(&self) -> bool {
+        true
+    }
+}
+
+/// What an outcome says in a spec.
+pub(crate) type SaidBy<S> = Said<<S as SequentialSpec>::Ret>;
+
+/// What an operation's outcome says.
+pub(crate) enum Said<R> {
+    Answer(R),
+    /// It may have happened.
+    Unknown,
+    /// It did not happen and observed nothing.
+    Nothing,
+}
+
+/// What an ok says, unless it contradicts itself: it repeats the value of its invocation or has none.
+pub(crate) fn done<R>(operation: &Operation, ret: R) -> Result<Said<R>, String> {
+    let Outcome::Ok { value, .. } = &operation.outcome else { return Ok(otherwise(operation)) };
+    if value.is_null() || *value == operation.input {
+        return Ok(Said::Answer(ret));
+    }
+    Err(format!("an ok {} repeats its value or has none; {value} is neither", operation.f))
+}
+
+/// What an outcome other than ok says of an operation of which a fail observes nothing.
+pub(crate) fn otherwise<R>(operation: &Operation) -> Said<R> {
+    match &operation.outcome {
+        Outcome::Fail { .. } => Said::Nothing,
+        Outcome::Ok { .. } | Outcome::Info { .. } => Said::Unknown,
+    }
+}
+
+/// The answer of an ok operation.
+pub(crate) fn answer(operation: &Operation) -> Option<&Value> {
+    match &operation.outcome {
+        Outcome::Ok { value, .. } => Some(value),
+        Outcome::Fail { .. } | Outcome::Info { .. } => None,
+    }
+}
+
+/// A value that may not be null.
+pub(crate) fn datum(value: &Value, what: &str) -> Result<Datum, String> {
+    Datum::from_json(value).ok_or_else(|| format!("{what} cannot be null"))
+}
+
+/// A list of values.
+pub(crate) fn data(value: &Value, what: &str) -> Result<Vec<Datum>, String> {
+    let Value::Array(items) = value else {
+        return Err(format!("{what} must be a list such as [1, 2], not {value}"));
+    };
+    items.iter().map(|item| datum(item, "an element of a list")).collect()
+}
+
+/// The error for a function that a workload does not have.
+pub(crate) fn unknown_function(operation: &Operation, known: &[&str]) -> String {
+    let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+    format!("unknown function `{}`; there are {}", operation.f, known.join(", "))
+}
+
+/// One operation as a call; none if it says nothing.
+pub(crate) fn call<D: Decode>(
+    decode: &D,
+    operation: &Operation,
+) -> Result<Option<Call<D::Spec>>, DecodeError> {
+    let refuse = |problem: String| DecodeError::new(operation, problem);
+    let op = decode.op(operation).map_err(refuse)?;
+    let Process::Client(process) = operation.process else {
+        return Err(refuse("the nemesis performs no operations".to_owned()));
+    };
+    let answer = match (decode.said(operation, &op).map_err(refuse)?, operation.end) {
+        (Said::Nothing, _) => return Ok(None),
+        (Said::Unknown, _) => None,
+        (Said::Answer(ret), Some(end)) => Some(Answer { end, ret }),
+        (Said::Answer(_), None) => {
+            return Err(refuse("it completed, but nobody knows when".to_owned()));
+        }
+    };
+    Ok(Some(Call { index: operation.index, process, start: operation.start, op, answer }))
+}
+
+/// Judges a history key by key.
+pub(crate) fn judge<D: Decode>(
+    decode: &D,
+    initial: &D::Spec,
     history: &History,
     options: &JudgeOptions<'_>,
 ) -> Result<Judgement, DecodeError> {
-    let initial = options.initial.as_ref().unwrap_or(&history.header.initial);
-    let initial = Keyed(Register(Datum::from_json(initial)));
-    let calls = calls(history, options.cas_fail_observes)?;
+    let refused: Mutex<Option<DecodeError>> = Mutex::new(None);
+    let load = |places: Vec<u32>| {
+        let mut calls = Vec::with_capacity(places.len());
+        for place in places {
+            match call(decode, &history.operations[place as usize]) {
+                Ok(call) => calls.extend(call),
+                Err(error) => {
+                    let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
+                    if refused.as_ref().is_none_or(|known| error.place() < known.place()) {
+                        *refused = Some(error);
+                    }
+                    return Vec::new();
+                }
+            }
+        }
+        calls
+    };
     let coordinates = match history.order {
         Order::Time => Coordinates::Nanoseconds,
         Order::Position => Coordinates::Positions,
@@ -42,114 +210,48 @@ pub(crate) fn judge(
         coordinates,
         stop: options.stop,
         label: &|index| label(history, index),
-        certify: false,
+        certify: options.certify,
     };
-    Ok(linearizable(&initial, calls, &options))
-}
-
-/// The operations that say something, in order.
-pub(crate) fn calls(
-    history: &History,
-    cas_fail_observes: bool,
-) -> Result<Vec<Call<KeyedRegister>>, DecodeError> {
-    let mut calls = Vec::with_capacity(history.operations.len());
-    for operation in &history.operations {
-        calls.extend(call(operation, cas_fail_observes)?);
-    }
-    Ok(calls)
-}
-
-/// One operation; none if it says nothing.
-fn call(
-    operation: &Operation,
-    cas_fail_observes: bool,
-) -> Result<Option<Call<KeyedRegister>>, DecodeError> {
-    let refuse = |problem: String| DecodeError { operation: operation.index, problem };
-    let op = op(operation).map_err(refuse)?;
-    let Some(key) = &operation.key else {
-        return Err(refuse(format!("{} without a key", operation.f)));
-    };
-    let Process::Client(process) = operation.process else {
-        return Err(refuse("the nemesis performs no operations".to_owned()));
-    };
-    if let Some(problem) = contradiction(operation) {
-        return Err(refuse(problem));
-    }
-    let ret = match ret(operation, &op, cas_fail_observes) {
-        Said::Answer(ret) => Some(ret),
-        Said::Unknown => None,
-        Said::Nothing => return Ok(None),
-    };
-    let answer = match (ret, operation.end) {
-        (Some(ret), Some(end)) => Some(Answer { end, ret }),
-        (Some(_), None) => return Err(refuse("it completed, but nobody knows when".to_owned())),
-        (None, _) => None,
-    };
-    Ok(Some(Call {
-        index: operation.index,
-        process,
-        start: operation.start,
-        op: (key.clone().into(), op),
-        answer,
-    }))
-}
-
-/// What was asked, or why that makes no sense.
-fn op(operation: &Operation) -> Result<Op<Datum>, String> {
-    let input = &operation.input;
-    match operation.f.as_str() {
-        "read" => Ok(Op::Read),
-        // Null is what a read of nothing answers, so to write it is to delete.
-        "write" => Ok(Datum::from_json(input).map_or(Op::Delete, Op::Write)),
-        "cas" => match input.as_array().map(Vec::as_slice) {
-            Some([from, to]) => match Datum::from_json(to) {
-                Some(to) => Ok(Op::Cas(Datum::from_json(from), to)),
-                None => Err("a cas cannot write null".to_owned()),
-            },
-            _ => Err(format!("the value of a cas must be [from, to], not {input}")),
-        },
-        "delete" => Ok(Op::Delete),
-        other => {
-            Err(format!("unknown function `{other}`; there are `read`, `write`, `cas`, `delete`"))
-        }
+    let judgement = linearizable_parts(initial, parts(decode, history), &load, &options);
+    match refused.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => Ok(judgement),
     }
 }
 
-/// What an operation's outcome says.
-enum Said {
-    Answer(Ret<Datum>),
-    /// It may have happened.
-    Unknown,
-    /// It did not happen and observed nothing.
-    Nothing,
-}
-
-/// An ok that says something else than that the operation was done. Whether `false` means that a cas did
-/// not swap is not for us to guess.
-fn contradiction(operation: &Operation) -> Option<String> {
-    let Outcome::Ok { value, .. } = &operation.outcome else { return None };
-    let fits = operation.f == "read" || value.is_null() || *value == operation.input;
-    (!fits)
-        .then(|| format!("an ok {} repeats its value or has none; {value} is neither", operation.f))
-}
-
-fn ret(operation: &Operation, op: &Op<Datum>, cas_fail_observes: bool) -> Said {
-    match (&operation.outcome, op) {
-        (Outcome::Ok { value, .. }, Op::Read) => Said::Answer(Ret::Value(Datum::from_json(value))),
-        (Outcome::Ok { .. }, Op::Write(_) | Op::Delete) => Said::Answer(Ret::Done),
-        (Outcome::Ok { .. }, Op::Cas(..)) => Said::Answer(Ret::Swapped),
-        (Outcome::Fail { error, .. }, Op::Cas(..))
-            if cas_fail_observes || error.as_deref() == Some(MISMATCH) =>
-        {
-            Said::Answer(Ret::Mismatch)
-        }
-        (Outcome::Fail { .. }, _) => Said::Nothing,
-        (Outcome::Info { .. }, _) => Said::Unknown,
+/// The places of the operations of each key.
+fn parts<D: Decode>(decode: &D, history: &History) -> Vec<Part<Vec<u32>>> {
+    let mut parts: Vec<Part<Vec<u32>>> = Vec::new();
+    let mut numbers: HashMap<Option<String>, usize> = HashMap::new();
+    // Names are shared, so that most are known by where they are.
+    let mut known: HashMap<(*const u8, usize), usize> = HashMap::new();
+    for (place, operation) in (0_u32..).zip(&history.operations) {
+        let own = decode.by_own_key();
+        let shared = operation.key.as_ref().filter(|_| own).map(|key| (key.as_ptr(), key.len()));
+        let number = match shared.and_then(|shared| known.get(&shared).copied()) {
+            Some(number) => number,
+            None => {
+                let key = decode.key(operation);
+                let number = *numbers.entry(key).or_insert_with_key(|key| {
+                    parts.push(Part { key: key.clone(), size: 0, calls: Vec::new() });
+                    parts.len() - 1
+                });
+                known.extend(shared.map(|shared| (shared, number)));
+                number
+            }
+        };
+        let part = &mut parts[number];
+        part.calls.push(place);
+        part.size += match operation.outcome {
+            Outcome::Info { .. } => SIZE_OF_UNKNOWN,
+            Outcome::Ok { .. } | Outcome::Fail { .. } => 1,
+        };
     }
+    parts
 }
 
 /// Who called whom.
-fn label(history: &History, index: u64) -> Option<String> {
+pub(crate) fn label(history: &History, index: u64) -> Option<String> {
     let operations = &history.operations;
     let place = operations.binary_search_by_key(&index, |operation| operation.index).ok()?;
     let operation = &operations[place];
@@ -160,18 +262,15 @@ fn label(history: &History, index: u64) -> Option<String> {
 }
 
 /// An operation for people, such as `write 3` or `read → 7`; of one that makes no sense, its words as they are.
-pub(crate) fn describe(operation: &Operation) -> String {
-    match op(operation) {
-        Ok(op) => match ret(operation, &op, false) {
-            Said::Answer(ret) => Register::describe(&op, Some(&ret)),
-            Said::Unknown | Said::Nothing => Register::describe(&op, None),
-        },
-        Err(_) => match &operation.input {
+pub(crate) fn describe<D: Decode>(decode: &D, operation: &Operation) -> String {
+    let Ok(op) = decode.op(operation) else {
+        return match &operation.input {
             Value::Null => operation.f.to_string(),
             input => format!("{} {input}", operation.f),
-        },
+        };
+    };
+    match decode.said(operation, &op) {
+        Ok(Said::Answer(ret)) => D::Spec::describe(&op, Some(&ret)),
+        Ok(Said::Unknown | Said::Nothing) | Err(_) => D::Spec::describe(&op, None),
     }
 }
-
-#[cfg(test)]
-mod tests;

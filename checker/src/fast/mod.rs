@@ -7,5 +7,10 @@
 
 pub(crate) mod blocks;
 pub(crate) mod counter;
+pub(crate) mod layers;
+pub(crate) mod list;
+pub(crate) mod lock;
+mod lookup;
 pub(crate) mod queue;
+pub(crate) mod set;
 pub(crate) mod zones;
