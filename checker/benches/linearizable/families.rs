@@ -7,18 +7,28 @@
 //! - `stale`: the same, with one read near the end answered otherwise.
 //! - `queue`: half enqueues of an item of their own, half dequeues, some of an empty queue.
 //! - `counter`: half adds of 1, half reads.
+//! - `member`: a set that is asked about one element at a time: a quarter adds, a quarter removes,
+//!   half questions, each element a key.
+//! - `set` and `list`: each call puts in an element of its own, but for eight reads of the whole, so
+//!   that what all reads show together grows in step with the operations.
+//! - `lock`: clients that acquire and release one lock, with fencing tokens; see `locks`.
 //!
 //! A stale answer is illegal only if nothing explains it, so which seeds make an illegal history of
 //! `stale` was found by checking; every violation is checked again by itself, see `sample`.
 
 use crate::generate::{Crowd, Players, Random, history};
-use checker::specs::counter::{self, Counter};
+use crate::locks::locks;
+use crate::players::{Collectors, Elements, Numbered, Store, answer_wrongly, names};
+use checker::specs::counter::Counter;
 use checker::specs::keyed::Keyed;
-use checker::specs::queue::{self, Queue};
-use checker::specs::register::{Op, Register, Ret};
-use checker::{Answer, Call, Ruling, Spec};
-use std::collections::VecDeque;
-use std::sync::Arc;
+use checker::specs::list::List;
+use checker::specs::lock::Lock;
+use checker::specs::member::Member;
+use checker::specs::queue::Queue;
+use checker::specs::register::Register;
+use checker::specs::set::Set;
+use checker::{Call, Ruling, Spec};
+use std::collections::{BTreeSet, VecDeque};
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +39,10 @@ pub(crate) enum Family {
     Stale,
     Queue,
     Counter,
+    Member,
+    Set,
+    List,
+    Lock,
 }
 
 /// A history, by what it is made from.
@@ -44,8 +58,18 @@ pub(crate) struct Recipe {
 }
 
 impl Family {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Register, Self::Mix, Self::Cas, Self::Stale, Self::Queue, Self::Counter];
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Register,
+        Self::Mix,
+        Self::Cas,
+        Self::Stale,
+        Self::Queue,
+        Self::Counter,
+        Self::Member,
+        Self::Set,
+        Self::List,
+        Self::Lock,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -55,6 +79,10 @@ impl Family {
             Self::Stale => "stale",
             Self::Queue => "queue",
             Self::Counter => "counter",
+            Self::Member => "member",
+            Self::Set => "set",
+            Self::List => "list",
+            Self::Lock => "lock",
         }
     }
 
@@ -65,8 +93,8 @@ impl Family {
             Self::Mix => "kv mix",
             Self::Cas => "cas, values 0-4",
             Self::Stale => "cas, values 0-4, stale read",
-            Self::Queue => "queue",
-            Self::Counter => "counter",
+            Self::Member => "set by element",
+            _ => self.name(),
         }
     }
 
@@ -108,143 +136,79 @@ impl Start for Counter {
     }
 }
 
+impl Start for Member {
+    fn start() -> Self {
+        Self(false)
+    }
+}
+
+impl Start for Set<u64> {
+    fn start() -> Self {
+        Self(BTreeSet::new())
+    }
+}
+
+impl Start for List<u64> {
+    fn start() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl Start for Lock {
+    fn start() -> Self {
+        Self::default()
+    }
+}
+
 impl Recipe {
     fn crowd(&self) -> Crowd {
         let Self { clients, operations, unknown_percent, seed, .. } = *self;
         Crowd { clients, operations, unknown_percent, seed }
     }
 
-    /// A register, of the families about one.
+    /// On one object.
+    fn one<S: Start>(&self, players: &mut impl Players<S>) -> Vec<Call<S>> {
+        history(self.crowd(), vec![S::start()], players)
+    }
+
+    /// On one object under each key.
+    fn many<S: Start>(&self, players: &mut impl Players<S>) -> Vec<Call<S>> {
+        history(self.crowd(), vec![S::start(); self.keys], players)
+    }
+
     pub(crate) fn register(&self) -> Vec<Call<Register<u64>>> {
-        let mut store = Store::new(self);
-        let mut calls = history(self.crowd(), vec![Start::start()], &mut store);
+        let mut calls = self.one(&mut Store::new(self));
         if self.family == Family::Stale {
-            answer_staly(&mut calls, &mut Random::new(self.seed ^ u64::MAX));
+            answer_wrongly(&mut calls, &mut Random::new(self.seed ^ u64::MAX));
         }
         calls
     }
 
-    /// The same on each of many keys.
     pub(crate) fn store(&self) -> Vec<Call<Keyed<Register<u64>>>> {
-        history(self.crowd(), vec![Start::start(); self.keys], &mut Store::new(self))
+        self.many(&mut Store::new(self))
+    }
+
+    pub(crate) fn member(&self) -> Vec<Call<Keyed<Member>>> {
+        self.many(&mut Elements(names(self.keys)))
     }
 
     pub(crate) fn queue(&self) -> Vec<Call<Queue<u64>>> {
-        history(self.crowd(), vec![Start::start()], &mut Numbered(0))
+        self.one(&mut Numbered(0))
     }
 
     pub(crate) fn counter(&self) -> Vec<Call<Counter>> {
-        history(self.crowd(), vec![Start::start()], &mut Numbered(0))
-    }
-}
-
-/// Clients of registers.
-struct Store {
-    family: Family,
-    keys: Vec<Arc<str>>,
-    /// The next value of its own.
-    fresh: u64,
-    /// For each client the key and the value it saw last.
-    seen: Vec<Option<(usize, u64)>>,
-}
-
-const SMALL_VALUES: u64 = 5;
-
-impl Store {
-    fn new(recipe: &Recipe) -> Self {
-        let keys = (0..recipe.keys).map(|key| Arc::from(format!("k{key}"))).collect();
-        Self { family: recipe.family, keys, fresh: 0, seen: vec![None; recipe.clients] }
+        self.one(&mut Numbered(0))
     }
 
-    fn fresh(&mut self) -> u64 {
-        self.fresh += 1;
-        self.fresh
+    pub(crate) fn set(&self) -> Vec<Call<Set<u64>>> {
+        self.one(&mut Collectors::new(self.operations))
     }
 
-    fn draw(&mut self, client: usize, random: &mut Random) -> (usize, Op<u64>) {
-        let key = random.below(self.keys.len() as u64) as usize;
-        let mut small = || random.below(SMALL_VALUES);
-        match self.family {
-            Family::Cas | Family::Stale => {
-                let (one, other) = (small(), small());
-                let ops = [Op::Read, Op::Write(one), Op::Cas(Some(one), other)];
-                (key, ops[random.below(3) as usize].clone())
-            }
-            Family::Mix => match (random.below(100), self.seen[client]) {
-                (40..70, _) => (key, Op::Write(self.fresh())),
-                (70..92, Some((key, from))) => (key, Op::Cas(Some(from), self.fresh())),
-                (92.., _) => (key, Op::Delete),
-                _ => (key, Op::Read),
-            },
-            _ if random.below(2) == 0 => (key, Op::Read),
-            _ => (key, Op::Write(self.fresh())),
-        }
+    pub(crate) fn list(&self) -> Vec<Call<List<u64>>> {
+        self.one(&mut Collectors::new(self.operations))
     }
 
-    fn note(&mut self, client: usize, key: usize, op: &Op<u64>, ret: &Ret<u64>) {
-        let now = match (op, ret) {
-            (Op::Read, Ret::Value(value)) => *value,
-            (Op::Write(value) | Op::Cas(_, value), Ret::Done | Ret::Swapped) => Some(*value),
-            _ => None,
-        };
-        match now {
-            Some(value) => self.seen[client] = Some((key, value)),
-            None => self.seen[client] = self.seen[client].filter(|(seen, _)| *seen != key),
-        }
-    }
-}
-
-impl Players<Register<u64>> for Store {
-    fn choose(&mut self, client: usize, random: &mut Random) -> (usize, Op<u64>) {
-        self.draw(client, random)
-    }
-
-    fn learn(&mut self, client: usize, object: usize, op: &Op<u64>, ret: &Ret<u64>) {
-        self.note(client, object, op, ret);
-    }
-}
-
-impl Players<Keyed<Register<u64>>> for Store {
-    fn choose(&mut self, client: usize, random: &mut Random) -> (usize, (Arc<str>, Op<u64>)) {
-        let (key, op) = self.draw(client, random);
-        (key, (self.keys[key].clone(), op))
-    }
-
-    fn learn(&mut self, client: usize, key: usize, (_, op): &(Arc<str>, Op<u64>), ret: &Ret<u64>) {
-        self.note(client, key, op, ret);
-    }
-}
-
-/// Clients that number what they put in, with the last number.
-struct Numbered(u64);
-
-impl Players<Queue<u64>> for Numbered {
-    fn choose(&mut self, _: usize, random: &mut Random) -> (usize, queue::Op<u64>) {
-        if random.below(2) == 0 {
-            return (0, queue::Op::Dequeue);
-        }
-        self.0 += 1;
-        (0, queue::Op::Enqueue(self.0))
-    }
-}
-
-impl Players<Counter> for Numbered {
-    fn choose(&mut self, _: usize, random: &mut Random) -> (usize, counter::Op) {
-        match random.below(2) {
-            0 => (0, counter::Op::Read),
-            _ => (0, counter::Op::Add(1)),
-        }
-    }
-}
-
-/// Changes the answer of one read among the last tenth of the calls to another small value.
-fn answer_staly(calls: &mut [Call<Register<u64>>], random: &mut Random) {
-    let from = calls.len() - calls.len() / 10;
-    let shift = 1 + random.below(SMALL_VALUES - 1);
-    for call in &mut calls[from..] {
-        if let Some(Answer { ret: Ret::Value(Some(value)), .. }) = &mut call.answer {
-            *value = (*value + shift) % SMALL_VALUES;
-            return;
-        }
+    pub(crate) fn lock(&self) -> Vec<Call<Lock>> {
+        locks(self.crowd())
     }
 }

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Each row is a few long measurements of a whole check, not many of a short function, so this is
-//! a plain program and not a framework's: `generate` and `families` make histories whose verdicts
-//! are known, `child` and `sample` have each check measured in a process of its own, `rows` and
+//! a plain program and not a framework's: `families`, with `generate`, `players` and `locks`, makes
+//! histories whose verdicts are known, `child` and `sample` have each check measured in a process of its own, `rows` and
 //! `scaling` say what is measured and print it, `prior` asks the others.
 //!
 //! It exits with 1 if any verdict of ours is missing or any verdict is wrong, since the time of a
@@ -22,6 +22,8 @@
 mod child;
 mod families;
 mod generate;
+mod locks;
+mod players;
 mod plot;
 mod prior;
 mod rows;

@@ -54,6 +54,10 @@ pub(crate) fn run(recipe: &Recipe, who: Who) -> Result<(), String> {
     match recipe.family {
         Family::Queue => measure(|| recipe.queue(), who),
         Family::Counter => measure(|| recipe.counter(), who),
+        Family::Member => measure(|| recipe.member(), who),
+        Family::Set => measure(|| recipe.set(), who),
+        Family::List => measure(|| recipe.list(), who),
+        Family::Lock => measure(|| recipe.lock(), who),
         _ if recipe.keys > 1 => measure(|| recipe.store(), who),
         _ => measure(|| recipe.register(), who),
     }

@@ -43,6 +43,10 @@ const KINDS: &[Kind] = &[
     kind("cas, 5 % unknown", Family::Cas, 20, (1, 5)),
     kind("queue", Family::Queue, 50, (1, 0)),
     kind("counter", Family::Counter, 50, (1, 0)),
+    kind("set", Family::Set, 50, (1, 0)),
+    kind("set by element", Family::Member, 50, (1_000, 0)),
+    kind("list", Family::List, 50, (1, 0)),
+    kind("lock", Family::Lock, 50, (1, 0)),
 ];
 
 /// What was measured of one kind of history.
