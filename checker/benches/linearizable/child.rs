@@ -40,10 +40,19 @@ pub(crate) enum Trouble {
     TooLong(Duration),
     /// It took more memory than this and was ended.
     TooMuch(u64),
+    /// It does not know.
+    Undecided,
     /// It said this, which is not so.
     Wrong(Ruling),
     /// It ended without an answer.
     Failed(String),
+}
+
+impl Trouble {
+    /// Whether it is a defect, not only a lack of speed.
+    pub(crate) fn is_defect(&self) -> bool {
+        matches!(self, Self::Wrong(_) | Self::Failed(_))
+    }
 }
 
 impl Display for Trouble {
@@ -51,6 +60,7 @@ impl Display for Trouble {
         match self {
             Self::TooLong(limit) => write!(f, "> {}", duration(*limit)),
             Self::TooMuch(limit) => write!(f, "> {}", bytes(*limit)),
+            Self::Undecided => write!(f, "undecided"),
             Self::Wrong(ruling) => write!(f, "WRONG: it says {ruling:?}"),
             Self::Failed(why) => write!(f, "FAILED: {why}"),
         }
@@ -86,8 +96,10 @@ pub(crate) fn median(
     let mut median = Median::default();
     for _ in 0..times {
         let said = measure(recipe, who, bounds)?;
-        if said.ruling != recipe.family.expected() {
-            return Err(Trouble::Wrong(said.ruling));
+        match said.ruling {
+            Ruling::Unknown => return Err(Trouble::Undecided),
+            ruling if ruling != recipe.family.expected() => return Err(Trouble::Wrong(ruling)),
+            _ => {}
         }
         taken.push(said.took);
         median.peak_bytes = median.peak_bytes.max(said.peak_bytes);
@@ -164,8 +176,8 @@ fn watch(child: &Child, lines: &Receiver<String>, bounds: Bounds) -> Result<Said
 
 /// The line that `sample` prints.
 fn parse(line: &str) -> Option<Said> {
-    let words: Vec<&str> = line.split(' ').collect();
-    let ["said", ruling, by, nanos, peak_bytes] = words[..] else { return None };
+    let words: Vec<&str> = line.split('\t').collect();
+    let [ruling, by, nanos, peak_bytes] = words[..] else { return None };
     let rulings = [Ruling::Valid, Ruling::Invalid, Ruling::Unknown];
     let ruling = rulings.into_iter().find(|known| format!("{known:?}") == ruling)?;
     let took = Duration::from_nanos(nanos.parse().ok()?);

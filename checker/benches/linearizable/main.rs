@@ -12,9 +12,10 @@
 //! histories whose verdicts are known, `child` and `sample` have each check measured in a process of its own, `rows` and
 //! `scaling` say what is measured and print it, `prior` asks the others.
 //!
-//! It exits with 1 if any verdict of ours is missing or any verdict is wrong, since the time of a
-//! wrong answer is worth nothing. A target that was missed is printed as such and is no failure:
-//! that depends on the machine. Times of a machine that did other work besides do not count.
+//! It exits with 1 if any verdict is wrong, since the time of a wrong answer is worth nothing, or if
+//! a check of ours died. A target that was missed is printed as such, and so is a history that we
+//! could not decide; neither is a failure. Times of a machine that did other work besides do not
+//! count.
 //!
 //! Histories are in memory here; reading them from files is measured with the `harness`. Memory is
 //! known on Linux only.
@@ -125,7 +126,7 @@ fn run(wanted: &Wanted) -> io::Result<bool> {
         }
     }
     if !right {
-        say("a verdict was wrong or missing: see above")?;
+        say("a verdict was wrong, or a check died: see above")?;
     }
     Ok(right)
 }

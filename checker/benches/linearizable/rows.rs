@@ -15,7 +15,7 @@ use std::time::Duration;
 /// One row.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    /// Its seed is that of the first of the seeds.
+    /// Its seed is one of the seeds.
     recipe: Recipe,
     seeds: &'static [u64],
     /// Promised: the slowest takes no longer, and no more bytes.
@@ -33,8 +33,8 @@ pub(crate) struct Effort {
     pub(crate) patience: Duration,
 }
 
-/// What ours may take before it is a failure: far beyond every promise.
-pub(crate) const OURS: Bounds = Bounds { time: Duration::from_secs(120), bytes: 8 << 30 };
+/// What ours may take before it is ended: far beyond every promise.
+pub(crate) const OURS: Bounds = Bounds { time: Duration::from_secs(60), bytes: 8 << 30 };
 const MOST_BYTES_BESIDE: u64 = 4 << 30;
 
 const fn recipe(
@@ -47,7 +47,7 @@ const fn recipe(
 }
 
 /// Seeds whose one changed answer no order explains.
-const ILLEGAL: &[u64] = &[1, 2, 3, 4, 5, 6, 7, 8];
+const ILLEGAL: &[u64] = &[5, 8, 16, 26, 43, 46, 51, 68];
 
 /// All rows but the eighth, which is `scaling`.
 pub(crate) const ROWS: &[Row] = &[
@@ -139,7 +139,7 @@ impl Row {
     pub(crate) fn run(&self, effort: Effort) -> io::Result<bool> {
         let asked = self.recipe.operations.min(effort.most_operations);
         let recipe = Recipe { operations: asked, ..self.recipe };
-        let what = format!("row {:<3} {:<54}", self.name, describe(&recipe, self.seeds.len()));
+        let what = format!("row {:<3} {:<62}", self.name, describe(&recipe, self.seeds.len()));
         let mut right = match self.slowest(&recipe, effort) {
             Ok(median) => {
                 let figures = format!(
@@ -154,8 +154,8 @@ impl Row {
                 true
             }
             Err(trouble) => {
-                say(&format!("{what} {trouble}"))?;
-                false
+                say(&format!("{what} {trouble}  MISSED"))?;
+                !trouble.is_defect()
             }
         };
         for recipe in self.beside {
@@ -194,7 +194,7 @@ impl Row {
 
 /// Gives one history to all checkers; whether none of them was wrong.
 fn beside(recipe: &Recipe, effort: Effort) -> io::Result<bool> {
-    let mut line = format!("        {:<54}", describe(recipe, 1));
+    let mut line = format!("        {:<62}", describe(recipe, 1));
     let mut right = true;
     let mut ours = None;
     for who in Who::ALL {
@@ -209,7 +209,11 @@ fn beside(recipe: &Recipe, effort: Effort) -> io::Result<bool> {
                 format!("{}{}", duration(median.took), times.unwrap_or_default())
             }
             Err(trouble) => {
-                right &= who != Who::Ours && !matches!(trouble, Trouble::Wrong(_));
+                // That another gives up or dies of its depth is no defect of this.
+                right &= !matches!(
+                    (&trouble, who),
+                    (Trouble::Wrong(_), _) | (Trouble::Failed(_), Who::Ours)
+                );
                 match (&trouble, ours) {
                     (Trouble::TooLong(limit), Some(ours)) => {
                         format!("{trouble} (> {})", ratio(*limit, ours))

@@ -78,7 +78,7 @@ fn measure<S: Start>(make: impl Fn() -> Vec<Call<S>>, who: Who) -> Result<(), St
         if took > SHORT || times.len() == MOST_REPEATS {
             times.sort_unstable();
             let nanos = times[times.len() / 2].as_nanos();
-            return tell(&format!("said {ruling:?} {by} {nanos} {peak}"));
+            return tell(&format!("{ruling:?}\t{by}\t{nanos}\t{peak}"));
         }
         calls = make();
     }
