@@ -58,7 +58,7 @@ pub(crate) const ROWS: &[Row] = &[
         longest: Duration::from_millis(300),
         most_bytes: Some(400_000_000),
         beside: &[
-            recipe(Family::Register, 5, 300, (1, 0)),
+            recipe(Family::Register, 5, 100, (1, 0)),
             recipe(Family::Register, 5, 1_000, (1, 0)),
             recipe(Family::Register, 100, 1_000, (1, 0)),
         ],
@@ -70,7 +70,7 @@ pub(crate) const ROWS: &[Row] = &[
         longest: Duration::from_millis(600),
         most_bytes: None,
         beside: &[
-            recipe(Family::Register, 50, 10_000, (100, 0)),
+            recipe(Family::Register, 50, 5_000, (500, 0)),
             recipe(Family::Register, 50, 1_000_000, (1_000, 0)),
         ],
     },
@@ -81,7 +81,7 @@ pub(crate) const ROWS: &[Row] = &[
         longest: Duration::from_secs(2),
         most_bytes: None,
         beside: &[
-            recipe(Family::Mix, 50, 10_000, (100, 1)),
+            recipe(Family::Mix, 50, 5_000, (500, 1)),
             recipe(Family::Mix, 50, 1_000_000, (1_000, 1)),
         ],
     },
@@ -103,7 +103,10 @@ pub(crate) const ROWS: &[Row] = &[
         seeds: ILLEGAL,
         longest: Duration::from_millis(100),
         most_bytes: None,
-        beside: &[recipe(Family::Stale, 5, 100, (1, 0)), recipe(Family::Stale, 20, 300, (1, 0))],
+        beside: &[
+            recipe(Family::Stale, 5, 100, (1, 0)),
+            Recipe { seed: ILLEGAL[0], ..recipe(Family::Stale, 20, 300, (1, 0)) },
+        ],
     },
     Row {
         name: "6",
@@ -111,7 +114,7 @@ pub(crate) const ROWS: &[Row] = &[
         seeds: &[1],
         longest: Duration::from_millis(300),
         most_bytes: None,
-        beside: &[recipe(Family::Queue, 5, 300, (1, 0)), recipe(Family::Queue, 50, 1_000, (1, 0))],
+        beside: &[recipe(Family::Queue, 5, 100, (1, 0)), recipe(Family::Queue, 50, 1_000, (1, 0))],
     },
     Row {
         name: "7",
@@ -125,7 +128,7 @@ pub(crate) const ROWS: &[Row] = &[
         ],
     },
     Row {
-        name: "7b",
+        name: "7",
         recipe: recipe(Family::Counter, 50, 100_000, (1, 0)),
         seeds: &[1],
         longest: Duration::from_secs(1),
