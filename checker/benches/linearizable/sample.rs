@@ -1,8 +1,9 @@
 //! One measurement, as the child process makes it.
 //!
-//! The child makes its history, says `made`, checks it, and says what came out in one line, which
-//! `child` reads. A check shorter than ten milliseconds is done again, on a history made anew, and
-//! the median of up to 21 counts. Making the history and taking the judgement apart is not timed.
+//! The child makes its history, says `made`, checks it once, and says what came out in one line,
+//! which `child` reads. It is the first check of its process, as it is for whoever checks one
+//! history: short checks and long ones alike find no memory that an earlier one has left warm.
+//! Making the history and taking the judgement apart is not timed.
 //!
 //! What is found illegal is checked once more: the operations of each violation, taken alone, must
 //! be illegal again. So a false accusation does not pass for a fast one.
@@ -42,10 +43,9 @@ struct Said {
     /// Which algorithms decided.
     by: String,
     took: Duration,
+    peak_bytes: u64,
 }
 
-const SHORT: Duration = Duration::from_millis(10);
-const MOST_REPEATS: usize = 21;
 /// Stateright's tester calls itself once for each operation. Only what is used is really taken.
 const STACK_BYTES: usize = 1 << 30;
 
@@ -64,24 +64,14 @@ pub(crate) fn run(recipe: &Recipe, who: Who) -> Result<(), String> {
 }
 
 fn measure<S: Start>(make: impl Fn() -> Vec<Call<S>>, who: Who) -> Result<(), String> {
-    let mut calls = make();
+    let calls = make();
     tell("made")?;
     forget_peak();
-    let (mut times, mut peak) = (Vec::new(), 0);
-    loop {
-        let Said { ruling, by, took } = match who {
-            Who::Ours => ours(calls, &make)?,
-            _ => theirs(calls, who)?,
-        };
-        peak = peak.max(peak_bytes());
-        times.push(took);
-        if took > SHORT || times.len() == MOST_REPEATS {
-            times.sort_unstable();
-            let nanos = times[times.len() / 2].as_nanos();
-            return tell(&format!("{ruling:?}\t{by}\t{nanos}\t{peak}"));
-        }
-        calls = make();
-    }
+    let Said { ruling, by, took, peak_bytes } = match who {
+        Who::Ours => ours(calls, make)?,
+        _ => theirs(calls, who)?,
+    };
+    tell(&format!("{ruling:?}\t{by}\t{}\t{peak_bytes}", took.as_nanos()))
 }
 
 fn check<S: Start>(calls: Vec<Call<S>>) -> Judgement {
@@ -104,7 +94,7 @@ pub(crate) fn threads() -> usize {
 fn ours<S: Start>(calls: Vec<Call<S>>, make: impl Fn() -> Vec<Call<S>>) -> Result<Said, String> {
     let begun = Instant::now();
     let judgement = check(calls);
-    let took = begun.elapsed();
+    let (took, peak_bytes) = (begun.elapsed(), peak_bytes());
     for violation in &judgement.violations {
         let chosen: BTreeSet<u64> = violation.operations.iter().copied().collect();
         let mut calls = make();
@@ -115,7 +105,7 @@ fn ours<S: Start>(calls: Vec<Call<S>>, make: impl Fn() -> Vec<Call<S>>) -> Resul
     }
     let by: Vec<&str> = judgement.algorithms.keys().copied().collect();
     let by = if by.is_empty() { "-".to_owned() } else { by.join("+") };
-    Ok(Said { ruling: judgement.ruling, by, took })
+    Ok(Said { ruling: judgement.ruling, by, took, peak_bytes })
 }
 
 fn theirs<S: Start>(calls: Vec<Call<S>>, who: Who) -> Result<Said, String> {
@@ -141,7 +131,8 @@ fn theirs<S: Start>(calls: Vec<Call<S>>, who: Who) -> Result<Said, String> {
         let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, ask);
         thread.map_err(|error| error.to_string())?.join().map_err(|_| "it panicked".to_owned())?
     });
-    asked.map(|(ruling, took)| Said { ruling, by: "-".to_owned(), took })
+    let peak_bytes = peak_bytes();
+    asked.map(|(ruling, took)| Said { ruling, by: "-".to_owned(), took, peak_bytes })
 }
 
 /// Tells the parent.
