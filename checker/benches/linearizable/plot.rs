@@ -13,8 +13,8 @@ const LEFT: f64 = 64.0;
 const RIGHT: f64 = 190.0;
 const TOP: f64 = 24.0;
 const BOTTOM: f64 = 48.0;
-/// From 10 µs to 10 s.
-const TIMES: [(f64, &str); 7] = [
+/// From 10 µs to 100 s.
+const TIMES: [(f64, &str); 8] = [
     (-5.0, "10 µs"),
     (-4.0, "100 µs"),
     (-3.0, "1 ms"),
@@ -22,6 +22,7 @@ const TIMES: [(f64, &str); 7] = [
     (-1.0, "0.1 s"),
     (0.0, "1 s"),
     (1.0, "10 s"),
+    (2.0, "100 s"),
 ];
 /// From a thousand operations to a million.
 const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
