@@ -1,6 +1,7 @@
 //! The check: split by key, decide the keys on a few threads, gather what they say.
 //!
-//! The keys that look hardest are begun first. A key that spends its budget, or whose check panics,
+//! The keys that look hardest are begun first, and those that are not decided by a first look wait
+//! until all others were looked at. A key that spends its budget, or whose check panics,
 //! is unknown and named, and the others keep their rulings. A violation in any key is a violation
 //! of the history: once one is proven, the keys that are hard get no more time, so that the proof
 //! need not wait for them.
@@ -55,6 +56,11 @@ impl std::fmt::Debug for Options<'_> {
     }
 }
 
+/// Steps for a first look at a key among many, a hundredth of a second: a violation in an easy key
+/// is proven before the hard ones are begun.
+const FIRST_STEPS: u64 = 300_000;
+/// And these for each of its calls: an algorithm that takes so few is not a search.
+const STEPS_PER_CALL: u64 = 60;
 /// A call of unknown outcome is as hard as so many others.
 const SIZE_OF_UNKNOWN: usize = 50;
 /// Whether some order of the calls that respects real time is legal from `initial`.
@@ -98,25 +104,39 @@ pub fn linearizable_parts<S: Spec, C: Send>(
         pool: Arc::default(),
         violated: AtomicBool::new(false),
         decisions: Mutex::new(Vec::with_capacity(parts.len())),
+        hard: Mutex::default(),
     };
-    let workers = options.threads.clamp(1, parts.len().max(1));
+    let partitions = parts.len();
+    let workers = options.threads.clamp(1, partitions.max(1));
     let queue = Mutex::new(parts.into_iter());
-    let work = || {
+    on_threads(workers, || {
         loop {
             let Some(part) = unpoisoned(&queue).next() else { break };
-            run.decide(part.key, || load(part.calls));
+            let limits = run.first_limits(partitions, part.size);
+            run.decide(part.key, || load(part.calls), limits);
         }
-    };
-    if workers == 1 {
-        work();
-    } else {
-        thread::scope(|scope| {
-            for _ in 0..workers {
-                scope.spawn(work);
-            }
-        });
-    }
+    });
+    let hard = std::mem::take(&mut *unpoisoned(&run.hard));
+    let queue = Mutex::new(hard.into_iter());
+    on_threads(workers, || {
+        loop {
+            let Some((key, calls)) = unpoisoned(&queue).next() else { break };
+            run.decide(key, || calls, options.limits);
+        }
+    });
     Judgement::gather(run.decisions.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Does the same on so many threads.
+fn on_threads(workers: usize, work: impl Fn() + Sync) {
+    if workers == 1 {
+        return work();
+    }
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(&work);
+        }
+    });
 }
 
 /// Nothing that holds these locks can panic half-way through a change.
@@ -146,20 +166,40 @@ struct Run<'a, S: Spec> {
     pool: Arc<Pool>,
     violated: AtomicBool,
     decisions: Mutex<Vec<(Option<String>, Decision)>>,
+    /// Keys that a first look did not decide.
+    hard: Mutex<Vec<(Option<String>, Vec<Call<S>>)>>,
 }
 
 impl<S: Spec> Run<'_, S> {
-    fn decide(&self, key: Option<String>, load: impl FnOnce() -> Vec<Call<S>>) {
+    /// What a key may take at the first look.
+    fn first_limits(&self, partitions: usize, size: usize) -> Limits {
+        let limits = self.options.limits;
+        match partitions {
+            1 => limits,
+            _ => {
+                let steps = FIRST_STEPS + STEPS_PER_CALL * size as u64;
+                Limits { steps: limits.steps.min(steps), ..limits }
+            }
+        }
+    }
+
+    fn decide(&self, key: Option<String>, load: impl FnOnce() -> Vec<Call<S>>, limits: Limits) {
         let name = key.clone();
         let options = self.options;
         let decided = catch_unwind(AssertUnwindSafe(|| {
             let mut calls = load();
             sort(&mut calls);
-            let budget = Budget::sharing(options.limits, options.stop, &self.pool);
+            let budget = Budget::sharing(limits, options.stop, &self.pool);
             let mut budget = budget.unless(&self.violated);
             decide(self.initial, key, calls, options, &mut budget)
         }));
-        let decision = decided.unwrap_or_else(|panic| panicked(name.clone(), &*panic));
+        let (decision, calls) =
+            decided.unwrap_or_else(|panic| (panicked(name.clone(), &*panic), Vec::new()));
+        let unknown = matches!(decision, Decision::Unknown(_)) && !calls.is_empty();
+        if unknown && limits.steps < options.limits.steps {
+            unpoisoned(&self.hard).push((name, calls));
+            return;
+        }
         if let Decision::Invalid { .. } = decision {
             self.violated.store(true, Ordering::Relaxed);
         }

@@ -46,18 +46,20 @@ impl<S: Spec> Partition<S> {
     /// Numbers what the shapes of these calls say; the calls are sorted by [`sort`].
     ///
     /// # Errors
-    /// When the budget is spent.
+    /// When the budget is spent; the calls are handed back.
     pub(crate) fn new(
         initial: &S,
         key: Option<String>,
         calls: Vec<Call<S>>,
         budget: &mut Budget<'_>,
-    ) -> Result<Self, Halt> {
+    ) -> Result<Self, (Halt, Vec<Call<S>>)> {
+        if let Err(halt) = budget.spend(calls.len() as u64) {
+            return Err((halt, calls));
+        }
         let mut states = Interner::default();
         states.number(initial.clone());
         let mut shapes = Vec::with_capacity(calls.len());
         for call in &calls {
-            budget.spend(1)?;
             let ret = call.answer.as_ref().map(|answer| &answer.ret);
             shapes.push(states.shape(S::shape(&call.op, ret)));
         }

@@ -91,7 +91,7 @@ pub(crate) fn of_data_type<S: Spec>(
                 false => mistaken(&partition, by, &core, "the same algorithm", 0),
             }
         }
-        Err(halt) => Decision::Unknown(UnknownPartition {
+        Err((halt, _)) => Decision::Unknown(UnknownPartition {
             key: name,
             reason: budget.explain(halt),
             declined: None,

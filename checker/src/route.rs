@@ -28,14 +28,15 @@ pub(crate) enum Decision {
     Unknown(UnknownPartition),
 }
 
-/// Decides one partition; its calls are sorted.
+/// Decides one partition; its calls are sorted. If that is left unknown, they are handed back.
 pub(crate) fn decide<S: Spec>(
     initial: &S,
     key: Option<String>,
     calls: Vec<Call<S>>,
     options: &Options<'_>,
     budget: &mut Budget<'_>,
-) -> Decision {
+) -> (Decision, Vec<Call<S>>) {
+    let decided = |decision| (decision, Vec::new());
     let mut declined = None;
     let answered = calls.iter().filter(|call| call.answer.is_some()).count();
     let halted = |budget: &Budget<'_>, key, halt, declined, progress: Progress| {
@@ -53,37 +54,49 @@ pub(crate) fn decide<S: Spec>(
     let touching = touch(&calls);
     if !touching {
         match initial.specialised(&calls, budget) {
-            Err(halt) => return halted(budget, key, halt, declined, Progress::default()),
+            Err(halt) => {
+                return (halted(budget, key, halt, declined, Progress::default()), calls);
+            }
             Ok(Finding::Declined(why)) => declined = Some(why),
-            Ok(Finding::Legal { by, order }) => return legal(&calls, by, &order, options),
+            Ok(Finding::Legal { by, order }) => return decided(legal(&calls, by, &order, options)),
             Ok(Finding::Illegal { by, calls: proof }) => {
-                return proof::of_data_type(initial, key, calls, (by, proof), options, budget);
+                let conflict = (by, proof);
+                return decided(proof::of_data_type(
+                    initial, key, calls, conflict, options, budget,
+                ));
             }
         }
     }
     let mut partition = match Partition::new(initial, key.clone(), calls, budget) {
         Ok(partition) => partition,
-        Err(halt) => return halted(budget, key, halt, declined, Progress::default()),
+        Err((halt, calls)) => {
+            return (halted(budget, key, halt, declined, Progress::default()), calls);
+        }
     };
     if !touching {
         match blocks::decide(&partition, u64::MAX, options.certify, budget) {
-            Err(halt) => return halted(budget, key, halt, declined, Progress::default()),
+            Err(halt) => {
+                let unknown = halted(budget, key, halt, declined, Progress::default());
+                return (unknown, partition.calls);
+            }
             Ok(Finding::Declined(why)) => declined = Some(why),
             Ok(Finding::Legal { by, order }) => {
-                return legal(&partition.calls, by, &order, options);
+                return decided(legal(&partition.calls, by, &order, options));
             }
             Ok(Finding::Illegal { by, calls }) => {
-                return proof::of_blocks(&mut partition, (by, calls), options, budget);
+                return decided(proof::of_blocks(&mut partition, (by, calls), options, budget));
             }
         }
     }
     match run_search(&partition, budget) {
-        Ok((Found::Legal(order), _)) => legal(&partition.calls, SEARCH, &order, options),
+        Ok((Found::Legal(order), _)) => decided(legal(&partition.calls, SEARCH, &order, options)),
         Ok((Found::Illegal, progress)) => {
-            proof::of_search(&mut partition, progress.stuck, options, budget)
+            decided(proof::of_search(&mut partition, progress.stuck, options, budget))
         }
-        Ok((Found::Halted(halt), progress)) => halted(budget, key, halt, declined, progress),
-        Err(halt) => halted(budget, key, halt, declined, Progress::default()),
+        Ok((Found::Halted(halt), progress)) => {
+            (halted(budget, key, halt, declined, progress), partition.calls)
+        }
+        Err(halt) => (halted(budget, key, halt, declined, Progress::default()), partition.calls),
     }
 }
 

@@ -76,9 +76,9 @@ const SMALL_CALLS: usize = 3;
 /// sound.
 const READABLE_CALLS: usize = 8;
 /// Steps that shrinking may take: so many times those of the verdict,
-const STEPS_PER_STEP: u64 = 30;
+const STEPS_PER_STEP: u64 = 3;
 /// but at least these, less than a tenth of a second,
-const LEAST_STEPS: u64 = 2_500_000;
+const LEAST_STEPS: u64 = 1_500_000;
 /// and at most these, some seconds.
 const MOST_STEPS: u64 = 100_000_000;
 
