@@ -13,6 +13,9 @@ use crate::shrink::Core;
 use crate::{Blocked, Configuration, Leaves, Needs, Options, Spec, Step, Violation};
 use longest::{Longest, longest};
 
+/// A counterexample of more operations is summed up, and not told step by step.
+const MOST_TOLD: usize = 60;
+
 /// Turns a counterexample into a violation.
 pub(crate) fn explain<S: Spec>(
     partition: &Partition<S>,
@@ -20,6 +23,21 @@ pub(crate) fn explain<S: Spec>(
     core: &Core,
     options: &Options<'_>,
 ) -> Violation {
+    let mut operations: Vec<u64> =
+        core.calls.iter().map(|place| partition.calls[*place as usize].index).collect();
+    operations.sort_unstable();
+    if core.calls.len() > MOST_TOLD {
+        return Violation {
+            key: partition.key.clone(),
+            operations,
+            by,
+            exact: core.exact,
+            steps: Vec::new(),
+            blocked: Vec::new(),
+            others: Vec::new(),
+            sentences: sentences::summary(partition, core),
+        };
+    }
     let found = longest(partition, &core.calls, options);
     let blocked = blocked(partition, &core.calls, &found.order, found.states.last());
     let others = found
@@ -34,9 +52,6 @@ pub(crate) fn explain<S: Spec>(
                 .collect(),
         })
         .collect();
-    let mut operations: Vec<u64> =
-        core.calls.iter().map(|place| partition.calls[*place as usize].index).collect();
-    operations.sort_unstable();
     Violation {
         key: partition.key.clone(),
         operations,

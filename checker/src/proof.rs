@@ -16,6 +16,8 @@ use crate::search::{Found, Rules, search};
 use crate::shrink::{Core, Start, shrink};
 use crate::{Call, Finding, Options, Spec, UnknownPartition};
 
+/// A counterexample of more operations is not searched once more: that could take for ever.
+const MOST_CONFIRMED: usize = 60;
 /// Steps for looking at a counterexample once more; a fraction of a second.
 const CONFIRMING_STEPS: u64 = 5_000_000;
 /// Longer histories are not searched for an earlier conflict.
@@ -77,10 +79,17 @@ pub(crate) fn of_data_type<S: Spec>(
     // The conflict is small, and its budget a new one: it must not be lost to a limit.
     let mut budget = Budget::new(Limits { steps: u64::MAX, ..options.limits }, &|| false);
     let name = key.clone();
+    // One that is too large for a search is looked at again by the algorithm that found it.
+    let again = chosen.len() <= MOST_CONFIRMED
+        || matches!(initial.specialised(&chosen, &mut budget), Ok(Finding::Illegal { .. }));
     match Partition::new(initial, key, chosen, &mut budget) {
         Ok(mut partition) => {
             let calls = (0..partition.calls.len() as u32).collect();
-            confirm(&mut partition, by, &Core { calls, exact }, options)
+            let core = Core { calls, exact };
+            match again {
+                true => confirm(&mut partition, by, &core, options),
+                false => mistaken(&partition, by, &core, "the same algorithm", 0),
+            }
         }
         Err(halt) => Decision::Unknown(UnknownPartition {
             key: name,
@@ -145,24 +154,37 @@ fn confirm<S: Spec>(
 ) -> Decision {
     let limits = Limits { steps: CONFIRMING_STEPS, ..options.limits };
     let mut budget = Budget::new(limits, &|| false);
-    let problem = Problem::plain(partition, &core.calls);
-    let (found, progress) = search(partition, &problem, Rules::ALL, &mut budget);
-    if let Found::Legal(_) = found {
-        return Decision::Unknown(UnknownPartition {
-            key: partition.key.clone(),
-            reason: format!(
-                "{by} called {} of its operations illegal, and a search without shapes calls them legal: \
-                 this is a mistake of the checker or of the spec's shapes",
-                core.calls.len()
-            ),
-            declined: None,
-            explored: progress.explored,
-            reached: "all of it".to_owned(),
-        });
+    if core.calls.len() <= MOST_CONFIRMED {
+        let problem = Problem::plain(partition, &core.calls);
+        let (found, progress) = search(partition, &problem, Rules::ALL, &mut budget);
+        if let Found::Legal(_) = found {
+            return mistaken(partition, by, core, "a search without shapes", progress.explored);
+        }
     }
     // The explanation cuts, too.
     let known =
         partition.know_cuts(&mut Budget::new(Limits { steps: u64::MAX, ..limits }, &|| false));
     debug_assert!(known.is_ok(), "a budget without end has an end");
     Decision::Invalid { by, violation: Box::new(explain(partition, by, core, options)) }
+}
+
+/// Two of us do not agree: nobody is accused.
+fn mistaken<S: Spec>(
+    partition: &Partition<S>,
+    by: &'static str,
+    core: &Core,
+    other: &str,
+    explored: u64,
+) -> Decision {
+    Decision::Unknown(UnknownPartition {
+        key: partition.key.clone(),
+        reason: format!(
+            "{by} called {} of its operations illegal, and {other} does not call them so: this is \
+             a mistake of the checker or of the spec",
+            core.calls.len()
+        ),
+        declined: None,
+        explored,
+        reached: "all of it".to_owned(),
+    })
 }

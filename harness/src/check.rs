@@ -8,8 +8,11 @@
 //! A folder that a killed harness left is judged on what is there: whole lines count, a torn last line
 //! does not, a missing file leaves its check unknown.
 
+pub mod certificate;
+mod input;
 mod load;
 
+pub use input::STDIN;
 pub use load::{Recorded, read_plan};
 
 use crate::exit::Failure;
@@ -18,15 +21,15 @@ use crate::verdict::{
     self, Check, Coverage, Facts, HarnessFacts, OutcomeCounts, Ruling, Seconds, VerdictDocument,
 };
 use crate::{event::Phase, results::Observed};
-use checker::Limits;
-use history::{Nanos, Outcome};
+use checker::{Limits, Order};
+use history::{Format, Nanos, Outcome};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use workloads::{JudgeOptions, Workload};
+use workloads::{DecodeError, JudgeOptions, Workload};
 
 /// Name of the check that says that the run itself failed.
 const RUN: &str = "run";
@@ -40,6 +43,12 @@ pub struct Search {
     pub initial: Option<Value>,
     /// Whether every failed compare-and-set compared unequal.
     pub cas_fail_observes: bool,
+    /// How a history file is written; none to look at it.
+    pub format: Option<Format>,
+    /// Whether each value of a history from elsewhere is a pair of a key and a value.
+    pub independent: bool,
+    /// Whether to give a legal order of each valid key.
+    pub certify: bool,
     /// Wall-clock time after which what is undecided stays unknown.
     pub budget: Duration,
     /// Memory of the search, in bytes.
@@ -54,6 +63,9 @@ impl Default for Search {
             workload: None,
             initial: None,
             cas_fail_observes: false,
+            format: None,
+            independent: false,
+            certify: false,
             budget: Duration::from_secs(60),
             memory_bytes: 2 << 30,
             cut: Arc::default(),
@@ -61,14 +73,25 @@ impl Default for Search {
     }
 }
 
+/// What was read, and what was concluded.
+#[derive(Debug)]
+pub struct Judged {
+    /// What was read.
+    pub recorded: Recorded,
+    /// The verdict.
+    pub document: VerdictDocument,
+    /// A legal order of each valid key, if they were asked for.
+    pub orders: Vec<Order>,
+}
+
 /// Judges one history file, by its workload's check alone: what else happened, nobody recorded.
 ///
 /// # Errors
 /// When the file cannot be read, or is no history of a known workload.
-pub fn file(path: &Path, search: &Search) -> Result<(Recorded, VerdictDocument), Failure> {
-    let recorded = Recorded::from_file(path)?;
-    let document = judge(&recorded, search)?;
-    Ok((recorded, document))
+pub fn file(path: &Path, search: &Search) -> Result<Judged, Failure> {
+    let recorded = Recorded::from_file(path, search)?;
+    let (document, orders) = judge(&recorded, search)?;
+    Ok(Judged { recorded, document, orders })
 }
 
 /// Judges what a run recorded, by all five checks. If its folder says that the run failed, so does the document: the
@@ -76,13 +99,14 @@ pub fn file(path: &Path, search: &Search) -> Result<(Recorded, VerdictDocument),
 ///
 /// # Errors
 /// When the folder holds something other than a run, or operations that its workload does not have.
-pub fn folder(folder: &RunFolder, search: &Search) -> Result<(Recorded, VerdictDocument), Failure> {
-    let recorded = Recorded::from_folder(folder)?;
-    let mut document = judge(&recorded, search)?;
+pub fn folder(folder: &RunFolder, search: &Search) -> Result<Judged, Failure> {
+    let mut recorded = Recorded::from_folder(folder)?;
+    input::override_with(&mut recorded.history, search);
+    let (mut document, orders) = judge(&recorded, search)?;
     let told = stored(folder).into_iter().flat_map(|document| document.checks);
     document.checks.extend(told.filter(|c| c.name == RUN && c.verdict == Ruling::Error));
     document.verdict = VerdictDocument::worst(&document.checks);
-    Ok((recorded, document))
+    Ok(Judged { recorded, document, orders })
 }
 
 /// The document of a run that failed before anything was judged.
@@ -124,7 +148,10 @@ pub fn save(
 ///
 /// # Errors
 /// When the workload is unknown, or an operation is none of its own.
-pub fn judge(recorded: &Recorded, search: &Search) -> Result<VerdictDocument, Failure> {
+pub fn judge(
+    recorded: &Recorded,
+    search: &Search,
+) -> Result<(VerdictDocument, Vec<Order>), Failure> {
     let workload = find_workload(recorded, search)?;
     let injections = verdict::injections(&recorded.receipts, &recorded.history.nemesis);
     let nothing = Vec::new();
@@ -138,13 +165,14 @@ pub fn judge(recorded: &Recorded, search: &Search) -> Result<VerdictDocument, Fa
         observations: &recorded.observations,
     };
     let started = Instant::now();
-    let mut checks = vec![linearizable(workload, &facts, search)?];
+    let (check, orders) = linearizable(workload, &facts, search, &recorded.name)?;
+    let mut checks = vec![check];
     checks[0].warnings.extend(recorded.notes.iter().cloned());
     let coverage = match &recorded.plan {
         Some(_) => beside(&facts, &mut checks),
         None => Coverage::default(),
     };
-    Ok(VerdictDocument {
+    let document = VerdictDocument {
         format: VerdictDocument::FORMAT,
         verdict: VerdictDocument::worst(&checks),
         provisional: false,
@@ -154,7 +182,8 @@ pub fn judge(recorded: &Recorded, search: &Search) -> Result<VerdictDocument, Fa
         harness: harness(&facts),
         seconds: Seconds { check: started.elapsed().as_secs_f64(), ..seconds(&facts) },
         run: recorded.name.clone(),
-    })
+    };
+    Ok((document, orders))
 }
 
 fn find_workload(recorded: &Recorded, search: &Search) -> Result<&'static dyn Workload, Failure> {
@@ -171,22 +200,28 @@ fn linearizable(
     workload: &dyn Workload,
     facts: &Facts<'_>,
     search: &Search,
-) -> Result<Check, Failure> {
+    name: &str,
+) -> Result<(Check, Vec<Order>), Failure> {
     let deadline = Instant::now().checked_add(search.budget);
     let stop = || {
         search.cut.load(Ordering::Relaxed)
             || deadline.is_some_and(|deadline| Instant::now() >= deadline)
     };
     let options = JudgeOptions {
-        initial: search.initial.clone(),
-        cas_fail_observes: search.cas_fail_observes,
         limits: Limits { bytes: search.memory_bytes, ..Limits::default() },
         stop: &stop,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
+        certify: search.certify,
     };
     verdict::workload(workload, facts, &options).map_err(|error| {
-        Failure::usage(format!("the history is none of workload `{}`: {error}", workload.name()))
-            .hint("name the right one with `--workload`; `harness list workloads` shows them")
+        let failure = Failure::usage(format!("{name}: {error}"));
+        match &error {
+            DecodeError::Operation { .. } => failure.hint(format!(
+                "it was read as workload `{}`; name another with `--workload`",
+                workload.name()
+            )),
+            DecodeError::Initial { .. } => failure,
+        }
     })
 }
 

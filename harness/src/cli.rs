@@ -146,15 +146,21 @@ const PLANNED: [&str; 12] = [
     help_template = text::TEMPLATE,
 )]
 pub struct CheckArgs {
-    /// A history, or the folder of a run
+    /// A history (also as .gz, or `-` for standard input), or the folder of a run
     #[arg(value_name = "FILE|RUN")]
     pub path: PathBuf,
     /// Judge by this workload's spec instead of the one that the header names
     #[arg(long, value_name = "NAME")]
     pub workload: Option<String>,
     /// How the history is written
-    #[arg(long, value_name = "FORMAT", default_value = "auto")]
-    pub format: Format,
+    ///
+    /// auto (look at it), jsonl (ours), edn (Jepsen's history.edn), txt (its history.txt), log (old `INFO jepsen.util`
+    /// lines), porcupine (its key-value logs), elle (elle-cli's JSON)
+    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = format)]
+    pub format: Detect,
+    /// Take each value of a history from elsewhere for a pair of a key and a value
+    #[arg(long)]
+    pub independent: bool,
     /// The value of a key that was never written, as JSON, instead of the header's
     #[arg(long, value_name = "VALUE", value_parser = json_value)]
     pub initial: Option<serde_json::Value>,
@@ -167,18 +173,23 @@ pub struct CheckArgs {
     /// Search with no more memory than this
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = bytes)]
     pub memory: u64,
+    /// If the history is valid, write a legal order of each key into this file
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
     /// Print exactly the verdict document on stdout
     #[arg(long)]
     pub json: bool,
 }
 
-/// How a history is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Look at the file
-    Auto,
-    /// JSON Lines, the format of `history.jsonl`
-    Jsonl,
+/// How a history is written; none to look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Detect(pub Option<history::Format>);
+
+fn format(text: &str) -> Result<Detect, String> {
+    match text {
+        "auto" => Ok(Detect(None)),
+        name => name.parse().map(|format| Detect(Some(format))).map_err(|e| format!("{e}")),
+    }
 }
 
 /// `harness list`.

@@ -1,6 +1,6 @@
 //! The `harness` command: parses, dispatches, and turns the outcome into an exit code.
 
-use harness::check::{self, Recorded, Search};
+use harness::check::{self, Judged, Recorded, Search};
 use harness::cli::{self, CheckArgs, Cli, ListArgs, Verb};
 use harness::exit::{Exit, Failure};
 use harness::list;
@@ -55,19 +55,23 @@ fn check_verb(args: &CheckArgs) -> Result<Exit, Failure> {
         workload: args.workload.clone(),
         initial: args.initial.clone(),
         cas_fail_observes: args.cas_fail_observes,
+        format: args.format.0,
+        independent: args.independent,
+        certify: args.certificate.is_some(),
         budget: args.budget,
         memory_bytes: args.memory,
         ..Search::default()
     };
     let path = find(&args.path);
-    let (recorded, document, mut context) = if path.is_dir() {
+    let (Judged { recorded, mut document, orders }, mut context) = if path.is_dir() {
         check_run(&path, &search)?
     } else {
-        let (recorded, document) = check::file(&path, &search)?;
-        (recorded, document, summary::Context::default())
+        (check::file(&path, &search)?, summary::Context::default())
     };
-    let header = &recorded.history.header;
-    context.workload = search.workload.unwrap_or_else(|| header.workload.clone());
+    context.workload.clone_from(&recorded.history.header.workload);
+    if let Some(path) = &args.certificate {
+        certify(path, &recorded, &orders, &mut document)?;
+    }
     let text = if args.json {
         summary::json(&document)?
     } else {
@@ -79,20 +83,35 @@ fn check_verb(args: &CheckArgs) -> Result<Exit, Failure> {
     Ok(document.verdict.into())
 }
 
+/// Writes the certificate of a history of which every key is valid; says so if there is none.
+fn certify(
+    path: &Path,
+    recorded: &Recorded,
+    orders: &[checker::Order],
+    document: &mut VerdictDocument,
+) -> Result<(), Failure> {
+    let Some(check) = document.checks.first_mut() else { return Ok(()) };
+    if check.verdict == Ruling::Valid {
+        return check::certificate::write(path, &recorded.history.header, orders);
+    }
+    let name = path.display();
+    check.warnings.push(format!("{name} was not written: only a valid history has a certificate"));
+    Ok(())
+}
+
 /// The path itself, or the run of that name among the results.
 fn find(path: &Path) -> PathBuf {
     let among = Path::new("results").join(path);
-    if !path.exists() && among.is_dir() { among } else { path.to_owned() }
+    let is_file = path.exists() || path == Path::new(check::STDIN);
+    if !is_file && among.is_dir() { among } else { path.to_owned() }
 }
 
-fn check_run(
-    path: &Path,
-    search: &Search,
-) -> Result<(Recorded, VerdictDocument, summary::Context), Failure> {
+fn check_run(path: &Path, search: &Search) -> Result<(Judged, summary::Context), Failure> {
     let folder = RunFolder::open(path).map_err(|e| Failure::usage(e.to_string()))?;
-    let (recorded, mut document) = check::folder(&folder, search)?;
+    let mut judged = check::folder(&folder, search)?;
+    let document = &mut judged.document;
     if !check::is_finished(&folder)
-        && let Err(failure) = check::save(&folder, &recorded, &document)
+        && let Err(failure) = check::save(&folder, &judged.recorded, document)
     {
         // A proof is worth more than the file it could not be put into.
         match document.checks.iter_mut().find(|check| check.verdict == Ruling::Invalid) {
@@ -108,8 +127,8 @@ fn check_run(
         counterexample: inside(folder.counterexample()),
         report: inside(folder.report()),
         replay: Some(path.display().to_string()),
-        seed: recorded.plan.as_ref().map(|plan| plan.seed.to_string()),
+        seed: judged.recorded.plan.as_ref().map(|plan| plan.seed.to_string()),
         ..summary::Context::default()
     };
-    Ok((recorded, document, context))
+    Ok((judged, context))
 }

@@ -159,7 +159,7 @@ async fn run(stage: &mut Stage<'_>) -> Result<Ending, Failure> {
         }
         elected = elect(stage) => elected?,
     }
-    let generator = work::generator(stage);
+    let generator = work::generator(stage)?;
     let worked = work::work(stage, &generator).await?;
     report_heal(stage, &worked);
     if worked.ending != Ending::Complete {

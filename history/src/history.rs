@@ -28,6 +28,9 @@ pub struct History {
     pub operations: Vec<Operation>,
     /// Every event of the nemesis, in order.
     pub nemesis: Vec<Event>,
+    /// Whether a read that was answered null observed nothing: in histories from elsewhere whose
+    /// keys never hold null, null says that the answer is not known.
+    pub null_reads_are_unknown: bool,
     /// What was odd and does not change what the history proves, in sentences.
     pub warnings: Vec<String>,
     /// Whether a last line that is whole, but lacks its newline, was left out. What it says was not
@@ -56,7 +59,15 @@ impl History {
 
     pub(crate) fn paired(header: Header, order: Order, pairing: Pairing) -> Self {
         let (operations, nemesis) = pairing.finish();
-        Self { header, order, operations, nemesis, warnings: Vec::new(), left_out: false }
+        Self {
+            header,
+            order,
+            operations,
+            nemesis,
+            null_reads_are_unknown: false,
+            warnings: Vec::new(),
+            left_out: false,
+        }
     }
 
     /// Every event, in order, as recorded. They are made anew on each call.

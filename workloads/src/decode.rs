@@ -30,20 +30,46 @@ const SIZE_OF_UNKNOWN: usize = 50;
 
 /// An operation that is none of the workload's, or that lacks what its function needs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("operation {operation} (by process {process}): {problem}")]
-pub struct DecodeError {
-    /// Index of its invocation.
-    pub operation: u64,
-    /// Who invoked it.
-    pub process: String,
-    /// What is wrong with it, and what was expected.
-    pub problem: String,
+pub enum DecodeError {
+    /// An operation makes no sense.
+    #[error("operation {operation} (index of its invocation; by {process}): {problem}")]
+    Operation {
+        /// Index of its invocation.
+        operation: u64,
+        /// Who invoked it.
+        process: String,
+        /// What is wrong with it, and what was expected.
+        problem: String,
+    },
+    /// The initial value makes no sense.
+    #[error("the initial value {value}: {problem}")]
+    Initial {
+        /// The value.
+        value: Value,
+        /// What is wrong with it, and what was expected.
+        problem: String,
+    },
 }
 
 impl DecodeError {
-    pub(crate) fn new(operation: &Operation, problem: impl Into<String>) -> Self {
-        let process = operation.process.to_string();
-        Self { operation: operation.index, process, problem: problem.into() }
+    pub(crate) fn new(operation: &Operation, problem: String) -> Self {
+        Self::Operation {
+            operation: operation.index,
+            process: operation.process.to_string(),
+            problem,
+        }
+    }
+
+    pub(crate) fn of_initial(value: &Value, problem: String) -> Self {
+        Self::Initial { value: value.clone(), problem }
+    }
+
+    /// Where in the history it is.
+    fn place(&self) -> u64 {
+        match self {
+            Self::Operation { operation, .. } => *operation,
+            Self::Initial { .. } => 0,
+        }
     }
 }
 
@@ -165,7 +191,7 @@ pub(crate) fn judge<D: Decode>(
                 Ok(call) => calls.extend(call),
                 Err(error) => {
                     let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
-                    if refused.as_ref().is_none_or(|known| error.operation < known.operation) {
+                    if refused.as_ref().is_none_or(|known| error.place() < known.place()) {
                         *refused = Some(error);
                     }
                     return Vec::new();

@@ -68,7 +68,7 @@ impl Workload for Judged {
         history: &History,
         options: &JudgeOptions<'_>,
     ) -> Result<Judgement, DecodeError> {
-        let initial = options.initial.as_ref().unwrap_or(&history.header.initial);
+        let initial = &history.header.initial;
         let refuse = |problem| DecodeError::of_initial(initial, problem);
         match self {
             Self::Set => {
@@ -83,8 +83,9 @@ impl Workload for Judged {
             Self::Counter => {
                 let start = match initial {
                     Value::Null => 0,
-                    number => counter::number(number, "the initial value of a counter")
-                        .map_err(refuse)?,
+                    number => {
+                        counter::number(number, "the initial value of a counter").map_err(refuse)?
+                    }
                 };
                 decode::judge(&counter::Counters, &Counter(start), history, options)
             }

@@ -2,10 +2,13 @@
 //!
 //! Unique values make a read name the write it saw, so a stale read or a lost write has nowhere to hide.
 
+use crate::decode::register::Registers;
 use crate::keyed::{Keyed, Mix, Values};
 use crate::{DecodeError, Generator, JudgeOptions, Settings, Workload, decode};
 use checker::Judgement;
 use history::{History, Operation};
+
+const FUNCTIONS: &[&str] = &["read", "write", "cas", "delete"];
 
 /// See the module.
 pub(crate) struct Kv;
@@ -24,12 +27,12 @@ impl Workload for Kv {
     }
 
     fn functions(&self) -> &'static [&'static str] {
-        &["read", "write", "cas", "delete"]
+        FUNCTIONS
     }
 
-    fn generator(&self, settings: &Settings) -> Box<dyn Generator> {
+    fn generator(&self, settings: &Settings) -> Option<Box<dyn Generator>> {
         let mix = Mix { read: 40, write: 30, cas: 22, delete: 8 };
-        Box::new(Keyed::new(settings, mix, Values::Unique))
+        Some(Box::new(Keyed::new(settings, mix, Values::Unique)))
     }
 
     fn judge(
@@ -37,10 +40,11 @@ impl Workload for Kv {
         history: &History,
         options: &JudgeOptions<'_>,
     ) -> Result<Judgement, DecodeError> {
-        decode::judge(history, options)
+        let registers = Registers::of(history, FUNCTIONS);
+        decode::judge(&registers, &Registers::initial(history), history, options)
     }
 
     fn describe(&self, operation: &Operation) -> String {
-        decode::describe(operation)
+        decode::describe(&Registers::to_describe(FUNCTIONS), operation)
     }
 }

@@ -12,6 +12,7 @@ mod datum;
 mod decode;
 mod draw;
 mod generator;
+mod judged;
 mod keyed;
 mod keys;
 mod kv;

@@ -3,10 +3,13 @@
 //! The classic of Jepsen: with so few values the same one comes back again and again, so a compare-and-set applied
 //! twice, or decided on an old state, can succeed where unique values would always expose or refuse it.
 
+use crate::decode::register::Registers;
 use crate::keyed::{Keyed, Mix, Values};
 use crate::{DecodeError, Generator, JudgeOptions, Settings, Workload, decode};
 use checker::Judgement;
 use history::{History, Operation};
+
+const FUNCTIONS: &[&str] = &["read", "write", "cas"];
 
 /// See the module.
 pub(crate) struct Register;
@@ -25,12 +28,12 @@ impl Workload for Register {
     }
 
     fn functions(&self) -> &'static [&'static str] {
-        &["read", "write", "cas"]
+        FUNCTIONS
     }
 
-    fn generator(&self, settings: &Settings) -> Box<dyn Generator> {
+    fn generator(&self, settings: &Settings) -> Option<Box<dyn Generator>> {
         let mix = Mix { read: 44, write: 30, cas: 26, delete: 0 };
-        Box::new(Keyed::new(settings, mix, Values::Small(5)))
+        Some(Box::new(Keyed::new(settings, mix, Values::Small(5))))
     }
 
     fn judge(
@@ -38,10 +41,11 @@ impl Workload for Register {
         history: &History,
         options: &JudgeOptions<'_>,
     ) -> Result<Judgement, DecodeError> {
-        decode::judge(history, options)
+        let registers = Registers::of(history, FUNCTIONS);
+        decode::judge(&registers, &Registers::initial(history), history, options)
     }
 
     fn describe(&self, operation: &Operation) -> String {
-        decode::describe(operation)
+        decode::describe(&Registers::to_describe(FUNCTIONS), operation)
     }
 }

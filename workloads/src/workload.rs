@@ -3,7 +3,6 @@
 use crate::{DecodeError, Generator, Settings};
 use checker::{Judgement, Limits};
 use history::{History, Operation};
-use serde_json::Value;
 
 /// What clients do, and the spec that every history of it must obey.
 pub trait Workload: Sync {
@@ -19,8 +18,14 @@ pub trait Workload: Sync {
     /// Every function that its generator may issue.
     fn functions(&self) -> &'static [&'static str];
 
-    /// The operations of a run.
-    fn generator(&self, settings: &Settings) -> Box<dyn Generator>;
+    /// The operations of a run; none if histories of this workload can only be judged.
+    fn generator(&self, settings: &Settings) -> Option<Box<dyn Generator>>;
+
+    /// Whether it can be run, and not only judged.
+    fn runs(&self) -> bool {
+        let settings = Settings { seed: 0, keys: 1, retire_operations: 1, retire_unknown: 1 };
+        self.generator(&settings).is_some()
+    }
 
     /// Whether `history` obeys the spec.
     ///
@@ -39,15 +44,12 @@ pub trait Workload: Sync {
 /// How to judge a history.
 #[derive(Clone)]
 pub struct JudgeOptions<'a> {
-    /// The value of a key never written, where it is not the one in the header.
-    pub initial: Option<Value>,
-    /// Whether every failed compare-and-set says that it compared unequal, as in histories from elsewhere that have
-    /// no other reason to fail.
-    pub cas_fail_observes: bool,
     /// How much the search may spend.
     pub limits: Limits,
     /// Asked often; once it says true, what is undecided stays unknown. The caller owns the clock.
     pub stop: &'a (dyn Fn() -> bool + Sync),
     /// How many keys are searched at once; 0 counts as 1.
     pub threads: usize,
+    /// Whether to give a legal order of each valid key.
+    pub certify: bool,
 }

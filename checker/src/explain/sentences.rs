@@ -4,6 +4,7 @@ use super::{blocked, left, longest::Longest, needed, text};
 use crate::partition::Partition;
 use crate::shrink::Core;
 use crate::{Blocked, Call, Coordinates, Options, Spec};
+use std::collections::BTreeMap;
 
 /// More facts than this about who was first do not help.
 const MOST_FACTS: usize = 8;
@@ -32,6 +33,39 @@ pub(super) fn sentences<S: Spec>(
         1 => "So no order is legal.".to_owned(),
         count => format!("So no order of these {count} operations is legal."),
     });
+    sentences
+}
+
+/// A counterexample that is too large to be told step by step.
+pub(super) fn summary<S: Spec>(partition: &Partition<S>, core: &Core) -> Vec<String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for place in &core.calls {
+        *counts.entry(text(partition, *place)).or_default() += 1;
+    }
+    let kinds = counts.len();
+    let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let mut told: Vec<String> = counts
+        .into_iter()
+        .take(MOST_FACTS)
+        .map(|(text, count)| match count {
+            1 => text,
+            _ => format!("{text} ({count} times)"),
+        })
+        .collect();
+    if kinds > told.len() {
+        told.push(format!("and {} others", kinds - told.len()));
+    }
+    let last = core
+        .calls
+        .iter()
+        .filter(|place| partition.calls[**place as usize].answer.is_some())
+        .max_by_key(|place| partition.calls[**place as usize].answer.as_ref().map(|a| a.end));
+    let mut sentences = vec![format!("The operations are {}.", told.join(", "))];
+    sentences.extend(
+        last.map(|place| format!("The last of them to end was {}.", text(partition, *place))),
+    );
+    sentences.push(format!("No order of these {} operations is legal.", core.calls.len()));
     sentences
 }
 

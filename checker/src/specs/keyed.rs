@@ -4,7 +4,7 @@
 //! state is that of *one* key and no operation looks at its key. Whoever hands operations of
 //! several keys to one such state (stateright's testers know no keys) checks one object, not many.
 
-use crate::{Shape, Spec};
+use crate::{Budget, Call, Finding, Halt, Shape, Spec};
 use stateright::semantics::SequentialSpec;
 use std::sync::Arc;
 
@@ -40,6 +40,21 @@ impl<S: Spec> Spec for Keyed<S> {
 
     fn successors(&self, (_, op): &Self::Op) -> Vec<Self> {
         self.0.successors(op).into_iter().map(Keyed).collect()
+    }
+
+    fn heap_bytes(&self) -> u64 {
+        self.0.heap_bytes()
+    }
+
+    fn specialised(&self, calls: &[Call<Self>], budget: &mut Budget<'_>) -> Result<Finding, Halt> {
+        let of_one = |call: &Call<Self>| Call {
+            index: call.index,
+            process: call.process,
+            start: call.start,
+            op: call.op.1.clone(),
+            answer: call.answer.clone(),
+        };
+        self.0.specialised(&calls.iter().map(of_one).collect::<Vec<Call<S>>>(), budget)
     }
 
     fn shape((_, op): &Self::Op, ret: Option<&S::Ret>) -> Shape<Self> {

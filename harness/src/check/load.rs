@@ -1,5 +1,7 @@
 //! Reads what was recorded.
 
+use super::Search;
+use super::input::{self, malformed};
 use crate::exit::Failure;
 use crate::plan::Plan;
 use crate::results::{Observation, ObservationHeader, RunFolder, read_lines};
@@ -33,8 +35,8 @@ impl Recorded {
     ///
     /// # Errors
     /// When it cannot be read or is no history.
-    pub fn from_file(path: &Path) -> Result<Self, Failure> {
-        let history = open_history(path)?.map_err(|error| malformed(path, &error))?;
+    pub fn from_file(path: &Path, search: &Search) -> Result<Self, Failure> {
+        let history = input::read(path, search)?;
         Ok(Self {
             name: path.display().to_string(),
             plan: None,
@@ -116,10 +118,6 @@ fn open_history(path: &Path) -> Result<Result<History, HistoryError>, Failure> {
     };
     let file = File::open(path).map_err(refused)?;
     Ok(read_jsonl_parallel(file, std::thread::available_parallelism().map_or(1, usize::from)))
-}
-
-fn malformed(path: &Path, error: &HistoryError) -> Failure {
-    Failure::usage(format!("{} is not a history: {error}", path.display()))
 }
 
 /// The lines of a file that a run may not have come to write; a malformed one becomes a note.

@@ -153,10 +153,17 @@ fn find_system(name: &str) -> Result<&'static dyn System, Failure> {
 }
 
 fn find_workload(name: &str) -> Result<&'static str, Failure> {
-    let known: Vec<&str> = workloads::all().iter().map(|workload| workload.name()).collect();
-    workloads::by_name(name)
-        .map(|workload| workload.name())
-        .ok_or_else(|| Failure::unknown_name("workload", name, "--workload", &known))
+    let runs = |workload: &&&dyn workloads::Workload| workload.runs();
+    let known: Vec<&str> =
+        workloads::all().iter().filter(runs).map(|workload| workload.name()).collect();
+    match workloads::by_name(name) {
+        None => Err(Failure::unknown_name("workload", name, "--workload", &known)),
+        Some(workload) if known.contains(&name) => Ok(workload.name()),
+        Some(_) => Err(Failure::usage(format!(
+            "histories of workload `{name}` can be judged, and nothing here can be run with it; there are: {}",
+            known.join(", ")
+        ))),
+    }
 }
 
 fn find_bug(name: &str, system: &dyn System) -> Result<String, Failure> {

@@ -100,11 +100,10 @@ impl Eye {
         let end = std::time::Instant::now() + LOOK_LIMIT;
         let stop = || given_up.load(Ordering::Relaxed) || std::time::Instant::now() >= end;
         let options = JudgeOptions {
-            initial: None,
-            cas_fail_observes: false,
             limits: Limits { bytes: LOOK_BYTES, ..Limits::default() },
             stop: &stop,
             threads: 1,
+            certify: false,
         };
         self.workload
             .judge(&history, &options)

@@ -101,7 +101,8 @@ async fn search(stage: &Stage<'_>) -> Result<(Recorded, VerdictDocument), Failur
     let judged =
         searched.map_err(|e| Failure::environment(format!("the check itself failed: {e}")))?;
     // Something ran, so whatever is wrong with these files is no fault of what was typed.
-    judged.map_err(|failure| Failure { exit: Exit::Error, ..failure })
+    let judged = judged.map_err(|failure| Failure { exit: Exit::Error, ..failure })?;
+    Ok((judged.recorded, judged.document))
 }
 
 /// Returns some time after the first signal, whether it arrived already or is still to come.

@@ -36,7 +36,7 @@ pub(super) struct Worked {
 }
 
 /// The generator of the plan.
-pub(super) fn generator(stage: &Stage<'_>) -> SharedGenerator {
+pub(super) fn generator(stage: &Stage<'_>) -> Result<SharedGenerator, Failure> {
     let plan = stage.plan;
     let settings = Settings {
         seed: plan.seed.derive("operations"),
@@ -44,7 +44,11 @@ pub(super) fn generator(stage: &Stage<'_>) -> SharedGenerator {
         retire_operations: plan.retire_operations,
         retire_unknown: plan.retire_unknown,
     };
-    Arc::new(Mutex::new(stage.workload.generator(&settings)))
+    let generator = stage.workload.generator(&settings).ok_or_else(|| {
+        let name = stage.workload.name();
+        Failure::usage(format!("histories of workload `{name}` can only be judged"))
+    })?;
+    Ok(Arc::new(Mutex::new(generator)))
 }
 
 /// Runs clients and nemesis for the planned time, or until something ends the run early; then heals.

@@ -3,7 +3,7 @@
 use super::coverage::overlapping;
 use super::facts::completed;
 use super::{Blocked, Check, Facts, OperationRow, Outcomes, Ruling, Step, UnknownKey, Violation};
-use checker::Judgement;
+use checker::{Judgement, Order};
 use history::{Operation, Outcome};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,17 +17,19 @@ pub fn workload(
     workload: &dyn Workload,
     facts: &Facts<'_>,
     options: &JudgeOptions<'_>,
-) -> Result<Check, DecodeError> {
+) -> Result<(Check, Vec<Order>), DecodeError> {
+    let unknown =
+        |message| Ok((Check::new(workload.check(), Ruling::Unknown, message), Vec::new()));
     if facts.history.operations.is_empty() {
-        return Ok(Check::new(workload.check(), Ruling::Unknown, "the history has no operations"));
+        return unknown("the history has no operations");
     }
     match catch_unwind(AssertUnwindSafe(|| workload.judge(facts.history, options))) {
-        Ok(judgement) => Ok(doubt(render(workload, facts, judgement?), facts)),
-        Err(_) => Ok(Check::new(
-            workload.check(),
-            Ruling::Unknown,
-            "the checker itself failed, please report it with this history",
-        )),
+        Ok(judgement) => {
+            let mut judgement = judgement?;
+            let orders = std::mem::take(&mut judgement.orders);
+            Ok((doubt(render(workload, facts, judgement), facts), orders))
+        }
+        Err(_) => unknown("the checker itself failed, please report it with this history"),
     }
 }
 
@@ -72,7 +74,10 @@ fn render(workload: &dyn Workload, facts: &Facts<'_>, judgement: Judgement) -> C
         .into_iter()
         .map(|one| UnknownKey {
             key: one.key,
-            reason: one.reason,
+            reason: match one.declined {
+                Some(why) => format!("{} (no faster algorithm: {why})", one.reason),
+                None => one.reason,
+            },
             explored: one.explored,
             reached: one.reached,
         })

@@ -74,7 +74,7 @@ async fn an_unknown_outcome_retires_the_process_and_its_client() {
         number: 0,
         role: Role::Pinned(NodeId(3)),
         pace: Arc::new(Pace::new(100.0, Seed(7).stream("pace"))),
-        generator: Arc::new(Mutex::new(workload.generator(&settings))),
+        generator: Arc::new(Mutex::new(workload.generator(&settings).unwrap())),
         desk: desk.clone(),
     };
     let (stop, end) = watch::channel(false);

@@ -15,7 +15,7 @@
 
 use super::raw::{RawEvent, Recorded, Who, text};
 use super::{ForeignOptions, Format, MISMATCH, workload};
-use crate::{Event, Header, History, HistoryError, Kind, Order, Process};
+use crate::{Event, Header, History, HistoryError, Kind, Operation, Order, Outcome, Process};
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -51,7 +51,34 @@ pub(super) fn assemble(
         })?;
     history.warnings = warnings;
     history.left_out = left_out;
+    doubt_null_reads(&mut history, options);
     Ok(history)
+}
+
+/// Where keys hold a value from the beginning and nobody takes it away, a read that was answered
+/// null did not see what was there. Knossos, whose histories have such reads, takes them for reads
+/// of which the answer is not known; so do we, and say so.
+fn doubt_null_reads(history: &mut History, options: &ForeignOptions) {
+    let prints_them = matches!(options.format, Format::Edn | Format::Txt | Format::Elle);
+    let empties = |operation: &Operation| match operation.f.as_str() {
+        "delete" => true,
+        "write" => operation.input.is_null(),
+        _ => false,
+    };
+    if !prints_them || history.header.initial.is_null() || history.operations.iter().any(empties) {
+        return;
+    }
+    let is_null_read = |operation: &&Operation| {
+        let null = matches!(&operation.outcome, Outcome::Ok { value: Value::Null, .. });
+        null && operation.f.as_str() == "read"
+    };
+    let count = history.operations.iter().filter(is_null_read).count();
+    if count > 0 {
+        history.null_reads_are_unknown = true;
+        history.warnings.push(format!(
+            "{count} reads were answered null, which no key ever holds: their answers are taken as not known"
+        ));
+    }
 }
 
 /// Each recorded event as one of ours.

@@ -1,6 +1,6 @@
 //! The writing half: whole lines, and nothing behind a broken one.
 
-use crate::{Event, Header, History};
+use crate::{Event, Header, History, Nanos, Order};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
@@ -65,6 +65,9 @@ impl<W: Write> Writer<W> {
 /// Writes the operations with these invocation indexes as a history of its own: the original
 /// header, the original indexes, the original events. Returns the output.
 ///
+/// Of a history in which places and not times decide, the places are written as times, because in
+/// a file of ours times decide.
+///
 /// # Errors
 /// What the output said.
 pub fn write_counterexample<W: Write>(
@@ -73,9 +76,26 @@ pub fn write_counterexample<W: Write>(
     invocations: &BTreeSet<u64>,
 ) -> io::Result<W> {
     let mut writer = Writer::new(output, &history.header)?;
-    for event in history.select(invocations) {
+    let events = match history.order {
+        Order::Time => history.select(invocations),
+        Order::Position => timed_by_place(history, invocations),
+    };
+    for event in events {
         writer.append(&event)?;
     }
     writer.flush()?;
     Ok(writer.into_inner())
+}
+
+/// The events of these operations, each with its place for its time. A completion that says no more
+/// than that nothing is known has no place, and is left out.
+fn timed_by_place(history: &History, invocations: &BTreeSet<u64>) -> Vec<Event> {
+    let mut events = Vec::new();
+    for operation in history.operations.iter().filter(|one| invocations.contains(&one.index)) {
+        events.push(Event { time: Nanos(operation.start), ..operation.invocation() });
+        let completion = operation.completion().zip(operation.end);
+        events.extend(completion.map(|(event, end)| Event { time: Nanos(end), ..event }));
+    }
+    events.sort_by_key(|event| event.index);
+    events
 }

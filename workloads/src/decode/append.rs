@@ -6,8 +6,8 @@
 
 use super::{Decode, Said, answer, data, datum, otherwise, unknown_function};
 use crate::Datum;
-use checker::specs::list::{Micro, Reads, Transactions};
 use checker::Spec;
+use checker::specs::list::{Micro, Reads, Transactions};
 use history::Operation;
 use serde_json::Value;
 
@@ -52,7 +52,9 @@ impl Decode for Lists {
         let mut reads = Vec::new();
         for (answered, asked) in answers.iter().zip(op) {
             if micro(answered)? != *asked {
-                return Err(format!("an ok txn repeats its micro-operations; {answered} is another"));
+                return Err(format!(
+                    "an ok txn repeats its micro-operations; {answered} is another"
+                ));
             }
             if let Micro::Read(_) = asked {
                 // A list that was never appended to is read as null by some.

@@ -1,15 +1,13 @@
 //! Registers, one a key: read, write, compare-and-set, delete.
 
 use super::{Decode, Said, answer, done, otherwise, unknown_function};
-use crate::{Datum, JudgeOptions, MISMATCH};
+use crate::{Datum, MISMATCH};
 use checker::specs::register::{Op, Register, Ret};
 use history::{History, Operation, Outcome};
 
 /// How registers are read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Registers {
-    /// Whether every failed compare-and-set compared unequal.
-    pub(crate) cas_fail_observes: bool,
     /// Whether a read that was answered null observed nothing.
     pub(crate) null_is_unknown: bool,
     /// Every function there is.
@@ -17,22 +15,19 @@ pub(crate) struct Registers {
 }
 
 impl Registers {
-    /// As a history wants to be read, under these options.
-    pub(crate) fn of(
-        history: &History,
-        options: &JudgeOptions<'_>,
-        functions: &'static [&'static str],
-    ) -> Self {
-        Self {
-            cas_fail_observes: options.cas_fail_observes,
-            null_is_unknown: history.null_reads_are_unknown,
-            functions,
-        }
+    /// As a history wants to be read.
+    pub(crate) fn of(history: &History, functions: &'static [&'static str]) -> Self {
+        Self { null_is_unknown: history.null_reads_are_unknown, functions }
+    }
+
+    /// The register of a key never written.
+    pub(crate) fn initial(history: &History) -> Register<Datum> {
+        Register(Datum::from_json(&history.header.initial))
     }
 
     /// As an operation is described.
     pub(crate) fn to_describe(functions: &'static [&'static str]) -> Self {
-        Self { cas_fail_observes: false, null_is_unknown: false, functions }
+        Self { null_is_unknown: false, functions }
     }
 }
 
@@ -65,9 +60,7 @@ impl Decode for Registers {
                 Some(value) => Said::Answer(Ret::Value(Datum::from_json(value))),
             }),
             (Op::Write(_) | Op::Delete, _) => done(operation, Ret::Done),
-            (Op::Cas(..), Outcome::Fail { error, .. })
-                if self.cas_fail_observes || error.as_deref() == Some(MISMATCH) =>
-            {
+            (Op::Cas(..), Outcome::Fail { error, .. }) if error.as_deref() == Some(MISMATCH) => {
                 Ok(Said::Answer(Ret::Mismatch))
             }
             // Whether `false` means that a cas did not swap is not for us to guess.
