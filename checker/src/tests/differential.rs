@@ -69,6 +69,10 @@ fn drawn<S: Spec, D: Subject<S>>(seed: u64) -> (S, Vec<Call<S>>) {
     let initial = subject.initial();
     let calls = history(&initial, family, &mut subject, draw);
     let mut calls = subject.finish(calls);
+    // Of one process, the order of the numbers is that of the calls.
+    for (index, call) in (0..).zip(&mut calls) {
+        call.index = index;
+    }
     if seed % TOUCHING == 0 {
         let_touch(&mut calls, draw);
     }
@@ -116,7 +120,9 @@ fn exhaustive<S: Spec, D: Subject<S>>() {
 fn number(name: &str, usual: u64, allowed: fn(u64) -> bool) -> u64 {
     let Some(text) = std::env::var_os(name) else { return usual };
     let said = text.to_str().and_then(|text| text.parse().ok()).filter(|said| allowed(*said));
-    said.unwrap_or_else(|| panic!("{name} is {text:?}, which is not a number that can be asked for"))
+    said.unwrap_or_else(|| {
+        panic!("{name} is {text:?}, which is not a number that can be asked for")
+    })
 }
 
 /// Two tests of each data type.

@@ -215,7 +215,7 @@ pub(crate) fn history<S: Spec>(
             }
             answers[open] = Some(state.invoke(&calls[open].op));
             if draw.percent(family.unknown_percent) {
-                *client = Client { process: fresh + 1_000, nth: 0, open: None, ended: 0 };
+                *client = Client { process: 1_000 + open as u64, nth: 0, open: None, ended: 0 };
             }
             continue;
         };

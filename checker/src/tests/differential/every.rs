@@ -71,10 +71,8 @@ fn permutations(size: usize) -> Vec<Vec<usize>> {
 pub(super) fn every<S: Spec, D: Subject<S>>(size: usize, mut ask: impl FnMut(&[Call<S>])) {
     let menu = D::menu();
     let number = |item: Item<S>| menu.iter().position(|other| *other == item);
-    let exchanged: Vec<usize> = menu
-        .iter()
-        .map(|item| number(D::exchanged(item)).expect("a menu is whole"))
-        .collect();
+    let exchanged: Vec<usize> =
+        menu.iter().map(|item| number(D::exchanged(item)).expect("a menu is whole")).collect();
     for timing in timings(size) {
         for code in 0..menu.len().pow(size as u32) {
             let chosen: Vec<usize> =

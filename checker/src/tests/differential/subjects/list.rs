@@ -74,9 +74,7 @@ impl Subject<List<u8>> for Lists {
             Op::Read => Op::Read,
         };
         let ret = match ret {
-            Some(Ret::Items(items)) => {
-                Some(Ret::Items(items.iter().copied().map(other).collect()))
-            }
+            Some(Ret::Items(items)) => Some(Ret::Items(items.iter().copied().map(other).collect())),
             ret => ret.clone(),
         };
         (op, ret)

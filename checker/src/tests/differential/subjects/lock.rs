@@ -58,9 +58,9 @@ impl Subject<Lock> for Locks {
     fn menu() -> Vec<Item<Lock>> {
         let mut menu: Vec<Item<Lock>> = Vec::new();
         for owner in [1, 2] {
-            menu.extend([None, Some(1), Some(2)].map(|token| {
-                (Op::Acquire(owner), Some(Ret::Token(token)))
-            }));
+            menu.extend(
+                [None, Some(1), Some(2)].map(|token| (Op::Acquire(owner), Some(Ret::Token(token)))),
+            );
             for op in [Op::Acquire(owner), Op::Release(owner)] {
                 menu.extend([(op, None), (op, Some(Ret::Refused))]);
             }

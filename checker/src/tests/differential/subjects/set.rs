@@ -78,9 +78,7 @@ impl Subject<Set<u8>> for Sets {
             Op::Read => Op::Read,
         };
         let ret = match ret {
-            Some(Ret::Items(items)) => {
-                Some(Ret::Items(items.iter().copied().map(other).collect()))
-            }
+            Some(Ret::Items(items)) => Some(Ret::Items(items.iter().copied().map(other).collect())),
             ret => ret.clone(),
         };
         (op, ret)
