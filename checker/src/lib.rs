@@ -45,6 +45,9 @@
 //! violation; `shrink` has the rule and its proof. The rest is told as a longest legal order, why
 //! nothing can follow it, and in sentences.
 //!
+//! A history that is still being made is judged by [`online`], which keeps only what may still
+//! matter.
+//!
 //! # What holds
 //!
 //! - Valid and invalid are certain. Whatever ends a check early (its steps, its memory, the
@@ -68,6 +71,7 @@ mod hash;
 mod judgement;
 mod linearizable;
 mod memo;
+pub mod online;
 #[cfg(test)]
 mod oracle;
 mod partition;

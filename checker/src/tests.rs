@@ -14,6 +14,7 @@ mod limits;
 mod list;
 mod lists_replay;
 mod lock;
+mod online;
 mod queue;
 mod replay;
 mod rules;

@@ -2,11 +2,11 @@
 //!
 //! Unique values make a read name the write it saw, so a stale read or a lost write has nowhere to hide.
 
-use crate::decode::register::Registers;
+use crate::decode::register::{self, Registers};
 use crate::keyed::{Keyed, Mix, Values};
-use crate::{DecodeError, Generator, JudgeOptions, Settings, Workload, decode};
-use checker::Judgement;
-use history::{History, Operation};
+use crate::{DecodeError, Generator, JudgeOptions, OnlineJudge, Settings, Workload, decode};
+use checker::{Judgement, Limits};
+use history::{Header, History, Operation};
 
 const FUNCTIONS: &[&str] = &["read", "write", "cas", "delete"];
 
@@ -42,6 +42,10 @@ impl Workload for Kv {
     ) -> Result<Judgement, DecodeError> {
         let registers = Registers::of(history, FUNCTIONS);
         decode::judge(&registers, &Registers::initial(history), history, options)
+    }
+
+    fn online(&self, header: &Header, limits: Limits) -> Option<Box<dyn OnlineJudge>> {
+        Some(register::online(header, limits, FUNCTIONS))
     }
 
     fn describe(&self, operation: &Operation) -> String {

@@ -16,6 +16,7 @@ mod judged;
 mod keyed;
 mod keys;
 mod kv;
+mod online;
 mod power;
 mod register;
 mod registry;
@@ -26,6 +27,7 @@ pub use client::{BoxFuture, ClientError, ErrorClass, KvAnswer, KvClient, KvOpera
 pub use datum::Datum;
 pub use decode::DecodeError;
 pub use generator::{Caller, Completion, Generator, Invocation};
+pub use online::{OnlineError, OnlineJudge};
 pub use power::{CasPower, Concurrency, Power, Tally, power};
 pub use registry::{all, by_name};
 pub use settings::Settings;

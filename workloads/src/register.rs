@@ -3,11 +3,11 @@
 //! The classic of Jepsen: with so few values the same one comes back again and again, so a compare-and-set applied
 //! twice, or decided on an old state, can succeed where unique values would always expose or refuse it.
 
-use crate::decode::register::Registers;
+use crate::decode::register::{self, Registers};
 use crate::keyed::{Keyed, Mix, Values};
-use crate::{DecodeError, Generator, JudgeOptions, Settings, Workload, decode};
-use checker::Judgement;
-use history::{History, Operation};
+use crate::{DecodeError, Generator, JudgeOptions, OnlineJudge, Settings, Workload, decode};
+use checker::{Judgement, Limits};
+use history::{Header, History, Operation};
 
 const FUNCTIONS: &[&str] = &["read", "write", "cas"];
 
@@ -43,6 +43,10 @@ impl Workload for Register {
     ) -> Result<Judgement, DecodeError> {
         let registers = Registers::of(history, FUNCTIONS);
         decode::judge(&registers, &Registers::initial(history), history, options)
+    }
+
+    fn online(&self, header: &Header, limits: Limits) -> Option<Box<dyn OnlineJudge>> {
+        Some(register::online(header, limits, FUNCTIONS))
     }
 
     fn describe(&self, operation: &Operation) -> String {

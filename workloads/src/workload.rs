@@ -1,8 +1,8 @@
 //! What a workload is.
 
-use crate::{DecodeError, Generator, Settings};
+use crate::{DecodeError, Generator, OnlineJudge, Settings};
 use checker::{Judgement, Limits};
-use history::{History, Operation};
+use history::{Header, History, Operation};
 
 /// What clients do, and the spec that every history of it must obey.
 pub trait Workload: Sync {
@@ -36,6 +36,13 @@ pub trait Workload: Sync {
         history: &History,
         options: &JudgeOptions<'_>,
     ) -> Result<Judgement, DecodeError>;
+
+    /// Judges a history while it is recorded, if this workload can be judged so: from the initial value of `header`,
+    /// each key within `limits`.
+    fn online(&self, header: &Header, limits: Limits) -> Option<Box<dyn OnlineJudge>> {
+        let _ = (header, limits);
+        None
+    }
 
     /// An operation for people, with its answer if it has one: `write 3`, `read → 7`.
     fn describe(&self, operation: &Operation) -> String;

@@ -108,5 +108,18 @@ async fn fail_fast_returns_at_the_first_violation_and_not_before() {
     let look = Duration::from_millis(1500);
     assert!(tokio::time::timeout(look, &mut watch).await.is_err(), "nothing is wrong yet");
     record("read", Value::Null, json!(7));
-    assert!(tokio::time::timeout(3 * look, &mut watch).await.is_ok(), "nobody wrote 7");
+    let seen = tokio::time::timeout(look, &mut watch).await.expect("nobody wrote 7");
+    assert!(matches!(seen, fail_fast::Seen::Violation), "{seen:?}");
+}
+
+#[tokio::test]
+async fn fail_fast_says_when_it_can_see_nothing() {
+    let desk = desk();
+    let workload = workloads::by_name("kv").unwrap();
+    let strange = Invocation { f: "push", key: Some("k1".to_owned()), value: json!(1) };
+    let _open = desk.recorder.invoke(desk.recorder.process(), &strange, None).unwrap();
+    let watch = fail_fast::watch(Arc::clone(&desk.recorder), workload, Header::new("kv"));
+    let seen = tokio::time::timeout(Duration::from_secs(5), watch).await.expect("it ends");
+    let fail_fast::Seen::Nothing(why) = seen else { panic!("{seen:?}") };
+    assert!(why.contains("unknown function `push`"), "{why}");
 }

@@ -1,7 +1,8 @@
 //! The work phase: clients work while the nemesis plays its schedule.
 
+use super::Ending;
+use super::fail_fast::{self, Seen};
 use super::stage::Stage;
-use super::{Ending, fail_fast};
 use crate::deploy::RealEnvironment;
 use crate::event::{self, Event, Phase};
 use crate::exit::Failure;
@@ -150,8 +151,10 @@ async fn watch_over(
 ) -> Result<Ending, Failure> {
     let end = start + stage.plan.time;
     let interrupted = stage.signals.reached(1);
-    let violated = violation(stage);
-    tokio::pin!(interrupted, violated);
+    let recorder = Arc::clone(&stage.desk.recorder);
+    let watch = fail_fast::watch(recorder, stage.workload, stage.header.clone());
+    let mut watching = stage.options.fail_fast;
+    tokio::pin!(interrupted, watch);
     let mut beat = tokio::time::interval(BEAT);
     let mut sample = tokio::time::interval(STALL_SAMPLE);
     sample.reset();
@@ -160,26 +163,19 @@ async fn watch_over(
             biased;
             () = &mut interrupted => return Ok(Ending::Interrupted),
             () = tokio::time::sleep_until(end) => return Ok(Ending::Complete),
-            () = &mut violated => return Ok(Ending::Violated),
+            seen = &mut watch, if watching => match seen {
+                Seen::Violation => return Ok(Ending::Violated),
+                Seen::Nothing(why) => {
+                    watching = false;
+                    stage.warn(format!("the run will not end at the first violation: {why}"));
+                }
+            },
             Some(ended) = workers.join_next() => check(ended)?,
             _ = beat.tick() => emit_beat(stage, start),
             _ = sample.tick() => {
                 stage.sample();
                 stage.check_files()?;
             }
-        }
-    }
-}
-
-fn violation(stage: &Stage<'_>) -> impl Future<Output = ()> + Send + use<> {
-    let fail_fast = stage.options.fail_fast;
-    let watch =
-        fail_fast::watch(Arc::clone(&stage.desk.recorder), stage.workload, stage.header.clone());
-    async move {
-        if fail_fast {
-            watch.await;
-        } else {
-            std::future::pending().await
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::coverage::overlapping;
 use super::facts::completed;
 use super::{Blocked, Check, Facts, OperationRow, Outcomes, Ruling, Step, UnknownKey, Violation};
-use checker::{Judgement, Order};
-use history::{Operation, Outcome};
+use checker::Judgement;
+use history::{Operation, Order, Outcome};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use workloads::{DecodeError, JudgeOptions, Workload};
@@ -17,10 +17,11 @@ pub fn workload(
     workload: &dyn Workload,
     facts: &Facts<'_>,
     options: &JudgeOptions<'_>,
-) -> Result<(Check, Vec<Order>), DecodeError> {
+) -> Result<(Check, Vec<checker::Order>), DecodeError> {
     let unknown =
         |message| Ok((Check::new(workload.check(), Ruling::Unknown, message), Vec::new()));
-    if facts.history.operations.is_empty() {
+    // A history from elsewhere is judged as it is.
+    if facts.history.operations.is_empty() && facts.history.order == Order::Time {
         return unknown("the history has no operations");
     }
     match catch_unwind(AssertUnwindSafe(|| workload.judge(facts.history, options))) {
@@ -48,8 +49,14 @@ fn doubt(mut check: Check, facts: &Facts<'_>) -> Check {
         check.message = format!("{}, but the last line was not judged", check.message);
         check.hints.push("if that line is whole, end it with a newline".to_owned());
     } else if !facts.history.operations.iter().any(answered) {
-        check.verdict = Ruling::Unknown;
-        check.message = "no operation was answered, so nothing was shown".to_owned();
+        let nothing = "no operation was answered, so nothing was shown".to_owned();
+        match facts.history.order {
+            Order::Time => {
+                check.verdict = Ruling::Unknown;
+                check.message = nothing;
+            }
+            Order::Position => check.warnings.push(nothing),
+        }
     }
     check
 }

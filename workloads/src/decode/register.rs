@@ -1,9 +1,12 @@
 //! Registers, one a key: read, write, compare-and-set, delete.
 
 use super::{Decode, Said, answer, done, otherwise, unknown_function};
-use crate::{Datum, MISMATCH};
+use crate::online::Decoding;
+use crate::{Datum, MISMATCH, OnlineJudge};
+use checker::specs::keyed::Keyed;
 use checker::specs::register::{Op, Register, Ret};
-use history::{History, Operation, Outcome};
+use checker::{Call, Limits};
+use history::{Header, History, Operation, Outcome};
 
 /// How registers are read.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +32,28 @@ impl Registers {
     pub(crate) fn to_describe(functions: &'static [&'static str]) -> Self {
         Self { null_is_unknown: false, functions }
     }
+}
+
+/// Judges registers while their history is recorded, in our own files.
+pub(crate) fn online(
+    header: &Header,
+    limits: Limits,
+    functions: &'static [&'static str],
+) -> Box<dyn OnlineJudge> {
+    let registers = Registers { null_is_unknown: false, functions };
+    let initial = Keyed(Register(Datum::from_json(&header.initial)));
+    let decode = move |operation: &Operation| {
+        let key = operation.key.as_deref().unwrap_or_default();
+        let keyed = |call: Call<Register<Datum>>| Call {
+            index: call.index,
+            process: call.process,
+            start: call.start,
+            op: (key.into(), call.op),
+            answer: call.answer,
+        };
+        Ok(super::call(&registers, operation)?.map(keyed))
+    };
+    Box::new(Decoding::new(initial, limits, Box::new(decode)))
 }
 
 impl Decode for Registers {
