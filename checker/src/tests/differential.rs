@@ -17,7 +17,7 @@
 
 mod ask;
 mod every;
-mod subjects;
+pub(crate) mod subjects;
 
 use super::draw::Draw;
 use super::lists_replay::{Item, Source, history, larger, small};
@@ -31,6 +31,8 @@ pub(super) trait Subject<S: Spec>: Source<S> {
     const NAME: &'static str;
     /// The algorithms that must each have found something legal and something illegal.
     const ALGORITHMS: &'static [&'static str];
+    /// No more of the random histories than this are declined by all of them.
+    const DECLINED_PERCENT: u64;
 
     /// One that draws histories of a kind that goes with the seed.
     fn new(seed: u64) -> Self;
@@ -73,7 +75,7 @@ fn drawn<S: Spec, D: Subject<S>>(seed: u64) -> (S, Vec<Call<S>>) {
     for (index, call) in (0..).zip(&mut calls) {
         call.index = index;
     }
-    if seed % TOUCHING == 0 {
+    if seed.is_multiple_of(TOUCHING) {
         let_touch(&mut calls, draw);
     }
     (initial, calls)
@@ -100,7 +102,7 @@ fn random<S: Spec, D: Subject<S>>() {
         let (initial, calls) = drawn::<S, D>(seed);
         tally.ask(&initial, &calls, &|| format!("{}, seed {seed}", D::NAME));
     }
-    tally.conclude(&format!("random histories of {}", D::NAME), D::ALGORITHMS);
+    tally.conclude(&format!("random histories of {}", D::NAME), D::ALGORITHMS, D::DECLINED_PERCENT);
 }
 
 fn exhaustive<S: Spec, D: Subject<S>>() {
@@ -112,7 +114,7 @@ fn exhaustive<S: Spec, D: Subject<S>>() {
                 tally.ask(&initial, calls, &|| format!("{} from {initial:?}", D::NAME));
             });
         }
-        tally.conclude(&format!("all histories of {size} operations of {}", D::NAME), &[]);
+        tally.conclude(&format!("all histories of {size} operations of {}", D::NAME), &[], 100);
     }
 }
 

@@ -99,7 +99,7 @@ impl Tally {
     }
 
     /// Prints what there was, and asserts that it shows something.
-    pub(super) fn conclude(&self, what: &str, algorithms: &[&str]) {
+    pub(super) fn conclude(&self, what: &str, algorithms: &[&str], declined_percent: u64) {
         let histories = self.legal + self.illegal + self.undecided;
         let mut decided: Vec<String> = Vec::new();
         for (by, [legal, illegal]) in &self.decided {
@@ -121,6 +121,8 @@ impl Tally {
             let [legal, illegal] = self.decided.get(by).copied().unwrap_or_default();
             assert!(legal > 0 && illegal > 0, "{what}: {by}: {legal} legal, {illegal} illegal");
         }
+        let most = histories * declined_percent;
+        assert!(self.declined * 100 <= most, "{what}: what should be decided is declined");
         assert!(self.undecided * 100 < histories, "{what}: too many were too hard");
     }
 }
@@ -184,6 +186,14 @@ fn special<S: Spec>(initial: &S, calls: &[Call<S>]) -> Option<(&'static str, boo
             let part: Vec<Call<S>> =
                 proof.iter().map(|place| calls[*place as usize].clone()).collect();
             assert_illegal(initial, &part, calls);
+            // Whatever it relies on is in it, so it stays illegal beside any other calls.
+            for beside in 0..2 {
+                let kept = |place: &u32| proof.contains(place) || place % 2 == beside;
+                let places = (0..calls.len() as u32).filter(kept);
+                let more: Vec<Call<S>> =
+                    places.map(|place| calls[place as usize].clone()).collect();
+                assert_illegal(initial, &more, calls);
+            }
             Some((by, false))
         }
     }

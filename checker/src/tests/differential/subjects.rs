@@ -2,14 +2,14 @@
 //!
 //! What is drawn is what the algorithms decide, with some of what they decline among it.
 
-pub(super) mod counter;
-pub(super) mod list;
-pub(super) mod lock;
-pub(super) mod member;
-pub(super) mod queue;
-pub(super) mod register;
-pub(super) mod set;
-pub(super) mod transactions;
+pub(crate) mod counter;
+pub(crate) mod list;
+pub(crate) mod lock;
+pub(crate) mod member;
+pub(crate) mod queue;
+pub(crate) mod register;
+pub(crate) mod set;
+pub(crate) mod transactions;
 
 /// The other of two values; any third stays what it is.
 fn other(value: u8) -> u8 {

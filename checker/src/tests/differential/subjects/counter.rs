@@ -33,6 +33,7 @@ impl Source<Counter> for Counters {
 impl Subject<Counter> for Counters {
     const NAME: &'static str = "a counter";
     const ALGORITHMS: &'static [&'static str] = &["counter"];
+    const DECLINED_PERCENT: u64 = 15;
 
     fn new(seed: u64) -> Self {
         let amount = [1, 1, -1, 3][(seed / 3 % 4) as usize];

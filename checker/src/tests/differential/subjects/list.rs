@@ -44,9 +44,10 @@ impl Source<List<u8>> for Lists {
 impl Subject<List<u8>> for Lists {
     const NAME: &'static str = "a list";
     const ALGORITHMS: &'static [&'static str] = &["list"];
+    const DECLINED_PERCENT: u64 = 13;
 
     fn new(seed: u64) -> Self {
-        Self { repeats: seed % 8 == 1, filled: seed % 5 == 0 }
+        Self { repeats: seed % 8 == 1, filled: seed.is_multiple_of(5) }
     }
 
     fn initial(&self) -> List<u8> {

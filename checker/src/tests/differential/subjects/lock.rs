@@ -40,6 +40,7 @@ impl Source<Lock> for Locks {
 impl Subject<Lock> for Locks {
     const NAME: &'static str = "a lock";
     const ALGORITHMS: &'static [&'static str] = &["lock by tokens", "lock by holds"];
+    const DECLINED_PERCENT: u64 = 20;
 
     fn new(seed: u64) -> Self {
         let token = [None, Some(30)][(seed % 2) as usize];

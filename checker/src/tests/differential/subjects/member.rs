@@ -27,6 +27,7 @@ impl Source<Member> for Members {
 impl Subject<Member> for Members {
     const NAME: &'static str = "an element of a set";
     const ALGORITHMS: &'static [&'static str] = &["zones"];
+    const DECLINED_PERCENT: u64 = 65;
 
     fn new(seed: u64) -> Self {
         Self { there: seed % 2 == 1 }

@@ -35,6 +35,7 @@ impl Source<Queue<u8>> for Queues {
 impl Subject<Queue<u8>> for Queues {
     const NAME: &'static str = "a queue";
     const ALGORITHMS: &'static [&'static str] = &["queue"];
+    const DECLINED_PERCENT: u64 = 25;
 
     fn new(seed: u64) -> Self {
         Self { repeats: seed % 10 == 1, filled: seed % 10 == 2 }

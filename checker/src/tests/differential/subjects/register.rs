@@ -51,6 +51,7 @@ impl Source<Register<u8>> for Registers {
 impl Subject<Register<u8>> for Registers {
     const NAME: &'static str = "a register";
     const ALGORITHMS: &'static [&'static str] = &["zones", "blocks"];
+    const DECLINED_PERCENT: u64 = 48;
 
     fn new(seed: u64) -> Self {
         Self { values: seed / 5 % 4 }

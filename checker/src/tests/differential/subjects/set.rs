@@ -44,9 +44,10 @@ impl Source<Set<u8>> for Sets {
 impl Subject<Set<u8>> for Sets {
     const NAME: &'static str = "a set";
     const ALGORITHMS: &'static [&'static str] = &["set"];
+    const DECLINED_PERCENT: u64 = 20;
 
     fn new(seed: u64) -> Self {
-        Self { mixed: seed % 8 == 1, filled: seed % 5 == 0 }
+        Self { mixed: seed % 8 == 1, filled: seed.is_multiple_of(5) }
     }
 
     fn initial(&self) -> Set<u8> {

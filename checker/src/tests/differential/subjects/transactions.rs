@@ -13,12 +13,12 @@ type Whole = Transactions<u8>;
 
 /// Draws transactions of so many things on so many keys.
 pub(crate) struct Several {
-    things: u64,
-    keys: u64,
-    filled: bool,
+    pub(crate) things: u64,
+    pub(crate) keys: u64,
+    pub(crate) filled: bool,
 }
 
-fn key(number: u64) -> Arc<str> {
+pub(crate) fn key(number: u64) -> Arc<str> {
     Arc::from(["x", "y"][number as usize])
 }
 
@@ -48,9 +48,10 @@ impl Source<Whole> for Several {
 impl Subject<Whole> for Several {
     const NAME: &'static str = "transactions";
     const ALGORITHMS: &'static [&'static str] = &["list"];
+    const DECLINED_PERCENT: u64 = 85;
 
     fn new(seed: u64) -> Self {
-        Self { things: 1 + seed % 3, keys: 1 + seed / 3 % 2, filled: seed % 5 == 0 }
+        Self { things: 1 + seed % 3, keys: 1 + seed / 3 % 2, filled: seed.is_multiple_of(5) }
     }
 
     fn initial(&self) -> Whole {
