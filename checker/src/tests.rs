@@ -4,6 +4,7 @@
 mod agree;
 mod blocks;
 mod counter;
+mod differential;
 mod draw;
 mod explaining;
 mod fast;

@@ -208,29 +208,6 @@ pub(super) fn small(seed: u64, draw: &mut Draw) -> Family {
 }
 
 #[test]
-fn random_small_histories() {
-    let (mut illegal, mut told) = (0, 0);
-    let rounds = 120_000;
-    for seed in 0..rounds {
-        let draw = &mut Draw::new(seed);
-        let family = small(seed, draw);
-        let calls = history(family, draw);
-        let legal = is_legal(&EMPTY, &calls);
-        assert_eq!(search_says(&calls), legal, "seed {seed}: {calls:#?}");
-        assert_eq!(search_says(&mute(&calls)), legal, "mute, seed {seed}: {calls:#?}");
-        if family.tie_percent == 0 && (seed / 2).is_multiple_of(2) {
-            assert_eq!(stateright_says(&calls), legal, "stateright, seed {seed}: {calls:#?}");
-            told += 1;
-        }
-        illegal += u64::from(!legal);
-    }
-    println!(
-        "{rounds} random histories of up to 8 operations, {illegal} illegal, {told} also by stateright: all agree"
-    );
-    assert!(illegal > rounds / 10 && illegal < rounds * 9 / 10);
-}
-
-#[test]
 fn shapes_change_no_ruling_on_larger_histories() {
     let mut illegal = 0;
     let rounds = 3_000;

@@ -1,7 +1,7 @@
 //! Zones and blocks agree with every order and with the search, their orders replay, and their
 //! conflicts are illegal alone.
 
-use super::agree::{build, is_canonical, menu, replay, search_says, small, timings};
+use super::agree::{build, is_canonical, menu, replay, search_says, timings};
 use super::draw::{Draw, Family, history};
 use super::{EMPTY, Plain};
 use crate::budget::Budget;
@@ -87,19 +87,6 @@ fn all_histories_of_three_operations() {
     println!("all histories of 3 operations: {tally:?}");
     assert!(tally.legal > 10_000 && tally.illegal > 10_000);
     assert!(tally.declined < tally.count() / 7, "{tally:?}");
-}
-
-#[test]
-fn random_small_histories() {
-    let mut tally = Tally::default();
-    for seed in 0..60_000 {
-        let draw = &mut Draw::new(4_000_000 + seed);
-        let family = small(seed, draw);
-        let calls = history(family, draw);
-        tally.compare(blocks_say(&calls), is_legal(&EMPTY, &calls), &calls);
-    }
-    println!("random histories of up to 8 operations: {tally:?}");
-    assert!(tally.legal > 1_000 && tally.illegal > 1_000);
 }
 
 #[test]

@@ -1,13 +1,12 @@
 //! Lists, and transactions on several of them.
 
+use super::differential::subjects::transactions::{Several, key};
 use super::draw::{Draw, Family};
-use super::lists_replay::{
-    Item, Source, Tally, every, find, history, larger, oracle, searched, small,
-};
+use super::lists_replay::{Item, Tally, every, find, history, small};
+use crate::oracle::is_legal;
 use crate::specs::list::{List, Micro, Op, Ret, Transactions};
 use crate::{Answer, Budget, Call, Finding, Limits, Ruling, Spec};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 type Small = List<u8>;
 type Whole = Transactions<u8>;
@@ -24,38 +23,6 @@ fn read(start: u64, end: u64, elements: &[u8]) -> Call<Small> {
     call(start, end, Op::Read, Ret::Items(elements.to_vec()))
 }
 
-/// Appends of new elements and reads, some of elements that are there already if asked for.
-struct Drawn {
-    repeats: bool,
-}
-
-impl Source<Small> for Drawn {
-    fn operation(&mut self, _: u64, _: u64, count: u64, draw: &mut Draw) -> Op<u8> {
-        match draw.below(10) {
-            0..=4 => Op::Append(count as u8),
-            5 if self.repeats => Op::Append(draw.below(1 + count) as u8),
-            _ => Op::Read,
-        }
-    }
-
-    fn wrong(&mut self, _: &Op<u8>, ret: Ret<u8>, draw: &mut Draw) -> Ret<u8> {
-        let Ret::Items(items) = ret else { return ret };
-        Ret::Items(spoiled(items, draw))
-    }
-}
-
-/// One element less, one more, or two in another order.
-fn spoiled(mut items: Vec<u8>, draw: &mut Draw) -> Vec<u8> {
-    let place = draw.below(1 + items.len() as u64) as usize;
-    match draw.below(4) {
-        0 => drop(items.pop()),
-        1 if place < items.len() => drop(items.remove(place)),
-        2 if place + 1 < items.len() => items.swap(place, place + 1),
-        _ => items.insert(place, draw.below(8) as u8),
-    }
-    items
-}
-
 fn reads() -> Vec<Vec<u8>> {
     vec![vec![], vec![1], vec![2], vec![1, 2], vec![2, 1], vec![1, 1], vec![3, 1]]
 }
@@ -69,42 +36,12 @@ fn all_small_histories() {
     }
     menu.extend(reads().into_iter().map(|items| (Op::Read, Some(Ret::Items(items)))));
     let mut tally = Tally::default();
-    every(&menu, 3, |calls| tally.ask(&List(vec![]), calls, oracle));
-    every(&menu, 3, |calls| tally.ask(&List(vec![3]), calls, oracle));
+    every(&menu, 3, |calls| tally.ask(&List(vec![]), calls));
+    every(&menu, 3, |calls| tally.ask(&List(vec![3]), calls));
     menu.truncate(9);
-    every(&menu, 4, |calls| tally.ask(&List(vec![]), calls, oracle));
+    every(&menu, 4, |calls| tally.ask(&List(vec![]), calls));
     println!("all histories of 3 and of 4 operations of a list: {tally:?}");
     assert!(tally.legal > 10_000 && tally.illegal > 100_000);
-}
-
-#[test]
-fn random_small_histories() {
-    let (mut unique, mut repeats) = (Tally::default(), Tally::default());
-    for seed in 0..40_000 {
-        let draw = &mut Draw::new(seed);
-        let family = small(seed, draw);
-        let initial = List(if seed % 5 == 0 { vec![70, 60] } else { vec![] });
-        let tally = if seed % 8 == 0 { &mut repeats } else { &mut unique };
-        let calls = history(&initial, family, &mut Drawn { repeats: seed % 8 == 0 }, draw);
-        tally.ask(&initial, &calls, oracle);
-    }
-    println!("random histories of a list: {unique:?}; with repeats: {repeats:?}");
-    assert!(unique.legal > 10_000 && unique.illegal > 5_000 && unique.declined == 0);
-    assert!(repeats.declined > 0 && repeats.declined < repeats.count());
-}
-
-#[test]
-fn random_larger_histories() {
-    let mut tally = Tally::default();
-    for seed in 0..1_500 {
-        let draw = &mut Draw::new(seed);
-        let family = larger(seed, draw);
-        let calls = history(&List(vec![]), family, &mut Drawn { repeats: false }, draw);
-        tally.ask(&List(vec![]), &calls, searched);
-    }
-    println!("larger histories of a list: {tally:?}");
-    assert!(tally.legal > 400 && tally.illegal > 200 && tally.declined == 0);
-    assert!(tally.too_hard < tally.illegal);
 }
 
 fn proof(calls: &[Call<Small>]) -> Vec<u32> {
@@ -190,55 +127,8 @@ fn a_violation_is_told() {
     assert_eq!(why, "finds [1, 2], where it would be read → [1, 2]");
 }
 
-fn key(number: u64) -> Arc<str> {
-    Arc::from(["x", "y", "z"][number as usize])
-}
-
 fn nothing() -> Whole {
     Transactions(BTreeMap::new())
-}
-
-/// Transactions of so many things on so many keys.
-struct Several {
-    things: u64,
-    keys: u64,
-}
-
-impl Source<Whole> for Several {
-    fn operation(&mut self, _: u64, _: u64, count: u64, draw: &mut Draw) -> Vec<Micro<u8>> {
-        let things = 1 + draw.below(self.things);
-        let micro = |thing| match (draw.percent(50), key(draw.below(self.keys))) {
-            (true, key) => Micro::Append(key, (self.things * count + thing) as u8),
-            (false, key) => Micro::Read(key),
-        };
-        (0..things).map(micro).collect()
-    }
-
-    fn wrong(
-        &mut self,
-        _: &Vec<Micro<u8>>,
-        mut ret: Vec<Vec<u8>>,
-        draw: &mut Draw,
-    ) -> Vec<Vec<u8>> {
-        if let Some(last) = ret.pop() {
-            ret.push(spoiled(last, draw));
-        }
-        ret
-    }
-}
-
-#[test]
-fn transactions_of_one_thing_are_a_list() {
-    let mut tally = Tally::default();
-    for seed in 0..10_000 {
-        let draw = &mut Draw::new(seed);
-        let family = small(seed, draw);
-        let initial = Transactions([(key(0), vec![9; usize::from(seed % 5 == 0)])].into());
-        let calls = history(&initial, family, &mut Several { things: 1, keys: 1 }, draw);
-        tally.ask(&initial, &calls, oracle);
-    }
-    println!("transactions of one thing: {tally:?}");
-    assert!(tally.legal > 2_000 && tally.illegal > 1_000 && tally.declined * 10 < tally.count());
 }
 
 /// What is declined is searched, split by key where each names one key only.
@@ -250,9 +140,10 @@ fn transactions_are_checked_whole_unless_each_has_one_key() {
         let draw = &mut Draw::new(seed);
         let family = Family { operations: 2 + draw.below(4), ..small(seed, draw) };
         let things = 1 + seed % 3;
-        let calls = history(&nothing(), family, &mut Several { things, keys: 2 }, draw);
+        let calls =
+            history(&nothing(), family, &mut Several { things, keys: 2, filled: false }, draw);
         let judgement = super::judge(&nothing(), &calls);
-        let legal = oracle(&nothing(), &calls) == Some(true);
+        let legal = is_legal(&nothing(), &calls);
         assert_eq!(judgement.ruling == Ruling::Valid, legal, "seed {seed}: {calls:#?}");
         assert_ne!(judgement.ruling, Ruling::Unknown);
         illegal += u64::from(!legal);

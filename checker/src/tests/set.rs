@@ -1,9 +1,8 @@
 //! Sets: read whole, and asked element by element.
 
 use super::draw::{Draw, Family};
-use super::lists_replay::{
-    Item, Source, Tally, every, find, history, larger, oracle, searched, small,
-};
+use super::lists_replay::{Item, Source, Tally, every, find, history, small};
+use crate::oracle::is_legal;
 use crate::specs::keyed::Keyed;
 use crate::specs::member::{self, Member};
 use crate::specs::set::{Op, Ret, Set};
@@ -37,36 +36,6 @@ fn read(start: u64, end: u64, elements: &[u8]) -> Call<Small> {
     call(start, end, Op::Read, items(elements))
 }
 
-/// Adds of new elements and reads; of elements that are there already, and removes, if asked for.
-struct Drawn {
-    mixed: bool,
-}
-
-impl Source<Small> for Drawn {
-    fn operation(&mut self, _: u64, _: u64, count: u64, draw: &mut Draw) -> Op<u8> {
-        match draw.below(10) {
-            0..=4 => Op::Add(count as u8),
-            5 if self.mixed => Op::Add(draw.below(1 + count) as u8),
-            6 if self.mixed => Op::Remove(draw.below(1 + count) as u8),
-            7 if self.mixed => Op::Contains(draw.below(1 + count) as u8),
-            _ => Op::Read,
-        }
-    }
-
-    fn wrong(&mut self, op: &Op<u8>, ret: Ret<u8>, draw: &mut Draw) -> Ret<u8> {
-        let Ret::Items(mut items) = ret else { return ret };
-        assert_eq!(*op, Op::Read);
-        let element = draw.below(9) as u8;
-        if draw.percent(30) {
-            // Few elements, and perhaps not those that others see first.
-            items.retain(|_| draw.percent(50));
-        } else if !items.remove(&element) {
-            items.insert(element);
-        }
-        Ret::Items(items)
-    }
-}
-
 #[test]
 fn all_small_histories() {
     let mut menu: Vec<Item<Small>> = Vec::new();
@@ -78,42 +47,11 @@ fn all_small_histories() {
         menu.push((Op::Read, Some(items(shown))));
     }
     let mut tally = Tally::default();
-    every(&menu, 3, |calls| tally.ask(&empty(), calls, oracle));
-    every(&menu, 3, |calls| tally.ask(&Set(of(&[1])), calls, oracle));
-    every(&menu, 4, |calls| tally.ask(&empty(), calls, oracle));
+    every(&menu, 3, |calls| tally.ask(&empty(), calls));
+    every(&menu, 3, |calls| tally.ask(&Set(of(&[1])), calls));
+    every(&menu, 4, |calls| tally.ask(&empty(), calls));
     println!("all histories of 3 and of 4 operations of a set: {tally:?}");
     assert!(tally.legal > 10_000 && tally.illegal > 100_000);
-}
-
-#[test]
-fn random_small_histories() {
-    let (mut unique, mut mixed) = (Tally::default(), Tally::default());
-    for seed in 0..40_000 {
-        let draw = &mut Draw::new(seed);
-        let family = small(seed, draw);
-        let initial = Set(if seed % 5 == 0 { of(&[7, 8]) } else { of(&[]) });
-        let tally = if seed % 8 == 0 { &mut mixed } else { &mut unique };
-        let calls = history(&initial, family, &mut Drawn { mixed: seed % 8 == 0 }, draw);
-        tally.ask(&initial, &calls, oracle);
-    }
-    println!("random histories of a set: {unique:?}; with removes and repeats: {mixed:?}");
-    assert!(unique.legal > 10_000 && unique.illegal > 5_000);
-    assert!(unique.declined * 50 < unique.count(), "it declines what it should decide");
-    assert!(mixed.declined > 0 && mixed.declined < mixed.count());
-}
-
-#[test]
-fn random_larger_histories() {
-    let mut tally = Tally::default();
-    for seed in 0..1_500 {
-        let draw = &mut Draw::new(seed);
-        let family = larger(seed, draw);
-        let calls = history(&empty(), family, &mut Drawn { mixed: false }, draw);
-        tally.ask(&empty(), &calls, searched);
-    }
-    println!("larger histories of a set: {tally:?}");
-    assert!(tally.legal > 400 && tally.illegal > 200 && tally.declined == 0);
-    assert!(tally.too_hard < tally.illegal);
 }
 
 fn proof(calls: &[Call<Small>]) -> Vec<u32> {
@@ -201,7 +139,7 @@ fn element_by_element_is_the_same() {
         let mut members = Members;
         let initial = Set(if seed % 2 == 0 { of(&[1]) } else { of(&[]) });
         let whole = history(&initial, family, &mut members, draw);
-        let legal = oracle(&initial, &whole) == Some(true);
+        let legal = is_legal(&initial, &whole);
         let split = [1, 2].map(|element| {
             let calls: Vec<_> = whole.iter().filter_map(|call| one(call, element)).collect();
             super::is_valid(&Keyed(Member(initial.0.contains(&element))), &calls)
