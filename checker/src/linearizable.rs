@@ -145,7 +145,7 @@ fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// By key; all together if any call has none.
-fn split<S: Spec>(calls: Vec<Call<S>>) -> Vec<(Option<String>, Vec<Call<S>>)> {
+fn split<S: Spec>(calls: Vec<Call<S>>) -> Keys<S> {
     if calls.is_empty() {
         return Vec::new();
     }
@@ -159,6 +159,9 @@ fn split<S: Spec>(calls: Vec<Call<S>>) -> Vec<(Option<String>, Vec<Call<S>>)> {
     split.into_iter().collect()
 }
 
+/// Keys, each with its calls.
+type Keys<S> = Vec<(Option<String>, Vec<Call<S>>)>;
+
 /// What the threads of one check share.
 struct Run<'a, S: Spec> {
     initial: &'a S,
@@ -167,7 +170,7 @@ struct Run<'a, S: Spec> {
     violated: AtomicBool,
     decisions: Mutex<Vec<(Option<String>, Decision)>>,
     /// Keys that a first look did not decide.
-    hard: Mutex<Vec<(Option<String>, Vec<Call<S>>)>>,
+    hard: Mutex<Keys<S>>,
 }
 
 impl<S: Spec> Run<'_, S> {
