@@ -9,6 +9,7 @@ use crate::fast::blocks::decide;
 use crate::oracle::is_legal;
 use crate::partition::touch;
 use crate::shrink::Evidence;
+use crate::specs::register::{Op, Ret};
 use crate::{Call, Finding, Limits};
 
 /// What blocks say, none if they decline.
@@ -105,7 +106,6 @@ fn larger_histories_of_unique_values() {
         let mut calls = history(family, draw);
         if seed % 4 > 0 {
             // Without deletes and mismatches nothing has to be declined.
-            use crate::specs::register::{Op, Ret};
             calls.retain(|call| {
                 let ret = call.answer.as_ref().map(|answer| &answer.ret);
                 call.op != Op::Delete && ret != Some(&Ret::Mismatch)
@@ -117,4 +117,24 @@ fn larger_histories_of_unique_values() {
     }
     println!("histories of up to 50 operations with unique values: {tally:?}");
     assert!(tally.legal > 300 && tally.illegal > 1_000, "{tally:?}");
+}
+
+/// A value that is written again and again takes no longer for it: the steps go by the calls.
+#[test]
+fn repeated_values_of_one_client_take_few_steps() {
+    let count = 20_000;
+    let mut calls = Vec::new();
+    for place in 0..count {
+        let value = (place / 2 % 2) as u8;
+        let (op, ret) = match place % 2 {
+            0 => (Op::Write(value), Ret::Done),
+            _ => (Op::Read, Ret::Value(Some(value))),
+        };
+        calls.push(super::call(2 * place, 2 * place + 1, op, ret));
+    }
+    let partition = super::partition(&EMPTY, &calls);
+    let limits = Limits { steps: 40 * count, ..Limits::default() };
+    let mut budget = Budget::new(limits, &|| false);
+    let found = decide(&partition, u64::MAX, false, &mut budget);
+    assert!(matches!(found, Ok(Finding::Legal { .. })), "{found:?}");
 }

@@ -119,3 +119,26 @@ fn violations_among_many_unknown_outcomes_are_decided() {
     println!("stale reads among many unknown outcomes: {sizes:?} operations of 1,500");
     assert!(sizes[5] <= 6 && sizes[8] <= 12, "{sizes:?}");
 }
+
+/// More calls open at once than one word has bits, or two: each writes, and a read of each follows.
+#[test]
+fn windows_wider_than_two_words_are_searched() {
+    use crate::tests::agree::search_says;
+    let written = |client: u64| (client % 3 + 1) as u8;
+    for reads in [vec![1, 2, 3], vec![2], vec![2, 1, 2, 1], vec![]] {
+        let mut calls: Vec<Call<super::Plain>> = Vec::new();
+        for client in 0..200 {
+            calls.push(super::call(client, 1_000 + client, Op::Write(written(client)), Ret::Done));
+        }
+        // Two of these one after another saw two writes, all of which end later or had ended.
+        for (place, value) in (0..).zip(&reads) {
+            let start = 500 + 10 * place;
+            calls.push(super::call(start, start + 5, Op::Read, Ret::Value(Some(*value))));
+        }
+        assert!(search_says(&calls), "{reads:?}");
+        calls.push(super::call(2_000, 2_001, Op::Read, Ret::Value(Some(2))));
+        assert!(search_says(&calls), "{reads:?}, then 2");
+        calls.push(super::call(2_010, 2_011, Op::Read, Ret::Value(Some(3))));
+        assert!(!search_says(&calls), "{reads:?}, then 2 and 3");
+    }
+}

@@ -179,18 +179,19 @@ impl Candidates {
         let hider = self.hider(items, place);
         let hidden = hider.map_or(BEFORE, |hider| items.all[hider as usize].start);
         let list = &self.lists[state as usize];
+        let span = |maker: u32| {
+            items.all.get(maker as usize).map_or((BEFORE, BEFORE), |item| (item.start, item.end))
+        };
+        // Those that started after the call ended are not even looked at: there may be many.
+        let began = list.partition_point(|(maker, _)| span(*maker).0 <= call.end);
         let mut only = None;
-        for &(maker, latest) in list.iter().rev() {
+        for &(maker, latest) in list[..began].iter().rev() {
             budget.spend(1)?;
             // Nobody earlier ended late enough to be seen.
             if latest < hidden {
                 break;
             }
-            let (start, end) = items
-                .all
-                .get(maker as usize)
-                .map_or((BEFORE, BEFORE), |item| (item.start, item.end));
-            if start > call.end || end < hidden || maker == place {
+            if span(maker).1 < hidden || maker == place {
                 continue;
             }
             if only.is_some() {
