@@ -9,6 +9,7 @@ use crate::partition::{Partition, touch};
 use crate::problem::Problem;
 use crate::proof;
 use crate::search::{Found, Progress, Rules, search};
+use crate::spec::NO_ALGORITHM;
 use crate::{Call, Finding, Options, Spec, UnknownPartition, Violation};
 
 /// Name of the search for people.
@@ -68,7 +69,10 @@ pub(crate) fn decide<S: Spec>(
     if !touching {
         match blocks::decide(&partition, u64::MAX, options.certify, budget) {
             Err(halt) => return halted(budget, key, halt, declined, Progress::default()),
-            Ok(Finding::Declined(why)) => declined = Some(why),
+            // Of two reasons, that of an algorithm made for these calls tells more.
+            Ok(Finding::Declined(why)) => {
+                declined = declined.filter(|told| *told != NO_ALGORITHM).or(Some(why));
+            }
             Ok(Finding::Legal { by, order }) => {
                 return legal(&partition.calls, by, &order, options);
             }
