@@ -9,6 +9,7 @@ use crate::partition::{Partition, touch};
 use crate::problem::Problem;
 use crate::proof;
 use crate::search::{Found, Progress, Rules, search};
+use crate::spec::NO_ALGORITHM;
 use crate::{Call, Finding, Options, Spec, UnknownPartition, Violation};
 
 /// Name of the search for people.
@@ -75,11 +76,19 @@ pub(crate) fn decide<S: Spec>(
     };
     if !touching {
         match blocks::decide(&partition, u64::MAX, options.certify, budget) {
+<<<<<<< HEAD
             Err(halt) => {
                 let unknown = halted(budget, key, halt, declined, Progress::default());
                 return (unknown, partition.calls);
             }
             Ok(Finding::Declined(why)) => declined = Some(why),
+=======
+            Err(halt) => return halted(budget, key, halt, declined, Progress::default()),
+            // Of two reasons, that of an algorithm made for these calls tells more.
+            Ok(Finding::Declined(why)) => {
+                declined = declined.filter(|told| *told != NO_ALGORITHM).or(Some(why));
+            }
+>>>>>>> docs
             Ok(Finding::Legal { by, order }) => {
                 return decided(legal(&partition.calls, by, &order, options));
             }

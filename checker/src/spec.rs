@@ -6,6 +6,9 @@ use stateright::semantics::SequentialSpec;
 use std::fmt::Debug;
 use std::hash::Hash;
 
+/// Why a spec without an algorithm of its own declines.
+pub(crate) const NO_ALGORITHM: &str = "this data type has no algorithm of its own";
+
 /// A sequential specification that histories can be checked against.
 ///
 /// Only the two `describe` methods are required; every other default is right for any
@@ -67,7 +70,7 @@ pub trait Spec:
     /// When the budget is spent: every loop over the calls takes steps from it.
     fn specialised(&self, calls: &[Call<Self>], budget: &mut Budget<'_>) -> Result<Finding, Halt> {
         let _ = (calls, budget);
-        Ok(Finding::Declined("this data type has no algorithm of its own"))
+        Ok(Finding::Declined(NO_ALGORITHM))
     }
 }
 

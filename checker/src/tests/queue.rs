@@ -5,7 +5,7 @@ use super::fast::{Tally, agree_with_oracle, agree_with_search, assert_heeds_budg
 use super::replay::assert_order;
 use super::simulate::{Calls, simulate};
 use crate::specs::queue::{Op, Queue, Ret};
-use crate::{Answer, Call, Finding, Leaves, Needs, SequentialSpec, Spec};
+use crate::{Answer, Call, Finding, Leaves, Limits, Needs, SequentialSpec, Spec};
 use std::collections::VecDeque;
 
 type Plain = Queue<u64>;
@@ -263,4 +263,15 @@ fn calls_and_states_have_words() {
     assert_eq!(Plain::describe(&Op::Dequeue, Some(&Ret::Item(None))), "dequeue → null");
     assert_eq!(Plain::describe(&Op::Dequeue, None), "dequeue");
     assert_eq!(Queue(VecDeque::from([1, 2])).describe_state(), "[1, 2]");
+}
+
+/// What a verdict names is why the algorithm for queues could not decide, not the one for registers.
+#[test]
+fn an_undecided_queue_says_why_it_was_searched() {
+    let mut calls: Vec<_> = (0..40).map(|place| enqueue(place, 100 + place, place % 20)).collect();
+    calls.push(dequeue(200, 201, None));
+    let limits = Limits { steps: 20_000, ..Limits::default() };
+    let options = crate::Options { limits, ..super::options() };
+    let judgement = crate::linearizable(&EMPTY, calls, &options);
+    assert_eq!(judgement.unknown[0].declined, Some("an item is enqueued more than once"));
 }

@@ -207,7 +207,18 @@ fn of_blocks<S: Spec>(initial: &S, calls: &[Call<S>]) -> Option<(&'static str, b
     }
     let partition = partition(initial, calls);
     let mut budget = Budget::new(Limits::default(), &|| false);
-    match blocks::decide(&partition, u64::MAX, true, &mut budget).expect("the budget is large") {
+    let mut decide = |certify| {
+        let found = blocks::decide(&partition, u64::MAX, certify, &mut budget);
+        found.expect("the budget is large")
+    };
+    // Most checks ask for no order: what is found must not hang on that.
+    let (bare, found) = (decide(false), decide(true));
+    assert_eq!(
+        std::mem::discriminant(&bare),
+        std::mem::discriminant(&found),
+        "without an order {bare:?}, with one {found:?}: {calls:#?}"
+    );
+    match found {
         Finding::Declined(_) => None,
         Finding::Legal { by, order } => {
             assert_order(initial, &partition.calls, &order);
