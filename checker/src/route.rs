@@ -76,19 +76,14 @@ pub(crate) fn decide<S: Spec>(
     };
     if !touching {
         match blocks::decide(&partition, u64::MAX, options.certify, budget) {
-<<<<<<< HEAD
             Err(halt) => {
                 let unknown = halted(budget, key, halt, declined, Progress::default());
                 return (unknown, partition.calls);
             }
-            Ok(Finding::Declined(why)) => declined = Some(why),
-=======
-            Err(halt) => return halted(budget, key, halt, declined, Progress::default()),
             // Of two reasons, that of an algorithm made for these calls tells more.
             Ok(Finding::Declined(why)) => {
                 declined = declined.filter(|told| *told != NO_ALGORITHM).or(Some(why));
             }
->>>>>>> docs
             Ok(Finding::Legal { by, order }) => {
                 return decided(legal(&partition.calls, by, &order, options));
             }
