@@ -129,6 +129,7 @@ fn row(
         invoked: Nanos(from * 1_000_000),
         completed: to.map(|to| Nanos(to * 1_000_000)),
         error: None,
+        place: None,
     }
 }
 
