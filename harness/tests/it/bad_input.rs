@@ -98,7 +98,10 @@ fn histories() {
         ("text", "text does not begin like a history"),
         ("future", "future is not a history: line 1: this history has format version 2"),
         ("foreign", "unknown workload `tree`"),
-        ("alien", "the history is none of workload `kv`"),
+        (
+            "alien",
+            "alien: operation 0 (index of its invocation; by c0): unknown function `enqueue`",
+        ),
         ("folder", "folder is not a run folder"),
     ] {
         refused(&place.harness(&format!("check {name}")), 254, says, "");

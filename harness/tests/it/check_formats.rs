@@ -1,10 +1,11 @@
 //! `harness check` on histories in every form, whole and damaged: what it judges it judges the same however it was
 //! written, and what is no history is refused with a sentence.
 
-use crate::check::{history, read_after_two_writes};
+use crate::check::read_after_two_writes;
 use crate::command::{Left, Place};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::json;
 use std::io::Write;
 
 /// Write 3, write 7, read what `output` says, in each form, under the name of the form.
@@ -107,7 +108,10 @@ fn compressed_standard_input_is_read_too() {
     let document: serde_json::Value = serde_json::from_str(&left.stdout).unwrap();
     assert_eq!(document["run"], "standard input");
     refused(&place.harness_reading("check -", b""), "standard input is not a history: the history");
-    refused(&place.harness_reading("check -", b"?"), "standard input does not begin like a history");
+    refused(
+        &place.harness_reading("check -", b"?"),
+        "standard input does not begin like a history",
+    );
 }
 
 #[test]
@@ -151,7 +155,8 @@ fn what_the_caller_says_is_believed() {
 #[test]
 fn what_is_no_history_is_refused() {
     let place = Place::new();
-    let noise: Vec<u8> = (0..4096_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let noise: Vec<u8> =
+        (0..4096_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     place.file("empty", "");
     place.file("empty.gz", gzip(""));
     place.file("blank", "\n\n  \n");
@@ -159,7 +164,10 @@ fn what_is_no_history_is_refused() {
     place.file("prose", "It was the best of times.\nIt was the worst of times.\n");
     place.file("noise.gz", [&[0x1f, 0x8b][..], &noise].concat());
     place.file("header-only.gz", [0x1f, 0x8b]);
-    place.file("trailing.gz", [gzip(read_after_two_writes("7")), b"rubbish".to_vec()].concat());
+    place.file(
+        "trailing.gz",
+        [gzip(read_after_two_writes("7")), b"something that follows".to_vec()].concat(),
+    );
     place.file("folder/readme", "");
     for (name, says) in [
         ("empty", "empty is not a history: the history is empty"),
@@ -181,7 +189,9 @@ fn what_is_no_history_is_refused() {
 #[test]
 fn a_compressed_history_that_was_cut_is_refused() {
     let place = Place::new();
-    for (format, text) in forms("7").into_iter().filter(|(format, _)| ["jsonl", "edn"].contains(format)) {
+    for (format, text) in
+        forms("7").into_iter().filter(|(format, _)| ["jsonl", "edn"].contains(format))
+    {
         let whole = gzip(&text);
         for kept in (2..whole.len()).step_by(9).chain([whole.len() - 1]) {
             place.file("cut.gz", &whole[..kept]);
@@ -193,26 +203,39 @@ fn a_compressed_history_that_was_cut_is_refused() {
     }
 }
 
-/// More calls at once than a search can place in no time: `writes` of values that come twice, and a read of none of them.
-pub(crate) fn hard(writes: u64) -> String {
-    let values: Vec<String> = (0..writes).map(|n| (n / 2).to_string()).collect();
-    let mut operations: Vec<_> = (0..writes)
-        .map(|n| (n, "write", values[n as usize].as_str(), "ok", values[n as usize].as_str(), n, 500 + n))
-        .collect();
-    operations.push((writes, "read", "null", "ok", "-1", 450, 2000));
-    history(&operations)
+/// Amounts added at once, of which no sum is what is read meanwhile: as many sums as there are subsets.
+fn hard() -> String {
+    let mut events = vec![
+        (500, json!({"process": 40, "type": "invoke", "f": "read", "value": null})),
+        (600, json!({"process": 40, "type": "ok", "f": "read", "value": 6_973_568_803_u64})),
+    ];
+    for process in 0..40_u64 {
+        let amount = 2 * 3_u64.pow(process as u32 % 30) + 2 * process;
+        for (time, kind) in [(process, "invoke"), (1000 + process, "ok")] {
+            let event = json!({"process": process, "type": kind, "f": "add", "value": amount});
+            events.push((time, event));
+        }
+    }
+    events.sort_by_key(|(time, _)| *time);
+    let mut text = "{\"history\":1,\"workload\":\"counter\"}\n".to_owned();
+    for (index, (time, mut event)) in events.into_iter().enumerate() {
+        event["index"] = json!(index);
+        event["time"] = json!(time);
+        text.push_str(&format!("{event}\n"));
+    }
+    text
 }
 
 #[test]
 fn a_budget_that_ends_says_which_and_how_far_it_came() {
     let place = Place::new();
-    place.file("h.jsonl", hard(40));
+    place.file("h.jsonl", hard());
     let left = place.harness("check h.jsonl --budget 0s");
     refused(&left, "`0s` decides nothing");
     let left = place.harness("check h.jsonl --budget 1ms");
     assert_eq!(left.code, 2, "{left:?}");
     for part in [
-        "Undecided: key a: its budget of 1ms is spent (no faster algorithm: ",
+        "Undecided: the history: its budget of 1ms is spent (no faster algorithm: ",
         "answered operations were put in order; ",
         "looked at",
         "hint: search longer",
