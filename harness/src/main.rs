@@ -81,11 +81,10 @@ fn check_verb(args: &CheckArgs) -> Result<Exit, Failure> {
         summary::render(&document, &context, &Style::stdout())
     };
     // The verdict stands, and is told, also where something could not be written.
-    for failure in [terminal::to_stdout(&text).err(), certified.and_then(Result::err)] {
-        if let Some(failure) = failure {
-            terminal::failure(&failure);
-            exit = exit.worse(failure.exit);
-        }
+    let problems = [terminal::to_stdout(&text).err(), certified.and_then(Result::err)];
+    for failure in problems.iter().flatten() {
+        terminal::failure(failure);
+        exit = exit.worse(failure.exit);
     }
     // The process ends here, and to take a million operations apart one by one takes longer than to drop the process.
     std::mem::forget(recorded);
