@@ -36,18 +36,22 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn the_logs_of_etcd() {
     let Some(folder) = histories().map(|folder| folder.join("etcd-2.0-register")) else { return };
     let verdicts = std::fs::read_to_string(folder.join("VERDICTS.csv")).unwrap();
-    let (mut seconds, mut count) = (0.0, 0);
-    for line in verdicts.lines().filter(|line| !line.is_empty()) {
-        let (name, legal) = line.split_once(',').unwrap();
-        let document = judged(&folder.join(name), &Search::default());
-        let expected = if legal == "true" { Ruling::Valid } else { Ruling::Invalid };
-        assert_eq!(document.verdict, expected, "{name}");
-        assert!(document.checks[0].violations.iter().all(|proof| proof.exact), "{name}");
-        seconds += document.seconds.check;
-        count += 1;
+    let all: Vec<(&str, &str)> = verdicts.lines().filter_map(|line| line.split_once(',')).collect();
+    assert_eq!(all.len(), 52);
+    // Others may use the machine meanwhile; the best pass is the one they disturbed least.
+    let mut best = f64::INFINITY;
+    for _ in 0..10 {
+        let mut seconds = 0.0;
+        for (name, legal) in &all {
+            let document = judged(&folder.join(name), &Search::default());
+            let expected = if *legal == "true" { Ruling::Valid } else { Ruling::Invalid };
+            assert_eq!(document.verdict, expected, "{name}");
+            assert!(document.checks[0].violations.iter().all(|proof| proof.exact), "{name}");
+            seconds += document.seconds.check;
+        }
+        best = best.min(seconds);
     }
-    assert_eq!(count, 52);
-    eprintln!("{count} logs of etcd: {:.1} ms of check time together", seconds * 1e3);
+    eprintln!("52 logs of etcd: {:.1} ms of check time together", best * 1e3);
 }
 
 #[test]
