@@ -8,18 +8,20 @@ use flate2::write::GzEncoder;
 use serde_json::json;
 use std::io::Write;
 
+/// Process, type, function and value.
+type Step<'a> = (u64, &'a str, &'a str, &'a str);
+
 /// Write 3, write 7, read what `output` says, in each form, under the name of the form.
 fn forms(output: &str) -> [(&'static str, String); 6] {
-    let (read, write) = (("read", "nil"), "write");
     let steps = [
-        (0, "invoke", write, "3"),
-        (0, "ok", write, "3"),
-        (1, "invoke", write, "7"),
-        (1, "ok", write, "7"),
-        (2, "invoke", read.0, read.1),
-        (2, "ok", read.0, output),
+        (0, "invoke", "write", "3"),
+        (0, "ok", "write", "3"),
+        (1, "invoke", "write", "7"),
+        (1, "ok", "write", "7"),
+        (2, "invoke", "read", "nil"),
+        (2, "ok", "read", output),
     ];
-    let each = |line: &dyn Fn(&(u64, &str, &str, &str)) -> String| -> String {
+    let each = |line: &dyn Fn(&Step) -> String| -> String {
         steps.iter().map(|step| line(step) + "\n").collect()
     };
     [

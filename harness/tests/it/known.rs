@@ -5,6 +5,7 @@ use crate::command::Place;
 use harness::check::{self, Search};
 use harness::verdict::{Ruling, VerdictDocument};
 use serde_json::json;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The folder, if it is there; a line that says so if it is not.
@@ -12,10 +13,16 @@ fn histories() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/histories");
     let folder = std::env::var_os("HISTORIES").map_or(beside, PathBuf::from);
     if !folder.is_dir() {
-        eprintln!("skipped: no real histories at {} (set HISTORIES)", folder.display());
+        say(&format!("skipped: no real histories at {} (set HISTORIES)", folder.display()));
         return None;
     }
     Some(folder)
+}
+
+/// Says it past the capture of test output.
+fn say(text: &str) {
+    let mut output = std::io::stderr().lock();
+    writeln!(output, "{text}").unwrap();
 }
 
 fn judged(path: &Path, search: &Search) -> VerdictDocument {
@@ -51,7 +58,7 @@ fn the_logs_of_etcd() {
         }
         best = best.min(seconds);
     }
-    eprintln!("52 logs of etcd: {:.1} ms of check time together", best * 1e3);
+    say(&format!("52 logs of etcd: {:.1} ms of check time together", best * 1e3));
 }
 
 #[test]
