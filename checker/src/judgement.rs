@@ -1,5 +1,6 @@
 //! What a check concluded, with the types of the spec erased: text and indexes only.
 
+use crate::Halt;
 use std::collections::BTreeMap;
 
 /// Whether a history is legal.
@@ -53,6 +54,8 @@ pub struct UnknownPartition {
     pub key: Option<String>,
     /// Why the search ended.
     pub reason: String,
+    /// Which limit ended it; none if something else did.
+    pub halt: Option<Halt>,
     /// Why no faster algorithm could decide it, if that is known.
     pub declined: Option<&'static str>,
     /// How many states it had looked at.

@@ -219,6 +219,7 @@ fn panicked(key: Option<String>, panic: &(dyn Any + Send)) -> Decision {
     Decision::Unknown(UnknownPartition {
         key,
         reason: format!("the check panicked: {said}"),
+        halt: None,
         declined: None,
         explored: 0,
         reached: "nothing is known of how far it got".to_owned(),

@@ -94,6 +94,7 @@ pub(crate) fn of_data_type<S: Spec>(
         Err((halt, _)) => Decision::Unknown(UnknownPartition {
             key: name,
             reason: budget.explain(halt),
+            halt: Some(halt),
             declined: None,
             explored: 0,
             reached: "a violation was found, and not looked at again".to_owned(),
@@ -183,6 +184,7 @@ fn mistaken<S: Spec>(
              a mistake of the checker or of the spec",
             core.calls.len()
         ),
+        halt: None,
         declined: None,
         explored,
         reached: "all of it".to_owned(),

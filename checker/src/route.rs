@@ -44,6 +44,7 @@ pub(crate) fn decide<S: Spec>(
         Decision::Unknown(UnknownPartition {
             key,
             reason: budget.explain(halt),
+            halt: Some(halt),
             declined,
             explored: progress.explored,
             reached: format!(

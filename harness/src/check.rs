@@ -15,6 +15,7 @@ mod load;
 pub use input::STDIN;
 pub use load::{Recorded, read_plan};
 
+use crate::duration;
 use crate::exit::Failure;
 use crate::results::{RunFolder, write_json};
 use crate::verdict::{
@@ -25,6 +26,7 @@ use checker::{Limits, Order};
 use history::{Format, Nanos, Outcome};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -120,7 +122,8 @@ pub fn error_document(run: &str, failure: &Failure) -> VerdictDocument {
     }
 }
 
-/// Puts a verdict into the folder of its run, with the counterexample if there is one.
+/// Puts a verdict into the folder of its run, with the counterexample if there is one; if there is none, that of an
+/// earlier verdict does not stay.
 ///
 /// # Errors
 /// When a file cannot be written.
@@ -134,13 +137,22 @@ pub fn save(
         .iter()
         .flat_map(|check| &check.violations)
         .min_by_key(|violation| violation.operations.len());
-    if let Some(violation) = smallest {
-        let operations = violation.operations.iter().map(|row| row.operation).collect();
-        let path = folder.counterexample();
-        std::fs::File::create(&path)
-            .and_then(|file| history::write_counterexample(file, &recorded.history, &operations))
-            .map_err(|e| Failure::environment(format!("cannot write {}: {e}", path.display())))?;
-    }
+    let path = folder.counterexample();
+    let written = match smallest {
+        Some(violation) => {
+            let operations = violation.operations.iter().map(|row| row.operation).collect();
+            std::fs::File::create(&path)
+                .and_then(|file| {
+                    history::write_counterexample(file, &recorded.history, &operations)
+                })
+                .map(|_| ())
+        }
+        None => match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        },
+    };
+    written.map_err(|e| Failure::environment(format!("cannot write {}: {e}", path.display())))?;
     write_json(&folder.verdict(), document).map_err(|e| Failure::environment(e.to_string()))
 }
 
@@ -207,13 +219,18 @@ fn linearizable(
         search.cut.load(Ordering::Relaxed)
             || deadline.is_some_and(|deadline| Instant::now() >= deadline)
     };
+    let stopped = || match search.cut.load(Ordering::Relaxed) {
+        true => "the run was interrupted, and the check with it".to_owned(),
+        false => format!("its budget of {} is spent", duration::text(search.budget)),
+    };
     let options = JudgeOptions {
-        limits: Limits { bytes: search.memory_bytes, ..Limits::default() },
+        // Time is the budget here: what still has some may go on.
+        limits: Limits { bytes: search.memory_bytes, steps: u64::MAX },
         stop: &stop,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         certify: search.certify,
     };
-    verdict::workload(workload, facts, &options).map_err(|error| {
+    verdict::workload(workload, facts, &options, &stopped).map_err(|error| {
         let failure = Failure::usage(format!("{name}: {error}"));
         match &error {
             DecodeError::Operation { .. } => failure.hint(format!(

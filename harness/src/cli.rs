@@ -168,7 +168,7 @@ pub struct CheckArgs {
     #[arg(long)]
     pub cas_fail_observes: bool,
     /// Search no longer than this; what is undecided then is unknown
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = budget)]
     pub budget: Duration,
     /// Search with no more memory than this
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = bytes)]
@@ -217,6 +217,15 @@ pub enum Listed {
     Bugs,
     /// Runs so far
     Runs,
+}
+
+/// A duration in which something can be done.
+fn budget(text: &str) -> Result<Duration, String> {
+    match duration::parse(text) {
+        Ok(Duration::ZERO) => Err(format!("`{text}` decides nothing; give it at least `1ms`")),
+        Ok(budget) => Ok(budget),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn json_value(text: &str) -> Result<serde_json::Value, String> {

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     let outcome = std::panic::catch_unwind(|| match cli::parse(std::env::args_os())? {
         Ok(cli) => dispatch(cli),
         Err(text) => {
-            terminal::to_stdout(&text);
+            terminal::to_stdout(&text)?;
             Ok(Exit::Valid)
         }
     });
@@ -44,7 +44,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
 
 fn list_verb(args: &ListArgs) -> Result<Exit, Failure> {
     let rows = list::rows(args.what, &args.results)?;
-    terminal::to_stdout(&listing::render(&rows, &Style::stdout()));
+    terminal::to_stdout(&listing::render(&rows, &Style::stdout()))?;
     Ok(Exit::Valid)
 }
 
@@ -62,6 +62,9 @@ fn check_verb(args: &CheckArgs) -> Result<Exit, Failure> {
         memory_bytes: args.memory,
         ..Search::default()
     };
+    if let Some(path) = &args.certificate {
+        check::certificate::may_be_written(path)?;
+    }
     let path = find(&args.path);
     let (Judged { recorded, mut document, orders }, mut context) = if path.is_dir() {
         check_run(&path, &search)?
@@ -69,21 +72,27 @@ fn check_verb(args: &CheckArgs) -> Result<Exit, Failure> {
         (check::file(&path, &search)?, summary::Context::default())
     };
     context.workload.clone_from(&recorded.history.header.workload);
-    if let Some(path) = &args.certificate {
-        certify(path, &recorded, &orders, &mut document)?;
-    }
+    let mut exit = Exit::from(document.verdict);
+    let certified =
+        args.certificate.as_ref().map(|path| certify(path, &recorded, &orders, &mut document));
     let text = if args.json {
         summary::json(&document)?
     } else {
         summary::render(&document, &context, &Style::stdout())
     };
-    terminal::to_stdout(&text);
+    // The verdict stands, and is told, also where something could not be written.
+    let problems = [terminal::to_stdout(&text).err(), certified.and_then(Result::err)];
+    for failure in problems.iter().flatten() {
+        terminal::failure(failure);
+        exit = exit.worse(failure.exit);
+    }
     // The process ends here, and to take a million operations apart one by one takes longer than to drop the process.
     std::mem::forget(recorded);
-    Ok(document.verdict.into())
+    Ok(exit)
 }
 
-/// Writes the certificate of a history of which every key is valid; says so if there is none.
+/// Writes the certificate of a history of which every key is valid; says so if there is none, and then an old one of
+/// that name does not stay.
 fn certify(
     path: &Path,
     recorded: &Recorded,
@@ -96,7 +105,7 @@ fn certify(
     }
     let name = path.display();
     check.warnings.push(format!("{name} was not written: only a valid history has a certificate"));
-    Ok(())
+    check::certificate::remove_old(path)
 }
 
 /// The path itself, or the run of that name among the results.

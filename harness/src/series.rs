@@ -34,6 +34,17 @@ pub fn execute(args: &RunArgs) -> Result<Exit, Failure> {
     if is_series(args) { several(args, &first, &signals) } else { single(args, &first, &signals) }
 }
 
+/// Prints to stdout. If that fails it is told, and the exit code says so unless it says worse.
+fn print(text: &str, exit: Exit) -> Exit {
+    match terminal::to_stdout(text) {
+        Ok(()) => exit,
+        Err(failure) => {
+            terminal::failure(&failure);
+            exit.worse(failure.exit)
+        }
+    }
+}
+
 fn is_series(args: &RunArgs) -> bool {
     args.count.is_some() || args.until_failure
 }
@@ -75,8 +86,7 @@ fn single(args: &RunArgs, plan: &Plan, signals: &Signals) -> Result<Exit, Failur
         };
         summary::render(&finished.verdict, &context, &style)
     };
-    terminal::to_stdout(&text);
-    Ok(finished.exit)
+    Ok(print(&text, finished.exit))
 }
 
 /// Runs until the count is reached, or for ever until something fails.
@@ -107,7 +117,7 @@ fn several(args: &RunArgs, first: &Plan, signals: &Signals) -> Result<Exit, Fail
         }
     }
     if !args.json {
-        terminal::to_stdout(&summary::tally(&rulings, args.count, &Style::stdout()));
+        worst = print(&summary::tally(&rulings, args.count, &Style::stdout()), worst);
     }
     Ok(worst)
 }
@@ -143,8 +153,7 @@ fn show(
         let seed = plan.seed.to_string();
         summary::one_line(&finished.verdict, of, &seed, &place, &Style::stdout())
     };
-    terminal::to_stdout(&text);
-    Ok(())
+    terminal::to_stdout(&text)
 }
 
 /// One run in a folder of its own. With `--json` a run that failed has a document too.
@@ -183,7 +192,7 @@ fn show_failed(args: &RunArgs, document: &VerdictDocument) {
     if args.json {
         let text =
             if is_series(args) { summary::json_line(document) } else { summary::json(document) };
-        terminal::to_stdout(&text.unwrap_or_default());
+        print(&text.unwrap_or_default(), Exit::Error);
     }
 }
 

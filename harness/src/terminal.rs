@@ -4,7 +4,7 @@
 //! On a terminal the line that tells how the work goes is redrawn in place, at most ten times a
 //! second; elsewhere each phase and fault gets one line, and a beat comes every ten seconds. Every
 //! word stands without colour. What is printed is made by pure functions ([`status`], [`summary`]),
-//! so tests look at values. A closed pipe is not an error: what cannot be printed is dropped.
+//! so tests look at values. A reader that went away is no error; an answer that cannot be written for another reason is.
 
 pub mod listing;
 pub mod status;
@@ -17,7 +17,7 @@ mod tests;
 
 use crate::event::{Event, Sink};
 use crate::exit::Failure;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use style::Style;
@@ -104,9 +104,17 @@ fn columns() -> usize {
 }
 
 /// Prints to stdout; a reader that went away is no error.
-pub fn to_stdout(text: &str) {
+///
+/// # Errors
+/// When it cannot be written, such as to a full disk.
+pub fn to_stdout(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::environment(format!("cannot write to standard output: {e}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Prints to stderr; a reader that went away is no error.

@@ -21,7 +21,7 @@ pub use coverage::coverage;
 pub use crashes::crashes;
 pub use document::{
     Blocked, Check, Coverage, FaultCoverage, HarnessFacts, Mark, OperationRow, OutcomeCounts,
-    Outcomes, Overlap, Ruling, Seconds, Step, UnknownKey, VerdictDocument, Violation,
+    Outcomes, Overlap, Place, Ruling, Seconds, Step, UnknownKey, VerdictDocument, Violation,
 };
 pub use facts::{Facts, Injection};
 pub use injection::{detail, injections};

@@ -38,7 +38,7 @@ impl Recorded {
     pub fn from_file(path: &Path, search: &Search) -> Result<Self, Failure> {
         let history = input::read(path, search)?;
         Ok(Self {
-            name: path.display().to_string(),
+            name: input::name(path),
             plan: None,
             notes: history.warnings.clone(),
             history,

@@ -17,7 +17,7 @@ Examples:
   harness run --workload kv --faults partition          a first verdict within a minute
   harness run --bug local-read --faults partition       the same with a bug, to see it caught
   harness check results/latest                          judge what was recorded again
-  harness check history.jsonl                           judge a history from elsewhere";
+  harness check history.edn                             judge a history from elsewhere";
 
 /// For `harness run --help`.
 pub(super) const RUN_EXAMPLES: &str = "\
@@ -33,7 +33,8 @@ pub(super) const CHECK_EXAMPLES: &str = "\
 Examples:
   harness check results/latest                          a run, by all its checks
   harness check results/latest/counterexample.jsonl     only the proof
-  harness check history.jsonl --workload register       by another spec than its header names";
+  harness check history.edn                             a history of Jepsen, also as .gz
+  zcat log.gz | harness check - --initial 0             from standard input";
 
 /// Under a short help.
 pub(super) const SEE_HELP: &str = "`--help` says more: exit codes and files.";

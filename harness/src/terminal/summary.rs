@@ -5,9 +5,11 @@ use super::style::Style;
 use super::timeline;
 use crate::duration::short;
 use crate::exit::Failure;
-use crate::verdict::{Check, Ruling, VerdictDocument, Violation};
+use crate::verdict::{Check, Ruling, UnknownKey, VerdictDocument, Violation};
 use std::time::Duration;
 
+/// More keys than this that could not be decided are counted, not told.
+const UNDECIDED: usize = 3;
 /// Columns before every line that is not a status line.
 const INDENT: &str = "             ";
 
@@ -36,6 +38,7 @@ pub fn render(document: &VerdictDocument, context: &Context, style: &Style) -> S
     for check in &document.checks {
         lines.push(row(check, width, style));
     }
+    lines.extend(undecided(document));
     if document.provisional {
         lines.push(format!("{INDENT}Nothing was judged: the run was left before its end."));
     }
@@ -136,7 +139,32 @@ fn row(check: &Check, width: usize, style: &Style) -> String {
     let ruling = check.verdict.to_string();
     let ruling = if check.verdict == Ruling::Invalid { ruling.to_uppercase() } else { ruling };
     let ruling = style.ruling(check.verdict, &format!("{ruling:<9}"));
-    format!("{INDENT}{:<width$}  {ruling}  {}", check.name, check.message)
+    let by = algorithms(check).map_or(String::new(), |by| style.dim(&format!(" · by {by}")));
+    format!("{INDENT}{:<width$}  {ruling}  {}{by}", check.name, check.message)
+}
+
+/// Which algorithms decided how many keys each; of one key, only which.
+fn algorithms(check: &Check) -> Option<&str> {
+    let told = check.facts.get("algorithms")?.as_str().filter(|told| !told.is_empty())?;
+    let one = check.facts.get("keys").and_then(serde_json::Value::as_u64) == Some(1);
+    Some(told.strip_suffix(" 1").filter(|_| one).unwrap_or(told))
+}
+
+/// What could not be decided: why, how far it came, and why nothing faster could.
+fn undecided(document: &VerdictDocument) -> Vec<String> {
+    let all: Vec<&UnknownKey> = document.checks.iter().flat_map(|check| &check.unknown).collect();
+    let mut lines = Vec::new();
+    for one in all.iter().take(UNDECIDED) {
+        let name = one.key.as_ref().map_or("the history".to_owned(), |key| format!("key {key}"));
+        let seen = count(one.explored, "state");
+        lines.push(format!("{INDENT}Undecided: {name}: {}", one.reason));
+        lines.push(format!("{INDENT}           {}; {seen} looked at", one.reached));
+    }
+    if all.len() > UNDECIDED {
+        let more = count((all.len() - UNDECIDED) as u64, "other key");
+        lines.push(format!("{INDENT}           and {more}"));
+    }
+    lines
 }
 
 /// Weak spots and notes, above the verdict.
@@ -163,11 +191,16 @@ fn proof(
     style: &Style,
 ) -> Vec<String> {
     let key = violation.key.as_ref().map_or(String::new(), |key| format!(" on key {key}"));
-    let start = violation.operations.first().map_or(0.0, |row| row.invoked.0 as f64 / 1e6);
     let total = count(document.totals().total(), "operation");
+    let axis = match violation.operations.first() {
+        Some(row) if !timeline::by_place(violation) => {
+            format!("0 is {:.1} ms after the start", row.invoked.0 as f64 / 1e6)
+        }
+        _ => "events are counted from 0, no clock was used".to_owned(),
+    };
     let mut lines = vec![format!(
-        "{INDENT}Counterexample: {} of {total}{key}; 0 is {start:.1} ms after the start",
-        violation.operations.len()
+        "{INDENT}Counterexample: {} of {total}{key}; {axis}",
+        thousands(violation.operations.len() as u64)
     )];
     lines.extend(timeline::draw(violation).iter().map(|line| format!("{INDENT}{line}")));
     lines.push(String::new());
@@ -202,7 +235,8 @@ fn next(document: &VerdictDocument, context: &Context, style: &Style) -> Vec<Str
     if let Some(path) = &context.report {
         say("Report", path, "");
     }
-    if failed && let Some(path) = &context.counterexample {
+    let proven = document.checks.iter().any(|check| !check.violations.is_empty());
+    if proven && let Some(path) = &context.counterexample {
         say("Recheck", &format!("harness check {path}"), "");
     }
     if failed && let Some(path) = &context.replay {

@@ -6,8 +6,8 @@ use super::{render_failure, status, summary};
 use crate::event::{Beat, Event, Phase};
 use crate::exit::Failure;
 use crate::verdict::{
-    Blocked, Check, OperationRow, OutcomeCounts, Outcomes, Overlap, Ruling, Seconds,
-    VerdictDocument, Violation,
+    Blocked, Check, OperationRow, OutcomeCounts, Outcomes, Overlap, Place, Ruling, Seconds,
+    UnknownKey, VerdictDocument, Violation,
 };
 use history::{Nanos, NodeId};
 use std::path::Path;
@@ -129,6 +129,7 @@ fn row(
         invoked: Nanos(from * 1_000_000),
         completed: to.map(|to| Nanos(to * 1_000_000)),
         error: None,
+        place: None,
     }
 }
 
@@ -158,6 +159,21 @@ fn violation() -> Violation {
     }
 }
 
+/// The same from elsewhere, where the order of events decides.
+fn violation_by_place() -> Violation {
+    let mut violation = violation();
+    for (row, (start, end)) in violation.operations.iter_mut().zip([
+        (6, Some(7)),
+        (8, Some(9)),
+        (10, None),
+        (11, Some(14)),
+    ]) {
+        row.node = None;
+        row.place = Some(Place { start, end });
+    }
+    violation
+}
+
 fn context() -> summary::Context {
     summary::Context {
         workload: "register".to_owned(),
@@ -173,14 +189,29 @@ fn golden_summaries() {
     let valid = Check::new("linearizable", Ruling::Valid, "64 of 64 keys are legal");
     let mut weak = valid.clone();
     weak.warnings.push("no change of leader was observed".to_owned());
-    let mut unknown = Check::new("linearizable", Ruling::Unknown, "budget spent on key 4");
+    let mut unknown = Check::new("linearizable", Ruling::Unknown, "budget spent on 5 keys")
+        .fact("algorithms", "blocks 3, search 56")
+        .fact("keys", 64);
+    unknown.unknown = (1..=5)
+        .map(|key| UnknownKey {
+            key: Some(format!("k{key}")),
+            reason: "its budget of 60s is spent (no faster algorithm: a value comes twice)"
+                .to_owned(),
+            explored: 1_204_331,
+            reached: "812 of 1000 answered operations were put in order".to_owned(),
+        })
+        .collect();
     unknown.hints.push("search longer: `harness check … --budget 10m`".to_owned());
     let mut invalid =
         Check::new("linearizable", Ruling::Invalid, "key k17 (the other 63 are valid)");
     invalid.violations.push(violation());
+    let mut foreign = Check::new("linearizable", Ruling::Invalid, "no order is legal")
+        .fact("algorithms", "search 1")
+        .fact("keys", 1);
+    foreign.violations.push(violation_by_place());
     let plain = Style::default();
     let mut text = String::new();
-    for check in [valid, weak, unknown, invalid] {
+    for check in [valid, weak, unknown, invalid, foreign] {
         let document = document(check.verdict, check);
         text.push_str(&summary::render(&document, &context(), &plain));
         text.push_str(&summary::one_line(&document, "3/20", "9", "results/x", &plain));
@@ -194,6 +225,20 @@ fn golden_summaries() {
         .hint("its log is results/latest/nodes/n3/log");
     text.push_str(&render_failure(&failure, &plain));
     golden("summaries.txt", &text);
+}
+
+#[test]
+fn a_long_proof_is_drawn_in_part() {
+    let mut proof = violation();
+    proof.operations =
+        (0..70).map(|n| row(n, "c1", 1, "write 3", 10 * n, Some(10 * n + 5))).collect();
+    let mut check = Check::new("linearizable", Ruling::Invalid, "key k17");
+    check.violations.push(proof);
+    let text = summary::render(&document(Ruling::Invalid, check), &context(), &Style::default());
+    assert_eq!(text.matches("c1 → n1      write 3").count(), 40, "{text}");
+    assert!(text.contains("… and 30 more"), "{text}");
+    assert!(text.contains("Counterexample: 70 of 72,804 operations"), "{text}");
+    assert!(text.contains("write 7 had finished"), "{text}");
 }
 
 #[test]

@@ -1,43 +1,62 @@
 //! A counterexample drawn on one time axis, one row an operation, the faults underneath.
 //!
 //! Time is true: a column is always the same length of time. Where bars become too small to tell
-//! apart, the numbers beside them still do.
+//! apart, the numbers beside them still do. Where the order of events decides and no clock, the axis
+//! counts events, and faults, which are known by their times alone, are not drawn.
 
 use crate::verdict::{OperationRow, Outcomes, Violation};
-use history::Nanos;
 
 /// Columns of the axis.
 const WIDTH: usize = 48;
 /// More rows than this are counted, not drawn.
 const ROWS: usize = 40;
 
-/// The span of time that the axis shows.
+/// The stretch that the axis shows: nanoseconds, or places in the sequence of events.
 struct Axis {
-    from: Nanos,
-    to: Nanos,
+    from: u64,
+    to: u64,
+    by_place: bool,
 }
 
 impl Axis {
     fn of(violation: &Violation) -> Self {
-        let rows = &violation.operations;
-        let from = rows.iter().map(|row| row.invoked).min().unwrap_or_default();
-        let ends = rows.iter().map(|row| row.completed.unwrap_or(row.invoked));
-        let to = ends.max().unwrap_or_default().max(Nanos(from.0 + 1));
-        Self { from, to }
+        let mut axis = Self { from: 0, to: 0, by_place: by_place(violation) };
+        let spans: Vec<(u64, Option<u64>)> =
+            violation.operations.iter().map(|row| axis.ends(row)).collect();
+        axis.from = spans.iter().map(|(start, _)| *start).min().unwrap_or_default();
+        let ends = spans.iter().map(|(start, end)| end.unwrap_or(*start));
+        axis.to = ends.max().unwrap_or_default().max(axis.from.saturating_add(1));
+        axis
+    }
+
+    /// Where an operation begins and ends.
+    fn ends(&self, row: &OperationRow) -> (u64, Option<u64>) {
+        match row.place {
+            Some(place) if self.by_place => (place.start, place.end),
+            _ => (row.invoked.0, row.completed.map(|time| time.0)),
+        }
     }
 
     /// The column of an instant, clipped to the axis.
-    fn column(&self, time: Nanos) -> usize {
-        let span = (self.to.0 - self.from.0) as f64;
-        let share = time.0.saturating_sub(self.from.0) as f64 / span;
+    fn column(&self, at: u64) -> usize {
+        let span = (self.to - self.from) as f64;
+        let share = at.saturating_sub(self.from) as f64 / span;
         // Between 0 and WIDTH - 1, so the cast loses nothing.
         (share.min(1.0) * (WIDTH - 1) as f64).round() as usize
     }
 
-    /// Milliseconds since the axis begins; negative before it.
-    fn milliseconds(&self, time: Nanos) -> f64 {
-        (time.0 as f64 - self.from.0 as f64) / 1e6
+    /// Milliseconds since the axis begins, negative before it; of an event its place.
+    fn number(&self, at: u64) -> String {
+        match self.by_place {
+            true => at.to_string(),
+            false => format!("{:.1}", (at as f64 - self.from as f64) / 1e6),
+        }
     }
+}
+
+/// Whether the order of events decides, and no clock.
+pub(super) fn by_place(violation: &Violation) -> bool {
+    violation.operations.iter().all(|row| row.place.is_some())
 }
 
 /// The drawing, line by line, without indentation.
@@ -45,23 +64,26 @@ pub(super) fn draw(violation: &Violation) -> Vec<String> {
     let axis = Axis::of(violation);
     let rows = &violation.operations[..violation.operations.len().min(ROWS)];
     let labels: Vec<String> = rows.iter().map(label).collect();
-    let faults: Vec<String> =
-        violation.faults.iter().map(|f| format!("{} {}", f.fault, f.detail)).collect();
+    let timed = if axis.by_place { &[][..] } else { &violation.faults[..] };
+    let faults: Vec<String> = timed.iter().map(|f| format!("{} {}", f.fault, f.detail)).collect();
     let width = labels.iter().chain(&faults).map(|l| l.chars().count()).max().unwrap_or(0);
-    let mut lines = vec![format!("{:width$}  {}  ms", "", ticks(&axis))];
+    let unit = if axis.by_place { "event" } else { "ms" };
+    let mut lines = vec![format!("{:width$}  {}  {unit}", "", ticks(&axis))];
     for (row, label) in rows.iter().zip(&labels) {
         let blocked = violation.blocked.iter().find(|b| b.operation == row.operation);
         let mark = blocked.map_or(String::new(), |b| format!("   ✗ {}", b.why));
-        let span = span(&axis, row.invoked, row.completed);
+        let (start, end) = axis.ends(row);
+        let span = span(&axis, start, end);
         let line = format!("{label:<width$}  {}  {span}{mark}", bar(&axis, row));
         lines.push(line.trim_end().to_owned());
     }
     if violation.operations.len() > ROWS {
         lines.push(format!("… and {} more", violation.operations.len() - ROWS));
     }
-    for (fault, label) in violation.faults.iter().zip(&faults) {
-        let band = band(&axis, fault.start, fault.end);
-        lines.push(format!("{label:<width$}  {band}  {}", span(&axis, fault.start, fault.end)));
+    for (fault, label) in timed.iter().zip(&faults) {
+        let (start, end) = (fault.start.0, fault.end.map(|time| time.0));
+        let band = band(&axis, start, end);
+        lines.push(format!("{label:<width$}  {band}  {}", span(&axis, start, end)));
     }
     lines
 }
@@ -72,25 +94,34 @@ fn label(row: &OperationRow) -> String {
     format!("{:<11}  {}", format!("{}{node}", row.process), row.text)
 }
 
-/// `0.0 – 3.1`, in milliseconds on the axis.
-fn span(axis: &Axis, from: Nanos, to: Option<Nanos>) -> String {
-    let end = to.map_or("never".to_owned(), |to| format!("{:.1}", axis.milliseconds(to)));
-    format!("{:.1} – {end}", axis.milliseconds(from))
+/// `0.0 – 3.1`, in milliseconds on the axis, or `4 – 7`, in events.
+fn span(axis: &Axis, from: u64, to: Option<u64>) -> String {
+    let end = to.map_or("never".to_owned(), |to| axis.number(to));
+    format!("{} – {end}", axis.number(from))
 }
 
 /// Four numbers along the axis.
 fn ticks(axis: &Axis) -> String {
     let mut line = [' '; WIDTH];
-    let total = axis.milliseconds(axis.to);
+    let length = (axis.to - axis.from) as f64;
+    let mut last = String::new();
     for quarter in 0..4 {
         let column = quarter * WIDTH / 4;
-        let number = total * column as f64 / (WIDTH - 1) as f64;
-        let text = if total < 10.0 { format!("{number:.1}") } else { format!("{number:.0}") };
+        let share = column as f64 / (WIDTH - 1) as f64;
+        let text = match axis.by_place {
+            true => format!("{:.0}", axis.from as f64 + length * share),
+            false if length < 1e7 => format!("{:.1}", length * share / 1e6),
+            false => format!("{:.0}", length * share / 1e6),
+        };
+        if text == last {
+            continue;
+        }
         for (offset, digit) in text.chars().enumerate() {
             if let Some(place) = line.get_mut(column + offset) {
                 *place = digit;
             }
         }
+        last = text;
     }
     line.iter().collect()
 }
@@ -103,9 +134,10 @@ fn bar(axis: &Axis, row: &OperationRow) -> String {
         Outcomes::Info => "info",
     };
     let open = row.outcome == Outcomes::Info;
-    let start = axis.column(row.invoked);
-    let end = match row.completed {
-        Some(time) if !open => axis.column(time),
+    let (start, end) = axis.ends(row);
+    let start = axis.column(start);
+    let end = match end {
+        Some(end) if !open => axis.column(end),
         _ => WIDTH - 1,
     };
     let mut line = [' '; WIDTH];
@@ -127,7 +159,7 @@ fn bar(axis: &Axis, row: &OperationRow) -> String {
 }
 
 /// The time a fault was in effect.
-fn band(axis: &Axis, from: Nanos, to: Option<Nanos>) -> String {
+fn band(axis: &Axis, from: u64, to: Option<u64>) -> String {
     let start = axis.column(from);
     let end = to.map_or(WIDTH - 1, |to| axis.column(to));
     let mut line = [' '; WIDTH];

@@ -198,6 +198,19 @@ pub struct OperationRow {
     /// The reason code of a fail or info.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Where it began and ended, in a history in which the order of events decides and no clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+}
+
+/// Where an operation lies in the sequence of all events, counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The place of its invocation.
+    pub start: u64,
+    /// The place of its completion; none while its outcome is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<u64>,
 }
 
 /// How an operation ended.

@@ -2,14 +2,17 @@
 
 use super::coverage::overlapping;
 use super::facts::completed;
-use super::{Blocked, Check, Facts, OperationRow, Outcomes, Ruling, Step, UnknownKey, Violation};
-use checker::Judgement;
+use super::{
+    Blocked, Check, Facts, OperationRow, Outcomes, Place, Ruling, Step, UnknownKey, Violation,
+};
+use checker::{Halt, Judgement};
 use history::{Operation, Order, Outcome};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use workloads::{DecodeError, JudgeOptions, Workload};
 
-/// Judges a history by its workload's spec. A checker that panics says unknown, never valid.
+/// Judges a history by its workload's spec. A checker that panics says unknown, never valid. The checker has no clock,
+/// so what it means that it was stopped is for `stopped` to say.
 ///
 /// # Errors
 /// When an operation is none of the workload's.
@@ -17,6 +20,7 @@ pub fn workload(
     workload: &dyn Workload,
     facts: &Facts<'_>,
     options: &JudgeOptions<'_>,
+    stopped: &dyn Fn() -> String,
 ) -> Result<(Check, Vec<checker::Order>), DecodeError> {
     let unknown =
         |message| Ok((Check::new(workload.check(), Ruling::Unknown, message), Vec::new()));
@@ -28,9 +32,19 @@ pub fn workload(
         Ok(judgement) => {
             let mut judgement = judgement?;
             let orders = std::mem::take(&mut judgement.orders);
+            tell_why(&mut judgement, stopped);
             Ok((doubt(render(workload, facts, judgement), facts), orders))
         }
         Err(_) => unknown("the checker itself failed, please report it with this history"),
+    }
+}
+
+/// Puts the words of the one who stopped the check in the place of the checker's own.
+fn tell_why(judgement: &mut Judgement, stopped: &dyn Fn() -> String) {
+    for one in judgement.unknown.iter_mut().filter(|one| one.halt == Some(Halt::Stopped)) {
+        let why = stopped();
+        judgement.message = judgement.message.replace(&one.reason, &why);
+        one.reason = why;
     }
 }
 
@@ -67,10 +81,12 @@ fn render(workload: &dyn Workload, facts: &Facts<'_>, judgement: Judgement) -> C
         checker::Ruling::Invalid => Ruling::Invalid,
         checker::Ruling::Unknown => Ruling::Unknown,
     };
+    let hints = hints(&judgement);
     let mut check = Check::new(workload.check(), ruling, judgement.message)
         .fact("algorithms", algorithms(&judgement.algorithms))
         .fact("keys", judgement.partitions as u64)
         .fact("keys_valid", judgement.valid as u64);
+    check.hints = hints;
     check.violations = judgement
         .violations
         .into_iter()
@@ -89,13 +105,25 @@ fn render(workload: &dyn Workload, facts: &Facts<'_>, judgement: Judgement) -> C
             reached: one.reached,
         })
         .collect();
-    if !check.unknown.is_empty() {
-        check.hints = vec![
-            "search longer on the same history: `harness check … --budget 10m`".to_owned(),
-            "fewer clients or more keys (`--keys`) leave fewer operations open at once".to_owned(),
-        ];
-    }
     check
+}
+
+/// What would help to decide what is undecided.
+fn hints(judgement: &Judgement) -> Vec<String> {
+    let ended_by = |halt| judgement.unknown.iter().any(|one| one.halt == Some(halt));
+    let mut hints = Vec::new();
+    if ended_by(Halt::Stopped) {
+        hints.push("search longer on the same history: `harness check … --budget 10m`".to_owned());
+    }
+    if ended_by(Halt::Bytes) {
+        hints.push("search with more memory: `harness check … --memory 8GiB`".to_owned());
+    }
+    if !hints.is_empty() {
+        hints.push(
+            "fewer clients or more keys (`--keys`) leave fewer operations open at once".to_owned(),
+        );
+    }
+    hints
 }
 
 /// Which algorithms decided how many keys each: `blocks 412, search 3`.
@@ -110,7 +138,7 @@ fn prove(workload: &dyn Workload, facts: &Facts<'_>, violation: checker::Violati
         .operations
         .iter()
         .filter_map(|index| operations.binary_search_by_key(index, |op| op.index).ok())
-        .map(|place| row(workload, &operations[place]))
+        .map(|place| row(workload, &operations[place], facts.history.order))
         .collect();
     Violation {
         faults: overlapping(facts, &violation.operations),
@@ -136,7 +164,7 @@ fn prove(workload: &dyn Workload, facts: &Facts<'_>, violation: checker::Violati
     }
 }
 
-fn row(workload: &dyn Workload, operation: &Operation) -> OperationRow {
+fn row(workload: &dyn Workload, operation: &Operation, order: Order) -> OperationRow {
     let (outcome, error) = match &operation.outcome {
         Outcome::Ok { .. } => (Outcomes::Ok, None),
         Outcome::Fail { error, .. } => (Outcomes::Fail, error.clone()),
@@ -151,5 +179,7 @@ fn row(workload: &dyn Workload, operation: &Operation) -> OperationRow {
         invoked: operation.invoked,
         completed: completed(operation),
         error: error.map(|error| error.to_string()),
+        place: (order == Order::Position)
+            .then_some(Place { start: operation.start, end: operation.end }),
     }
 }

@@ -50,7 +50,7 @@ fn arguments() {
         ("check", "is missing", ""),
         ("check x --memory 2GB", "`2GB` is not a size", ""),
         ("check x --initial nul", "`nul` is not JSON", "did you mean"),
-        ("check x --format edn", "bad value `edn` for `--format`", "possible: auto, jsonl"),
+        ("check x --format csv", "`csv` is not a format", ""),
     ] {
         let hint = if words.contains("nul") { "" } else { hint };
         refused(&place.harness(words), 254, says, hint);
@@ -93,12 +93,15 @@ fn histories() {
     for (name, says) in [
         ("missing", "cannot read missing"),
         ("empty", "empty is not a history: "),
-        ("binary", "binary is not a history: line 1"),
+        ("binary", "binary does not begin like a history"),
         ("truncated", "truncated is not a history: line 2, column "),
-        ("text", "text is not a history: line 1"),
+        ("text", "text does not begin like a history"),
         ("future", "future is not a history: line 1: this history has format version 2"),
         ("foreign", "unknown workload `tree`"),
-        ("alien", "the history is none of workload `kv`"),
+        (
+            "alien",
+            "alien: operation 0 (index of its invocation; by c0): unknown function `enqueue`",
+        ),
         ("folder", "folder is not a run folder"),
     ] {
         refused(&place.harness(&format!("check {name}")), 254, says, "");

@@ -100,18 +100,6 @@ fn too_little_is_unknown() {
 }
 
 #[test]
-fn a_spent_budget_is_unknown_and_says_so() {
-    let place = Place::new();
-    let writes: Vec<_> = (0..40).map(|n| (n, "write", "1", "ok", "1", 0, 100)).collect();
-    let mut operations = writes;
-    operations.push((40, "read", "null", "ok", "2", 0, 100));
-    place.file("h.jsonl", history(&operations));
-    let left = place.harness("check h.jsonl --budget 0s");
-    assert_eq!(left.code, 2, "{left:?}");
-    assert!(left.stdout.contains("hint: search longer"), "{}", left.stdout);
-}
-
-#[test]
 fn a_torn_last_line_is_dropped_with_a_warning() {
     let place = Place::new();
     let whole = read_after_two_writes("7");

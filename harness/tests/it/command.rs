@@ -1,6 +1,7 @@
 //! Runs the binary in a directory of its own.
 
-use std::process::{Command, Output};
+use std::fs::File;
+use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A fresh directory to run commands in.
@@ -34,16 +35,40 @@ impl Place {
 
     /// Runs `harness` with these words as arguments.
     pub(crate) fn harness(&self, words: &str) -> Left {
-        let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_harness"))
+        Left::of(self.command(words).output().unwrap())
+    }
+
+    /// The same with these bytes on its standard input.
+    pub(crate) fn harness_reading(&self, words: &str, input: &[u8]) -> Left {
+        self.file(".input", input);
+        let input = File::open(self.directory.path().join(".input")).unwrap();
+        Left::of(self.command(words).stdin(input).output().unwrap())
+    }
+
+    /// The same with its standard output elsewhere.
+    pub(crate) fn harness_writing_to(&self, words: &str, path: &str) -> Left {
+        let output = File::options().write(true).open(path).unwrap();
+        let child = self.command(words).stdout(output).stderr(Stdio::piped()).spawn().unwrap();
+        Left::of(child.wait_with_output().unwrap())
+    }
+
+    fn command(&self, words: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+        command
             .args(words.split_whitespace())
             .current_dir(self.directory.path())
-            .env_remove("RUST_BACKTRACE")
-            .output()
-            .unwrap();
-        Left {
-            code: status.code().expect("no signal ends it"),
-            stdout: String::from_utf8(stdout).unwrap(),
-            stderr: String::from_utf8(stderr).unwrap(),
+            .stdin(Stdio::null())
+            .env_remove("RUST_BACKTRACE");
+        command
+    }
+}
+
+impl Left {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().expect("no signal ends it"),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
         }
     }
 }

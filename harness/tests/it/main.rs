@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod bad_input;
+mod certificate;
 mod check;
+mod check_formats;
 mod command;
 mod deployment;
 mod guardian;
 mod help;
+mod known;
 mod plan;
 mod recorded;

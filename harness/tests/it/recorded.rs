@@ -1,6 +1,6 @@
 //! `harness check` on run folders, such as a killed harness leaves.
 
-use crate::check::read_after_two_writes;
+use crate::check::{history, read_after_two_writes};
 use crate::command::{Left, Place};
 use harness::check::error_document;
 use harness::cli::RunArgs;
@@ -136,4 +136,43 @@ fn a_plan_of_another_version_is_refused() {
     let left = place.harness(&format!("check {RUN}"));
     assert_eq!(left.code, 254, "{left:?}");
     assert!(left.stderr.contains("its format version is 9, known is 1"), "{left:?}");
+}
+
+/// A counterexample is judged by whoever gets it, without the flags of the one who found it.
+#[test]
+fn a_counterexample_needs_no_flags() {
+    let null_first = history(&[(0, "read", "null", "ok", "null", 0, 10)]);
+    let failed = history(&[
+        (0, "write", "3", "ok", "3", 0, 10),
+        (1, "cas", "[3,4]", "fail", "[3,4]", 20, 30),
+    ])
+    .replace(",\"error\":\"mismatch\"", "");
+    for (text, flag) in [(null_first, "--initial 9"), (failed, "--cas-fail-observes")] {
+        let place = killed(&text);
+        assert_eq!(place.harness(&format!("check {RUN}/history.jsonl")).code, 0, "{flag}");
+        let left = place.harness(&format!("check {RUN} {flag}"));
+        assert_eq!(left.code, 1, "{flag}: {left:?}");
+        let again = place.harness(&format!("check {RUN}/counterexample.jsonl"));
+        assert_eq!(again.code, 1, "{flag}: {again:?}");
+    }
+}
+
+#[test]
+fn the_proof_of_an_earlier_verdict_does_not_stay() {
+    let place = failed(&read_after_two_writes("7"));
+    place.file(&format!("{RUN}/counterexample.jsonl"), read_after_two_writes("3"));
+    let left = place.harness(&format!("check {RUN}"));
+    assert_eq!(left.code, 255, "{left:?}");
+    assert!(!left.stdout.contains("Recheck"), "{}", left.stdout);
+    assert!(!place.directory.path().join(RUN).join("counterexample.jsonl").exists());
+}
+
+#[test]
+fn of_a_file_nothing_is_written() {
+    let place = Place::new();
+    place.file("h.jsonl", read_after_two_writes("3"));
+    let left = place.harness("check h.jsonl");
+    assert_eq!(left.code, 1, "{left:?}");
+    assert!(!left.stdout.contains("Recheck") && !left.stdout.contains("Replay"), "{left:?}");
+    assert_eq!(std::fs::read_dir(place.directory.path()).unwrap().count(), 1);
 }
