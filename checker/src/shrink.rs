@@ -110,24 +110,31 @@ pub(crate) fn shrink<S: Spec>(
     let steps = spent.saturating_mul(STEPS_PER_STEP).clamp(LEAST_STEPS, MOST_STEPS);
     let limits = Limits { steps: steps.min(options.limits.steps), ..options.limits };
     let mut budget = Budget::new(limits, options.stop);
+    if let Start::Searched(Some(stuck)) = start
+        && let Some(core) = at_end(partition, stuck, &mut budget)
+    {
+        return core;
+    }
     let (seeds, (horizon, earliest)) = match start {
         Start::Searched(stuck) => (Vec::new(), cut(partition, stuck, &mut budget)),
         Start::Whole => (Vec::new(), (u64::MAX, false)),
         Start::Conflict { seeds, horizon, earliest } => (seeds, (horizon, earliest)),
     };
-    let evidence = Evidence::new(partition, horizon);
-    let mut shrinker = Shrinker { partition, best: evidence.all(), evidence, budget: &mut budget };
+    let mut shrinker = Shrinker::new(partition, horizon, &mut budget);
     let begun = match seeds.is_empty() {
-        true => shrinker.begin_at_end(),
+        true => shrinker.begin_at_end().map(|_| ()),
         false => shrinker.begin_with(&seeds),
     };
-    let mut finished = begun.and_then(|()| shrinker.run(earliest));
-    if shrinker.best.len() > READABLE_CALLS && finished.is_ok() && !shrinker.evidence.terse {
-        shrinker.evidence.terse = true;
-        finished = shrinker.run(earliest);
-    }
-    let calls = shrinker.evidence.places(&shrinker.best);
-    Core { calls, exact: earliest && finished.is_ok() }
+    shrinker.finish(begun, earliest)
+}
+
+/// The counterexample that ends where the search was stuck, if a few calls before that are illegal
+/// already. Nothing before it is, because the search came so far.
+fn at_end<S: Spec>(partition: &Partition<S>, stuck: u32, budget: &mut Budget<'_>) -> Option<Core> {
+    let horizon = partition.calls[stuck as usize].answer.as_ref()?.end;
+    let mut shrinker = Shrinker::new(partition, horizon, budget);
+    let found = shrinker.begin_at_end().ok()?;
+    found.then(|| shrinker.finish(Ok(()), true))
 }
 
 /// The earliest coordinate up to which the partition is illegal, and whether it is known to be the
@@ -169,7 +176,23 @@ struct Shrinker<'a, 'b, S: Spec> {
     best: Kept,
 }
 
-impl<S: Spec> Shrinker<'_, '_, S> {
+impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
+    /// Begins with all there is up to the horizon.
+    fn new(partition: &'a Partition<S>, horizon: u64, budget: &'a mut Budget<'b>) -> Self {
+        let evidence = Evidence::new(partition, horizon);
+        Self { partition, best: evidence.all(), evidence, budget }
+    }
+
+    fn finish(mut self, begun: Result<(), Halt>, earliest: bool) -> Core {
+        let mut finished = begun.and_then(|()| self.run(earliest));
+        if self.best.len() > READABLE_CALLS && finished.is_ok() && !self.evidence.terse {
+            self.evidence.terse = true;
+            finished = self.run(earliest);
+        }
+        let calls = self.evidence.places(&self.best);
+        Core { calls, exact: earliest && finished.is_ok() }
+    }
+
     /// Begins with the calls in conflict and what they rely on, if that is illegal.
     fn begin_with(&mut self, seeds: &[u32]) -> Result<(), Halt> {
         let seeds = self.evidence.items_at(seeds);
@@ -186,8 +209,9 @@ impl<S: Spec> Shrinker<'_, '_, S> {
         Ok(())
     }
 
-    /// Begins with as few of the last calls as are illegal with nothing before them.
-    fn begin_at_end(&mut self) -> Result<(), Halt> {
+    /// Begins with as few of the last calls as are illegal with nothing before them. Says whether
+    /// there are such.
+    fn begin_at_end(&mut self) -> Result<bool, Halt> {
         let count = self.evidence.len();
         let mut last = SHORTEST_END;
         self.evidence.terse = true;
@@ -196,12 +220,12 @@ impl<S: Spec> Shrinker<'_, '_, S> {
             let kept = self.evidence.without(&self.best, &dropped, self.budget)?;
             if !kept.is_empty() && self.is_illegal(&kept)? {
                 self.best = kept;
-                return Ok(());
+                return Ok(true);
             }
             last *= 2;
         }
         self.evidence.terse = false;
-        Ok(())
+        Ok(false)
     }
 
     fn run(&mut self, grow: bool) -> Result<(), Halt> {
