@@ -105,6 +105,9 @@ impl<'a> Budget<'a> {
     /// What ended it.
     pub fn spend(&mut self, steps: u64) -> Result<(), Halt> {
         self.spent = self.spent.saturating_add(steps);
+        if let Some(halt) = self.halted {
+            return Err(halt);
+        }
         if self.until_asked > steps && self.spent <= self.limits.steps {
             self.until_asked -= steps;
             return Ok(());

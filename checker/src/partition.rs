@@ -130,6 +130,16 @@ pub(crate) fn sort<S: Spec>(calls: &mut [Call<S>]) {
     }
 }
 
+/// Coordinates from here on are too large for algorithms that need room above them.
+const EXTREME: u64 = u64::MAX - 8;
+
+/// Whether some coordinate is so large that arithmetic with it could overflow.
+pub(crate) fn is_extreme<S: Spec>(calls: &[Call<S>]) -> bool {
+    calls.iter().any(|call| {
+        call.start >= EXTREME || call.answer.as_ref().is_some_and(|answer| answer.end >= EXTREME)
+    })
+}
+
 /// Whether two calls of one process touch: one started at the very coordinate at which another
 /// ended, so that only the process says which came first.
 pub(crate) fn touch<S: Spec>(calls: &[Call<S>]) -> bool {

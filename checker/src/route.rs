@@ -5,7 +5,7 @@
 
 use crate::budget::{Budget, Halt};
 use crate::fast::blocks;
-use crate::partition::{Partition, touch};
+use crate::partition::{Partition, is_extreme, touch};
 use crate::problem::Problem;
 use crate::proof;
 use crate::search::{Found, Progress, Rules, search};
@@ -53,8 +53,9 @@ pub(crate) fn decide<S: Spec>(
             ),
         })
     };
-    let touching = touch(&calls);
-    if !touching {
+    // Special algorithms know neither the ties within a process nor the end of all numbers.
+    let special = !touch(&calls) && !is_extreme(&calls);
+    if special {
         match initial.specialised(&calls, budget) {
             Err(halt) => {
                 return (halted(budget, key, halt, declined, Progress::default()), calls);
@@ -75,7 +76,7 @@ pub(crate) fn decide<S: Spec>(
             return (halted(budget, key, halt, declined, Progress::default()), calls);
         }
     };
-    if !touching {
+    if special {
         match blocks::decide(&partition, u64::MAX, options.certify, budget) {
             Err(halt) => {
                 let unknown = halted(budget, key, halt, declined, Progress::default());

@@ -47,6 +47,10 @@ impl<T: Value> SequentialSpec for Queue<T> {
 }
 
 impl<T: Value> Spec for Queue<T> {
+    fn heap_bytes(&self) -> u64 {
+        (size_of::<T>() * self.0.len()) as u64
+    }
+
     fn describe(op: &Op<T>, ret: Option<&Ret<T>>) -> String {
         match (op, ret) {
             (Op::Enqueue(item), _) => format!("enqueue {item}"),

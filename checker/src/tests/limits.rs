@@ -193,3 +193,16 @@ fn a_check_takes_the_same_steps_every_time() {
     let answer: Option<&Answer<Ret<u8>>> = calls[0].answer.as_ref();
     assert!(answer.is_some());
 }
+
+#[test]
+fn the_largest_coordinates_are_coordinates() {
+    let last = |ret| super::call(2, u64::MAX, Op::Read, ret);
+    let write = super::call(0, 1, Op::Write(1), Ret::Done);
+    for (value, ruling) in [(Some(1), Ruling::Valid), (None, Ruling::Invalid)] {
+        let calls = [write.clone(), last(Ret::Value(value))];
+        assert_eq!(super::judge(&EMPTY, &calls).ruling, ruling, "{value:?}");
+    }
+    let write = super::call(0, u64::MAX - 1, Op::Write(1), Ret::Done);
+    let read = super::call(u64::MAX, u64::MAX, Op::Read, Ret::Value(None));
+    assert!(!super::is_valid(&EMPTY, &[write, read]));
+}

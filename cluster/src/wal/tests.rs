@@ -169,8 +169,7 @@ fn lost_at_power_cut(lie: bool) -> usize {
             }
         }
         acknowledged = found + wal.progress().borrow().durable as usize;
-        disk.crash();
-        // What the thread still writes after the power is gone is not on this disk.
+        // What is durable at this instant is what a power cut leaves. The thread may go on writing, but not on this disk.
         let image = disk.image();
         drop(wal);
         disk.restore(image);

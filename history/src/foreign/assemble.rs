@@ -19,6 +19,9 @@ use crate::{Event, Header, History, HistoryError, Kind, Operation, Order, Outcom
 use serde_json::Value;
 use std::collections::HashMap;
 
+/// What is said of a process that goes on where ours would be retired.
+const REUSED: &str = "operations were invoked by a process whose last one ended as info";
+
 /// Makes a history of what a reader found.
 pub(super) fn assemble(
     recorded: Recorded,
@@ -39,6 +42,15 @@ pub(super) fn assemble(
             problem: unclear.problem,
         })?,
     };
+    if name == "lock" && warnings.iter().any(|warning| warning.contains(REUSED)) {
+        return Err(HistoryError::Workload {
+            line: 1,
+            problem:
+                "a process goes on after an operation of unknown outcome, so it cannot be told who \
+                      holds the lock"
+                    .to_owned(),
+        });
+    }
     let mut header = Header::new(name);
     header.initial = initial(options);
     let mut history =
@@ -98,7 +110,7 @@ fn converted(
     }
     if callers.reused > 0 {
         warnings.push(format!(
-            "{} operations were invoked by a process whose last one ended as info: that one stays \
+            "{} {REUSED}: that one stays \
              open for ever, and the process goes on under a fresh number",
             callers.reused
         ));

@@ -1,8 +1,8 @@
 //! Transactions on lists: `txn` with micro-operations `["append", key, value]` and `["r", key, null]`, of which an
 //! ok has the reads filled in.
 //!
-//! A transaction of one key is judged with that key's; as soon as one has several keys, all are judged together:
-//! the question is then strict serializability.
+//! A transaction of one list is judged with that list's; as soon as one has several, all (under the same key, where
+//! operations have keys of their own) are judged together: the question is then strict serializability.
 
 use super::{Decode, Said, answer, data, datum, otherwise, unknown_function};
 use crate::Datum;
@@ -68,8 +68,13 @@ impl Decode for Lists {
     }
 
     fn key(&self, operation: &Operation) -> Option<String> {
-        let op = self.op(operation).ok().filter(|_| self.by_key)?;
-        Transactions::key(&op)
+        // Lists of one name under two keys are two lists.
+        let own = operation.key.as_ref().map(ToString::to_string);
+        let op = self.op(operation).ok().filter(|_| self.by_key);
+        match (own, op.and_then(|op| Transactions::key(&op))) {
+            (Some(own), Some(list)) => Some(format!("{own}, list {list}")),
+            (own, list) => list.or(own),
+        }
     }
 
     fn by_own_key(&self) -> bool {
@@ -93,5 +98,41 @@ fn micro(value: &Value) -> Result<Micro<Datum>, String> {
         _ => Err(format!(
             "a micro-operation is [\"r\", key, null] or [\"append\", key, value], not {value}"
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{JudgeOptions, by_name};
+    use checker::{Limits, Ruling};
+    use history::read_jsonl;
+
+    fn ruling(lines: &[&str]) -> Ruling {
+        let text = format!("{{\"history\":1,\"workload\":\"append\"}}\n{}\n", lines.join("\n"));
+        let history = read_jsonl(text.as_bytes()).expect("a history");
+        let (limits, stop) = (Limits::default(), &|| false);
+        let options = JudgeOptions { limits, stop, threads: 1, certify: false };
+        let append = by_name("append").expect("it is listed");
+        append.judge(&history, &options).expect("it makes sense").ruling
+    }
+
+    #[test]
+    fn lists_of_one_name_under_two_keys_are_two_lists() {
+        let append = [
+            r#"{"index":0,"time":0,"process":0,"type":"invoke","f":"txn","key":"a","value":[["append","x",1]]}"#,
+            r#"{"index":1,"time":1,"process":0,"type":"ok","f":"txn","key":"a","value":[["append","x",1]]}"#,
+        ];
+        let read = |key: &str| {
+            let line = |index: u64, kind: &str, list: &str| {
+                format!(
+                    r#"{{"index":{index},"time":{index},"process":1,"type":"{kind}","f":"txn","key":"{key}","value":[["r","x",{list}]]}}"#
+                )
+            };
+            [line(2, "invoke", "null"), line(3, "ok", "[]")]
+        };
+        for (key, expected) in [("a", Ruling::Invalid), ("b", Ruling::Valid)] {
+            let read = read(key);
+            assert_eq!(ruling(&[append[0], append[1], &read[0], &read[1]]), expected, "{key}");
+        }
     }
 }
