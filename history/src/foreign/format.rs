@@ -80,12 +80,19 @@ fn edn(text: &str) -> Option<Format> {
         reader.ahead().ok()?;
     }
     match reader.value().ok()? {
-        Value::Object(first) if is_operation(&first) => match first.contains_key("key") {
+        Value::Object(first) if is_operation(&first) => match is_porcupine(&first) {
             true => Some(Format::Porcupine),
             false => Some(Format::Edn),
         },
         _ => None,
     }
+}
+
+/// Whether a map has a `:key`, and a function that only Porcupine's logs have. Others have keys,
+/// too, and begin with something else than the empty string.
+fn is_porcupine(map: &Map<String, Value>) -> bool {
+    let f = map.get("f").and_then(Value::as_str);
+    map.contains_key("key") && matches!(f, Some("get" | "put" | "append"))
 }
 
 /// Text of one operation a line, or of some.
