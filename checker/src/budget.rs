@@ -128,6 +128,20 @@ impl<'a> Budget<'a> {
         self.halted.map_or(Ok(()), Err)
     }
 
+    /// Does some work that may take at most so many steps. Halted by no more than that, one may go
+    /// on with something else.
+    pub(crate) fn at_most<T>(&mut self, steps: u64, work: impl FnOnce(&mut Self) -> T) -> T {
+        let whole = self.limits.steps;
+        self.limits.steps = whole.min(self.spent.saturating_add(steps));
+        let done = work(self);
+        self.limits.steps = whole;
+        if self.halted == Some(Halt::Steps) && self.spent <= whole {
+            self.halted = None;
+            self.until_asked = 0;
+        }
+        done
+    }
+
     /// Says that so many bytes are in use, besides those kept for good.
     ///
     /// # Errors

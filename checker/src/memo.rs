@@ -79,7 +79,18 @@ impl<'a> Memo<'a> {
             && (fewer == more || fields.iter().all(|field| field.get(fewer) <= field.get(more)))
     }
 
-    fn row(&self, row: u32) -> &[u64] {
+    /// How far the history is in a configuration.
+    pub(crate) fn moment(&self, row: u32) -> u32 {
+        (self.rows[row as usize * (self.width + 1)] >> 32) as u32
+    }
+
+    /// The state in a configuration.
+    pub(crate) fn state(&self, row: u32) -> u32 {
+        self.rows[row as usize * (self.width + 1)] as u32
+    }
+
+    /// Linearized and absorbable slots, and numbers of unknown calls used.
+    pub(crate) fn row(&self, row: u32) -> &[u64] {
         let start = row as usize * (self.width + 1) + 1;
         &self.rows[start..start + self.width]
     }

@@ -129,18 +129,21 @@ pub(crate) fn of_blocks<S: Spec>(
 }
 
 /// The counterexample of a partition that was searched to its end; at the farthest, the search was
-/// stuck at the return of `stuck`.
+/// stuck at the return of `stuck`; or of which a counterexample was found before that end.
 pub(crate) fn of_search<S: Spec>(
     partition: &mut Partition<S>,
     stuck: Option<u32>,
+    found: Option<Core>,
     options: &Options<'_>,
     budget: &mut Budget<'_>,
 ) -> Decision {
-    let start = match partition.know_cuts(budget) {
-        Ok(()) => Start::Searched(stuck),
-        Err(_) => Start::Whole,
-    };
-    let core = shrink(partition, start, budget.spent(), options);
+    let core = found.unwrap_or_else(|| {
+        let start = match partition.know_cuts(budget) {
+            Ok(()) => Start::Searched(stuck),
+            Err(_) => Start::Whole,
+        };
+        shrink(partition, start, budget.spent(), options)
+    });
     confirm(partition, SEARCH, &core, options)
 }
 

@@ -9,6 +9,7 @@ use crate::partition::{Partition, is_extreme, touch};
 use crate::problem::Problem;
 use crate::proof;
 use crate::search::{Found, Progress, Rules, search};
+use crate::shrink::{self, Core};
 use crate::spec::NO_ALGORITHM;
 use crate::{Call, Finding, Options, Spec, UnknownPartition, Violation};
 
@@ -94,26 +95,51 @@ pub(crate) fn decide<S: Spec>(
             }
         }
     }
-    match run_search(&partition, budget) {
-        Ok((Found::Legal(order), _)) => decided(legal(&partition.calls, SEARCH, &order, options)),
-        Ok((Found::Illegal, progress)) => {
-            decided(proof::of_search(&mut partition, progress.stuck, options, budget))
+    match run_search(&mut partition, options, budget) {
+        Ok((Found::Legal(order), ..)) => decided(legal(&partition.calls, SEARCH, &order, options)),
+        Ok((Found::Illegal, progress, core)) => {
+            let stuck = progress.stuck;
+            decided(proof::of_search(&mut partition, stuck, core, options, budget))
         }
-        Ok((Found::Halted(halt), progress)) => {
+        Ok((Found::Halted(halt), progress, _)) => {
             (halted(budget, key, halt, declined, progress), partition.calls)
         }
         Err(halt) => (halted(budget, key, halt, declined, Progress::default()), partition.calls),
     }
 }
 
+/// Steps, and for each call, until the search is taken to be stuck for good.
+const STEPS_TO_GUESS: u64 = 50_000;
+const STEPS_PER_CALL_TO_GUESS: u64 = 20;
+
+/// Searches; if that takes long, looks at the calls where it is stuck by themselves, before it goes
+/// on. An illegal history seldom needs more: to see that a read is stale, the whole search goes
+/// through all there is before it, and the last few calls are enough.
 fn run_search<S: Spec>(
-    partition: &Partition<S>,
+    partition: &mut Partition<S>,
+    options: &Options<'_>,
     budget: &mut Budget<'_>,
-) -> Result<(Found, Progress), Halt> {
+) -> Result<(Found, Progress, Option<Core>), Halt> {
     let all: Vec<u32> = (0..partition.calls.len() as u32).collect();
     let problem = Problem::new(partition, &all, u64::MAX);
     budget.keep(partition.bytes() + problem.bytes())?;
-    Ok(search(partition, &problem, Rules::ALL, budget))
+    let few = STEPS_TO_GUESS + STEPS_PER_CALL_TO_GUESS * all.len() as u64;
+    let (found, progress) =
+        budget.at_most(few, |budget| search(partition, &problem, Rules::ALL, budget));
+    if found != Found::Halted(Halt::Steps) || budget.spend(0).is_err() {
+        return Ok((found, progress, None));
+    }
+    if let Some(stuck) = progress.stuck {
+        partition.know_cuts(budget)?;
+        let core = budget.at_most(few, |budget| shrink::guess(partition, stuck, budget, options));
+        if core.is_some() {
+            return Ok((Found::Illegal, progress, core));
+        }
+    }
+    let (found, whole) = search(partition, &problem, Rules::ALL, budget);
+    let explored = progress.explored + whole.explored;
+    let farther = if whole.returns < progress.returns { progress } else { whole };
+    Ok((found, Progress { explored, ..farther }, None))
 }
 
 fn legal<S: Spec>(

@@ -39,6 +39,7 @@
 //! The exceptions for calls of one process that touch (`previous`, `followed`) keep these rules
 //! right when times tie.
 
+mod frontier;
 mod moves;
 mod steps;
 
@@ -47,6 +48,7 @@ use crate::budget::{Budget, Halt};
 use crate::memo::Memo;
 use crate::partition::{Leave, Need, Partition, StateId};
 use crate::problem::{Moment, NONE, Problem, Row};
+use frontier::{Frontier, Origin};
 use steps::Steps;
 
 /// What a search found.
@@ -81,11 +83,20 @@ pub(crate) struct Rules {
     /// *Absorb* and *nobody looks*, which rely on each other.
     pub(crate) absorb: bool,
     pub(crate) no_way_back: bool,
+    /// Configurations opened without coming farther before depth first is left (`frontier`): no rule
+    /// of what may be left out, but of what comes first.
+    pub(crate) patience: usize,
 }
 
 impl Rules {
-    pub(crate) const ALL: Self =
-        Self { settle: true, dominance: true, symmetry: true, absorb: true, no_way_back: true };
+    pub(crate) const ALL: Self = Self {
+        settle: true,
+        dominance: true,
+        symmetry: true,
+        absorb: true,
+        no_way_back: true,
+        patience: 500,
+    };
 }
 
 /// Searches a problem.
@@ -124,6 +135,8 @@ struct Move {
 /// A blocked configuration and the moves from it that are still to be tried. Its masks are in
 /// `Search::saved`.
 struct Frame {
+    /// Its number in the memo.
+    node: u32,
     moment: usize,
     state: StateId,
     path: usize,
@@ -146,12 +159,18 @@ pub(crate) struct Search<'a, S: Spec> {
     occupant: Vec<u32>,
     path: Vec<(u32, bool)>,
     frames: Vec<Frame>,
+    /// Of each configuration in the memo, and of the one that the search came to last.
+    origins: Vec<Origin>,
+    last: Origin,
+    frontier: Frontier,
     saved: Vec<u64>,
     moves: Vec<Move>,
     tally: Tally,
     /// Scratch: for each state and class, the last node at which it was marked.
     wanted: Vec<u64>,
     first: Vec<(u64, u32)>,
+    /// Scratch: the calls of unknown outcome that come next of their classes.
+    unused: Vec<u32>,
     node: u64,
     farthest: usize,
     steps: Steps<'a, S>,
@@ -176,14 +195,14 @@ impl Tally {
         let mut tally = Self { need: zeros(), want: zeros(), avoid: zeros(), supply: zeros() };
         if problem.shaped {
             for row in &problem.rows {
-                tally.count(row, u32::wrapping_add);
+                tally.count(row, u32::wrapping_add, 1);
             }
         }
         tally
     }
 
-    fn count(&mut self, row: &Row, change: fn(u32, u32) -> u32) {
-        let apply = |count: &mut u32| *count = change(*count, 1);
+    fn count(&mut self, row: &Row, change: fn(u32, u32) -> u32, by: u32) {
+        let apply = |count: &mut u32| *count = change(*count, by);
         match row.need {
             Need::Exactly(state) if row.answered => apply(&mut self.need[state as usize]),
             Need::Exactly(state) => apply(&mut self.want[state as usize]),
@@ -217,11 +236,15 @@ impl<'a, S: Spec> Search<'a, S> {
             occupant: vec![NONE; problem.slots],
             path: Vec::new(),
             frames: Vec::new(),
+            origins: Vec::new(),
+            last: Origin { parent: NONE, chosen: Move { row: NONE, state: 0, absorbed: false } },
+            frontier: Frontier::new(),
             saved: Vec::new(),
             moves: Vec::new(),
             tally: Tally::new(problem),
             wanted: vec![0; if problem.shaped { problem.states } else { 0 }],
             first: vec![(0, NONE); problem.classes],
+            unused: Vec::new(),
             node: 0,
             farthest: 0,
             steps: Steps::new(partition, problem),
@@ -238,6 +261,20 @@ impl<'a, S: Spec> Search<'a, S> {
             return Ok(true);
         }
         self.open(budget)?;
+        while !self.frames.is_empty() {
+            let found = self.go_deep(budget)? || self.sweep(budget)?;
+            if found {
+                if self.frontier.left {
+                    self.retrace(budget)?;
+                }
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Depth first, until a legal order is found (true), nothing is left, or it gets nowhere.
+    fn go_deep(&mut self, budget: &mut Budget<'_>) -> Result<bool, Halt> {
         while let Some(frame) = self.frames.last_mut() {
             if frame.next == frame.end {
                 self.close();
@@ -245,11 +282,22 @@ impl<'a, S: Spec> Search<'a, S> {
             }
             let next = self.moves[frame.next];
             frame.next += 1;
-            budget.spend(1)?;
-            self.rewind();
-            if !self.apply(next) {
-                continue;
+            if self.follow(next, budget)? {
+                return Ok(true);
             }
+            if self.is_impatient() {
+                self.set_aside();
+            }
+        }
+        Ok(false)
+    }
+
+    /// Makes a move from the last frame. True: it leads to the end.
+    fn follow(&mut self, next: Move, budget: &mut Budget<'_>) -> Result<bool, Halt> {
+        budget.spend(1)?;
+        self.rewind();
+        self.last.chosen = next;
+        if self.apply(next) {
             if self.advance(budget)? {
                 return Ok(true);
             }
@@ -318,7 +366,7 @@ impl<'a, S: Spec> Search<'a, S> {
             return true;
         }
         let row = self.row(chosen.row).clone();
-        self.tally.count(&row, u32::wrapping_sub);
+        self.tally.count(&row, u32::wrapping_sub, 1);
         if chosen.absorbed {
             return match row.leave {
                 Leave::Always(unseen) => unseen == self.state || !self.is_lost(unseen),
@@ -359,11 +407,22 @@ impl<'a, S: Spec> Search<'a, S> {
         }
         let saved = 8 * (self.saved.capacity() + 3 * self.moves.capacity() + self.path.capacity());
         let frames = self.frames.capacity() * size_of::<Frame>();
-        budget.hold(self.memo.bytes() + (saved + frames) as u64 + self.steps.bytes())?;
+        let origins = self.origins.capacity() * size_of::<Origin>();
+        let tables = self.memo.bytes() + self.steps.bytes() + self.frontier.bytes();
+        budget.hold(tables + (saved + frames + origins) as u64)?;
+        let node = self.origins.len() as u32;
+        self.origins.push(self.last);
         let next = self.moves.len();
         self.list_moves();
         budget.spend((self.moves.len() - next) as u64)?;
+        self.push_frame(node, next);
+        Ok(())
+    }
+
+    /// Makes a frame of this configuration, whose moves are listed from `next` on.
+    fn push_frame(&mut self, node: u32, next: usize) {
         self.frames.push(Frame {
+            node,
             moment: self.moment,
             state: self.state,
             path: self.path.len(),
@@ -371,7 +430,6 @@ impl<'a, S: Spec> Search<'a, S> {
             end: self.moves.len(),
         });
         self.saved.extend_from_slice(&self.masks);
-        Ok(())
     }
 
     fn close(&mut self) {
@@ -384,26 +442,34 @@ impl<'a, S: Spec> Search<'a, S> {
     /// Goes back to the configuration of the last frame.
     fn rewind(&mut self) {
         let Some(frame) = self.frames.last() else { return };
+        self.last.parent = frame.node;
+        let (moment, path) = (frame.moment, frame.path);
         let saved = (self.frames.len() - 1) * self.width;
         self.masks.copy_from_slice(&self.saved[saved..saved + self.width]);
         self.state = frame.state;
-        while self.moment > frame.moment {
+        while self.moment > moment {
             self.moment -= 1;
-            match self.problem.moments[self.moment] {
-                Moment::Invoke(place) => {
-                    let row = &self.problem.rows[place as usize];
-                    if row.answered {
-                        self.occupant[row.bit as usize] = NONE;
-                    }
-                }
-                Moment::Return(place) => {
-                    self.occupant[self.problem.rows[place as usize].bit as usize] = place;
-                }
+            self.undo_moment();
+        }
+        for (place, _) in self.path.drain(path..) {
+            if self.problem.shaped {
+                self.tally.count(&self.problem.rows[place as usize], u32::wrapping_add, 1);
             }
         }
-        for (place, _) in self.path.drain(frame.path..) {
-            if self.problem.shaped {
-                self.tally.count(&self.problem.rows[place as usize], u32::wrapping_add);
+    }
+
+    /// Who held the slots before this moment.
+    fn undo_moment(&mut self) {
+        match self.problem.moments[self.moment] {
+            Moment::Invoke(place) => {
+                let row = self.row(place);
+                if row.answered {
+                    self.occupant[row.bit as usize] = NONE;
+                }
+            }
+            Moment::Return(place) => {
+                let bit = self.row(place).bit;
+                self.occupant[bit as usize] = place;
             }
         }
     }
@@ -453,7 +519,7 @@ impl<'a, S: Spec> Search<'a, S> {
         self.path.push((place, false));
         self.mark_done(place);
         if self.problem.shaped {
-            self.tally.count(self.row(place), u32::wrapping_sub);
+            self.tally.count(self.row(place), u32::wrapping_sub, 1);
         }
     }
 

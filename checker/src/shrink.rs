@@ -70,6 +70,10 @@ const PAIRS_UP_TO_CALLS: usize = 60;
 const SINGLES_UP_TO_CALLS: usize = 500;
 /// How many calls at the end are tried first.
 const SHORTEST_END: usize = 32;
+/// And how many at most.
+const LONGEST_END: usize = 512;
+/// How many ends are tried before the search is finished.
+const MOST_ENDS: usize = 64;
 /// A set of so few calls is not worth more search.
 const SMALL_CALLS: usize = 3;
 /// A counterexample of more calls may leave out the writes of values that are read, where that is
@@ -107,9 +111,7 @@ pub(crate) fn shrink<S: Spec>(
     spent: u64,
     options: &Options<'_>,
 ) -> Core {
-    let steps = spent.saturating_mul(STEPS_PER_STEP).clamp(LEAST_STEPS, MOST_STEPS);
-    let limits = Limits { steps: steps.min(options.limits.steps), ..options.limits };
-    let mut budget = Budget::new(limits, options.stop);
+    let mut budget = Budget::new(limits(spent, options), options.stop);
     if let Start::Searched(Some(stuck)) = start
         && let Some(core) = at_end(partition, stuck, &mut budget)
     {
@@ -120,7 +122,7 @@ pub(crate) fn shrink<S: Spec>(
         Start::Whole => (Vec::new(), (u64::MAX, false)),
         Start::Conflict { seeds, horizon, earliest } => (seeds, (horizon, earliest)),
     };
-    let mut shrinker = Shrinker::new(partition, horizon, &mut budget);
+    let mut shrinker = Shrinker::new(partition, Evidence::new(partition, horizon), &mut budget);
     let begun = match seeds.is_empty() {
         true => shrinker.begin_at_end().map(|_| ()),
         false => shrinker.begin_with(&seeds),
@@ -128,11 +130,65 @@ pub(crate) fn shrink<S: Spec>(
     shrinker.finish(begun, earliest)
 }
 
-/// The counterexample that ends where the search was stuck, if a few calls before that are illegal
-/// already. Nothing before it is, because the search came so far.
+/// What a shrink may take after a verdict that took `spent` steps.
+fn limits(spent: u64, options: &Options<'_>) -> Limits {
+    let steps = spent.saturating_mul(STEPS_PER_STEP).clamp(LEAST_STEPS, MOST_STEPS);
+    Limits { steps: steps.min(options.limits.steps), ..options.limits }
+}
+
+/// A counterexample among a few calls around the place where a search that is not finished was
+/// stuck, if `budget` is enough to find one there.
+///
+/// Everything before that place is legal, because the search came so far. It may be stuck somewhat
+/// before the calls that are to blame, since some of its rules look ahead, so the next few returns
+/// are tried as the end, too.
+pub(crate) fn guess<S: Spec>(
+    partition: &Partition<S>,
+    stuck: u32,
+    budget: &mut Budget<'_>,
+    options: &Options<'_>,
+) -> Option<Core> {
+    let first = partition.calls[stuck as usize].answer.as_ref()?.end;
+    let end = |call: &Call<S>| call.answer.as_ref().map(|answer| answer.end);
+    let mut ends: Vec<u64> =
+        partition.calls.iter().filter_map(end).filter(|end| *end >= first).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    ends.truncate(MOST_ENDS);
+    let mut last = SHORTEST_END;
+    loop {
+        for (place, &horizon) in ends.iter().enumerate() {
+            budget.spend(partition.calls.len() as u64 / 8).ok()?;
+            let evidence = Evidence::ending(partition, horizon, last);
+            let mut shrinker = Shrinker::new(partition, evidence, budget);
+            if shrinker.begin_with_all().ok()? {
+                let Shrinker { evidence, best, budget, .. } = shrinker;
+                let earliest = place == 0 || is_legal_up_to(partition, ends[place - 1], budget);
+                let mut budget = Budget::new(limits(budget.spent(), options), options.stop);
+                let shrinker = Shrinker { partition, evidence, budget: &mut budget, best };
+                return Some(shrinker.finish(Ok(()), earliest));
+            }
+        }
+        if last >= LONGEST_END.min(partition.calls.len()) {
+            return None;
+        }
+        last *= 2;
+    }
+}
+
+/// Whether everything up to this coordinate is known to be legal.
+fn is_legal_up_to<S: Spec>(partition: &Partition<S>, end: u64, budget: &mut Budget<'_>) -> bool {
+    let all: Vec<u32> = (0..partition.calls.len() as u32).collect();
+    let problem = Problem::new(partition, &all, end);
+    matches!(search(partition, &problem, Rules::ALL, budget).0, Found::Legal(_))
+}
+
+/// The counterexample that ends where a finished search was stuck, if a few calls before that are
+/// illegal already. Nothing before it is.
 fn at_end<S: Spec>(partition: &Partition<S>, stuck: u32, budget: &mut Budget<'_>) -> Option<Core> {
     let horizon = partition.calls[stuck as usize].answer.as_ref()?.end;
-    let mut shrinker = Shrinker::new(partition, horizon, budget);
+    let evidence = Evidence::ending(partition, horizon, LONGEST_END);
+    let mut shrinker = Shrinker::new(partition, evidence, budget);
     let found = shrinker.begin_at_end().ok()?;
     found.then(|| shrinker.finish(Ok(()), true))
 }
@@ -177,9 +233,8 @@ struct Shrinker<'a, 'b, S: Spec> {
 }
 
 impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
-    /// Begins with all there is up to the horizon.
-    fn new(partition: &'a Partition<S>, horizon: u64, budget: &'a mut Budget<'b>) -> Self {
-        let evidence = Evidence::new(partition, horizon);
+    /// Begins with all there is.
+    fn new(partition: &'a Partition<S>, evidence: Evidence, budget: &'a mut Budget<'b>) -> Self {
         Self { partition, best: evidence.all(), evidence, budget }
     }
 
@@ -207,6 +262,13 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
         self.attempt(&seeds)?;
         self.evidence.terse = self.best.len() > SINGLES_UP_TO_CALLS;
         Ok(())
+    }
+
+    /// Begins with all that is sound with nothing before it. Says whether that is illegal.
+    fn begin_with_all(&mut self) -> Result<bool, Halt> {
+        self.evidence.terse = true;
+        self.best = self.evidence.without(&self.best, &[], self.budget)?;
+        Ok(!self.best.is_empty() && self.is_illegal(&self.best.clone())?)
     }
 
     /// Begins with as few of the last calls as are illegal with nothing before them. Says whether

@@ -41,14 +41,13 @@ impl<S: Spec> Search<'_, S> {
             self.moves[others..].sort_by_key(|chosen| chosen.state != needed);
         }
         debug_assert!(start <= others);
-        for class in 0..self.problem.unknown.len() {
-            if let Some(place) = self.first_unused(class) {
-                self.list_unknown(place, looks);
-            }
+        for place in 0..self.unused.len() {
+            self.list_unknown(self.unused[place], looks);
         }
     }
 
-    /// Notes which states the open calls need, and the first to return of each class.
+    /// Notes which states the open calls need, the first to return of each class, and the next of
+    /// each class of unknown outcome.
     fn look_around(&mut self) -> Looks {
         self.node += 1;
         let node = self.node;
@@ -72,11 +71,13 @@ impl<S: Spec> Search<'_, S> {
                 }
             }
         }
+        self.unused.clear();
         for class in 0..self.problem.unknown.len() {
-            if let Some(place) = self.first_unused(class)
-                && let Need::Exactly(state) = self.row(place).need
-            {
-                self.wanted[state as usize] = node;
+            if let Some(place) = self.first_unused(class) {
+                self.unused.push(place);
+                if let Need::Exactly(state) = self.row(place).need {
+                    self.wanted[state as usize] = node;
+                }
             }
         }
         Looks { away, node }

@@ -2,7 +2,8 @@
 
 use crate::Spec;
 use crate::budget::{Budget, Halt};
-use crate::partition::{Leave, Need, Partition};
+use crate::hash::Table;
+use crate::partition::{Leave, Need, Partition, StateId};
 
 /// What the rule needs to know of a call.
 #[derive(Clone, Copy, Debug)]
@@ -15,14 +16,69 @@ struct Item {
     leave: Leave,
 }
 
-/// Every call up to the horizon that can have had an effect or was answered.
+/// Every call up to the horizon that can have had an effect or was answered, or the last few of
+/// them.
 #[derive(Debug)]
 pub(crate) struct Evidence {
     horizon: u64,
+    /// In the order of their starts.
     items: Vec<Item>,
+    /// Those that certainly left a state of their own, in the order of their ends.
+    mutators: Vec<usize>,
+    /// What came before the items.
+    before: LeftOut,
     /// Whether a call that needs exactly a state can be shielded, too. It can, but a read of 3 is
     /// easier to believe wrong with the write of 3 beside it.
     pub(crate) terse: bool,
+}
+
+/// Of calls that are left out, the ends of those that ended last: what is not shielded from them
+/// is not shielded from all.
+#[derive(Clone, Debug, Default)]
+struct LeftOut {
+    /// By the state they left; `u64::MAX` is open.
+    by_state: Table<StateId, u64>,
+    /// The two states of the latest ends.
+    latest: [Option<(u64, StateId)>; 2],
+    /// Of those of which it is not clear what they left.
+    unclear: Option<u64>,
+}
+
+impl LeftOut {
+    fn add(&mut self, item: &Item) {
+        let end = item.end.unwrap_or(u64::MAX);
+        match item.leave {
+            Leave::Unchanged => {}
+            Leave::Unclear => self.unclear = self.unclear.max(Some(end)),
+            Leave::Always(state) => {
+                let latest = self.by_state.entry(state).or_insert(end);
+                *latest = end.max(*latest);
+                let new = Some((*latest, state));
+                let [first, second] = self.latest;
+                self.latest = match (first, second) {
+                    (Some((_, known)), _) if known == state => [new, second],
+                    _ if new > first => [new, first],
+                    (_, Some((_, known))) if known == state => [first, new],
+                    _ => [first, second.max(new)],
+                };
+            }
+        }
+    }
+
+    /// The latest end of those on which a call depends.
+    fn latest_for(&self, item: &Item) -> Option<u64> {
+        let [first, second] = self.latest.map(|latest| latest.map(|(end, _)| end));
+        let by_state = match (item.need, item.leave) {
+            (Need::Unclear, _) | (_, Leave::Unclear) => first,
+            (Need::Nothing, _) => return None,
+            (Need::Exactly(state), _) => self.by_state.get(&state).copied(),
+            (Need::AnythingBut(state), _) => match self.latest[0] {
+                Some((_, left)) if left == state => second,
+                _ => first,
+            },
+        };
+        by_state.max(self.unclear)
+    }
 }
 
 /// A set of items.
@@ -66,18 +122,31 @@ impl Kept {
 
 impl Evidence {
     pub(crate) fn new<S: Spec>(partition: &Partition<S>, horizon: u64) -> Self {
-        let mut items = Vec::new();
-        for (place, call) in partition.calls.iter().enumerate() {
-            if call.start > horizon {
-                break;
-            }
+        Self::ending(partition, horizon, usize::MAX)
+    }
+
+    /// Only the last `most` calls that started up to the horizon.
+    pub(crate) fn ending<S: Spec>(partition: &Partition<S>, horizon: u64, most: usize) -> Self {
+        let started = partition.calls.partition_point(|call| call.start <= horizon);
+        let first = started.saturating_sub(most);
+        let (mut items, mut before) = (Vec::with_capacity(started - first), LeftOut::default());
+        for (place, call) in partition.calls[..started].iter().enumerate() {
             let ((need, leave), answered) = partition.seen_from(place, horizon);
             let end = call.answer.as_ref().map(|answer| answer.end).filter(|_| answered);
             if end.is_some() || leave != Leave::Unchanged {
-                items.push(Item { place: place as u32, start: call.start, end, need, leave });
+                let item = Item { place: place as u32, start: call.start, end, need, leave };
+                if place < first {
+                    before.add(&item);
+                } else {
+                    items.push(item);
+                }
             }
         }
-        Self { horizon, items, terse: false }
+        let is_mutator = |item: &Item| matches!(item.leave, Leave::Always(_)) && item.end.is_some();
+        let mut mutators: Vec<usize> =
+            (0..items.len()).filter(|item| is_mutator(&items[*item])).collect();
+        mutators.sort_by_key(|item| items[*item].end);
+        Self { horizon, items, mutators, before, terse: false }
     }
 
     pub(crate) fn horizon(&self) -> u64 {
@@ -126,6 +195,9 @@ impl Evidence {
         while let Some(item) = work.pop() {
             budget.spend(1 + self.items.len() as u64 / 8)?;
             let shield = self.shield(item, &kept);
+            if self.is_threatened(&self.items[item], &self.before, shield) {
+                return Ok(None);
+            }
             for other in 0..self.items.len() {
                 if !kept.has(other) && self.depends(item, other, shield) {
                     kept.add(other);
@@ -150,47 +222,64 @@ impl Evidence {
         for &item in dropped {
             kept.remove(item);
         }
-        loop {
-            let mut changed = false;
-            for item in kept.members() {
-                budget.spend(1 + self.items.len() as u64 / 8)?;
-                let shield = self.shield(item, &kept);
-                let unsound = (0..self.items.len())
-                    .any(|other| !kept.has(other) && self.depends(item, other, shield));
-                if unsound {
-                    kept.remove(item);
+        let mut left_out = self.before.clone();
+        for place in (0..self.items.len()).filter(|place| !kept.has(*place)) {
+            left_out.add(&self.items[place]);
+        }
+        // Again if something went: it may have shielded what was looked at before.
+        let mut changed = true;
+        while changed {
+            budget.spend(1 + self.items.len() as u64 / 2)?;
+            changed = false;
+            let (mut shield, mut ended) = (0, 0);
+            for (place, item) in self.items.iter().enumerate() {
+                while let Some(&mutator) = self.mutators.get(ended)
+                    && self.items[mutator].end < Some(item.start)
+                {
+                    if kept.has(mutator) {
+                        shield = shield.max(self.items[mutator].start);
+                    }
+                    ended += 1;
+                }
+                if kept.has(place) && self.is_threatened(item, &left_out, shield) {
+                    kept.remove(place);
+                    left_out.add(item);
                     changed = true;
                 }
             }
-            if !changed {
-                return Ok(kept);
-            }
         }
+        Ok(kept)
     }
 
     /// The latest start of a kept call that certainly left a state of its own before `item`
     /// started: what ended before that is shielded from `item`.
     fn shield(&self, item: usize, kept: &Kept) -> u64 {
         let start = self.items[item].start;
-        self.items
+        self.mutators
             .iter()
-            .enumerate()
-            .take_while(|(_, other)| other.start < start)
-            .filter(|(place, other)| {
-                kept.has(*place)
-                    && matches!(other.leave, Leave::Always(_))
-                    && other.end.is_some_and(|end| end < start)
-            })
-            .map(|(_, other)| other.start)
+            .take_while(|mutator| self.items[**mutator].end < Some(start))
+            .filter(|mutator| kept.has(**mutator))
+            .map(|mutator| self.items[*mutator].start)
             .max()
             .unwrap_or(0)
+    }
+
+    /// Whether a shield hides anything from this call.
+    fn heeds_shields(&self, item: &Item) -> bool {
+        self.terse || !matches!(item.need, Need::Exactly(_))
+    }
+
+    /// Whether one of the calls left out could be what makes `item` possible.
+    fn is_threatened(&self, item: &Item, left_out: &LeftOut, shield: u64) -> bool {
+        let shield = if self.heeds_shields(item) { shield } else { 0 };
+        left_out.latest_for(item).is_some_and(|end| end >= shield)
     }
 
     /// Whether leaving out `other` could make `item` impossible.
     fn depends(&self, item: usize, other: usize, shield: u64) -> bool {
         let (by, on) = (self.items[item], self.items[other]);
         let shielded = on.end.is_some_and(|end| end < shield);
-        if item == other || shielded && (self.terse || !matches!(by.need, Need::Exactly(_))) {
+        if item == other || shielded && self.heeds_shields(&by) {
             return false;
         }
         match (by.need, by.leave, on.leave) {

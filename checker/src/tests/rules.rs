@@ -7,7 +7,7 @@ use crate::Call;
 use crate::search::Rules;
 
 /// All rules, none, and all but one.
-fn settings() -> [(&'static str, Rules); 7] {
+fn settings() -> [(&'static str, Rules); 9] {
     let all = Rules::ALL;
     let none = Rules {
         settle: false,
@@ -15,6 +15,7 @@ fn settings() -> [(&'static str, Rules); 7] {
         symmetry: false,
         absorb: false,
         no_way_back: false,
+        patience: usize::MAX,
     };
     [
         ("all", all),
@@ -24,6 +25,8 @@ fn settings() -> [(&'static str, Rules); 7] {
         ("no symmetry", Rules { symmetry: false, ..all }),
         ("no absorb", Rules { absorb: false, ..all }),
         ("no no-way-back", Rules { no_way_back: false, ..all }),
+        ("no patience", Rules { patience: 0, ..all }),
+        ("neither rules nor patience", Rules { patience: 0, ..none }),
     ]
 }
 
