@@ -37,12 +37,14 @@
 //!
 //! Where an algorithm has pointed at calls in conflict, those and what they rely on are sound and
 //! illegal, and are the start. Otherwise the search says where it was stuck at the farthest, and
-//! the last few calls before that are tried, then some more.
+//! the last few calls before that are tried, then some more. A search that takes long is
+//! interrupted for that ([`guess`]): often it need not be finished.
 //!
 //! The call whose return is the horizon is in every sound counterexample. So: try it with each
-//! other call of the start, and each two others, completing each try to a sound set; whichever is
-//! found, or else the start, is then reduced call by call (each with the calls that depend on it)
-//! until nothing more can go. Every set is searched anew.
+//! other call of the start, completing each try to a sound set; whichever is found, or else the
+//! start, is then reduced call by call (each with the calls that depend on it) until nothing more
+//! can go; and the call at the horizon is tried with each two others of what is left. Every set is
+//! searched anew.
 //!
 //! All that may take some multiple of what the verdict took, so that the proof is there soon after
 //! it.
@@ -50,6 +52,7 @@
 mod evidence;
 
 use crate::budget::{Budget, Halt, Limits};
+use crate::hash::Table;
 use crate::partition::Partition;
 use crate::problem::Problem;
 use crate::search::{Found, Rules, search};
@@ -86,6 +89,8 @@ const LEAST_STEPS: u64 = 1_500_000;
 /// and at most these, some seconds.
 const MOST_STEPS: u64 = 100_000_000;
 
+/// How many legal sets are remembered.
+const MOST_REMEMBERED: usize = 4_096;
 /// The calls in conflict may rely on so many others, before only those are kept that nothing hides.
 const MANY_CALLS: usize = 64;
 
@@ -162,10 +167,10 @@ pub(crate) fn guess<S: Spec>(
             let evidence = Evidence::ending(partition, horizon, last);
             let mut shrinker = Shrinker::new(partition, evidence, budget);
             if shrinker.begin_with_all().ok()? {
-                let Shrinker { evidence, best, budget, .. } = shrinker;
+                let Shrinker { evidence, best, budget, legal, .. } = shrinker;
                 let earliest = place == 0 || is_legal_up_to(partition, ends[place - 1], budget);
                 let mut budget = Budget::new(limits(budget.spent(), options), options.stop);
-                let shrinker = Shrinker { partition, evidence, budget: &mut budget, best };
+                let shrinker = Shrinker { partition, evidence, budget: &mut budget, best, legal };
                 return Some(shrinker.finish(Ok(()), earliest));
             }
         }
@@ -230,12 +235,14 @@ struct Shrinker<'a, 'b, S: Spec> {
     budget: &'a mut Budget<'b>,
     /// The smallest sound and illegal set so far.
     best: Kept,
+    /// Sets that were searched and are legal.
+    legal: Table<Kept, ()>,
 }
 
 impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
     /// Begins with all there is.
     fn new(partition: &'a Partition<S>, evidence: Evidence, budget: &'a mut Budget<'b>) -> Self {
-        Self { partition, best: evidence.all(), evidence, budget }
+        Self { partition, best: evidence.all(), evidence, budget, legal: Table::default() }
     }
 
     fn finish(mut self, begun: Result<(), Halt>, earliest: bool) -> Core {
@@ -294,7 +301,19 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
         if grow {
             self.grow()?;
         }
-        // Reducing from either end gives different sets; both are tried from the same start.
+        self.reduce_both_ways()?;
+        if grow && self.best.len() > SMALL_CALLS + 1 && self.best.len() <= PAIRS_UP_TO_CALLS {
+            let before = self.best.len();
+            self.grow_by_pairs()?;
+            if self.best.len() < before {
+                self.reduce_both_ways()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reducing from either end gives different sets; both are tried from the same start.
+    fn reduce_both_ways(&mut self) -> Result<(), Halt> {
         let start = self.best.clone();
         self.reduce(false)?;
         if self.best.len() > SMALL_CALLS {
@@ -308,16 +327,27 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
     }
 
     fn is_illegal(&mut self, kept: &Kept) -> Result<bool, Halt> {
+        // From either end one comes to the same sets again and again.
+        if self.legal.contains_key(kept) {
+            self.budget.spend(1)?;
+            return Ok(false);
+        }
         let subset = self.evidence.places(kept);
         let problem = Problem::new(self.partition, &subset, self.evidence.horizon());
         self.budget.spend(subset.len() as u64 + 8)?;
         match search(self.partition, &problem, Rules::ALL, self.budget).0 {
             Found::Halted(halt) => Err(halt),
-            found => Ok(found == Found::Illegal),
+            Found::Illegal => Ok(true),
+            Found::Legal(_) => {
+                if self.legal.len() < MOST_REMEMBERED {
+                    self.legal.insert(kept.clone(), ());
+                }
+                Ok(false)
+            }
         }
     }
 
-    /// Tries the calls at the horizon alone, with one other call, and with two.
+    /// Tries the calls at the horizon alone and with one other call.
     fn grow(&mut self) -> Result<(), Halt> {
         let members = self.best.members();
         for stuck in self.evidence.at_horizon() {
@@ -334,15 +364,20 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
                     return Ok(());
                 }
             }
-            if self.best.len() <= SMALL_CALLS + 1 || members.len() > PAIRS_UP_TO_CALLS {
-                continue;
-            }
+        }
+        Ok(())
+    }
+
+    /// Tries the calls at the horizon with two others of the best.
+    fn grow_by_pairs(&mut self) -> Result<(), Halt> {
+        let members = self.best.members();
+        for stuck in self.evidence.at_horizon() {
             for (place, &one) in members.iter().enumerate().rev() {
                 for &other in members[..place].iter().rev() {
                     self.attempt(&[stuck, one, other])?;
                 }
                 if self.best.len() <= SMALL_CALLS + 1 {
-                    break;
+                    return Ok(());
                 }
             }
         }

@@ -82,15 +82,16 @@ impl LeftOut {
 }
 
 /// A set of items.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Kept {
-    has: Vec<bool>,
+    /// A bit for each.
+    words: Vec<u64>,
     count: usize,
 }
 
 impl Kept {
     fn none(items: usize) -> Self {
-        Self { has: vec![false; items], count: 0 }
+        Self { words: vec![0; items.div_ceil(64)], count: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -102,21 +103,29 @@ impl Kept {
     }
 
     pub(crate) fn has(&self, item: usize) -> bool {
-        self.has[item]
+        self.words[item / 64] >> (item % 64) & 1 == 1
     }
 
     pub(crate) fn members(&self) -> Vec<usize> {
-        (0..self.has.len()).filter(|item| self.has[*item]).collect()
+        let mut members = Vec::with_capacity(self.count);
+        for (place, &word) in self.words.iter().enumerate() {
+            let mut rest = word;
+            while rest != 0 {
+                members.push(64 * place + rest.trailing_zeros() as usize);
+                rest &= rest - 1;
+            }
+        }
+        members
     }
 
     fn add(&mut self, item: usize) {
-        self.count += usize::from(!self.has[item]);
-        self.has[item] = true;
+        self.count += usize::from(!self.has(item));
+        self.words[item / 64] |= 1 << (item % 64);
     }
 
     fn remove(&mut self, item: usize) {
-        self.count -= usize::from(self.has[item]);
-        self.has[item] = false;
+        self.count -= usize::from(self.has(item));
+        self.words[item / 64] &= !(1 << (item % 64));
     }
 }
 
@@ -159,7 +168,11 @@ impl Evidence {
 
     /// Every item.
     pub(crate) fn all(&self) -> Kept {
-        Kept { has: vec![true; self.items.len()], count: self.items.len() }
+        let mut all = Kept::none(self.items.len());
+        for item in 0..self.items.len() {
+            all.add(item);
+        }
+        all
     }
 
     /// The items whose return is the horizon.

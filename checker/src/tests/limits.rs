@@ -28,13 +28,14 @@ fn steps_are_kept() {
     assert_eq!((judgement.partitions, judgement.valid), (1, 0));
     let unknown = &judgement.unknown[0];
     assert_eq!(unknown.reason, "the search budget of 100000 steps is spent");
-    assert!(unknown.explored > 1_000);
+    assert!((1_000..=100_000).contains(&unknown.explored));
     assert!(unknown.reached.ends_with(" of 41 answered operations were put in order"));
 }
 
 #[test]
 fn bytes_are_kept() {
-    let judgement = with(Limits { bytes: 1 << 20, ..Limits::default() }, &|| false);
+    // The steps are a backstop, for a checker that counts no bytes.
+    let judgement = with(Limits { bytes: 1 << 20, steps: 20_000_000 }, &|| false);
     assert_eq!(judgement.ruling, Ruling::Unknown);
     assert_eq!(judgement.unknown[0].reason, "the check needs more than its 1 MiB of memory");
 }
