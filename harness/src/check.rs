@@ -28,8 +28,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use workloads::{DecodeError, JudgeOptions, Workload};
 
@@ -227,7 +227,7 @@ fn linearizable(
         // Time is the budget here: what still has some may go on.
         limits: Limits { bytes: search.memory_bytes, steps: u64::MAX },
         stop: &stop,
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        threads: threads(),
         certify: search.certify,
     };
     verdict::workload(workload, facts, &options, &stopped).map_err(|error| {
@@ -310,4 +310,11 @@ pub fn is_finished(folder: &RunFolder) -> bool {
 pub fn stored(folder: &RunFolder) -> Option<VerdictDocument> {
     let bytes = std::fs::read(folder.verdict()).ok()?;
     serde_json::from_slice(&bytes).ok()
+}
+
+/// How many threads may work at once. Asked once: the answer is read from files of the system, which takes as long as
+/// to judge a short history.
+pub(crate) fn threads() -> usize {
+    static THREADS: OnceLock<usize> = OnceLock::new();
+    *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }

@@ -60,7 +60,7 @@ pub(super) fn read(path: &Path, search: &Search) -> Result<History, Failure> {
     }
     let mut history = if format == Format::Jsonl {
         let whole = Cursor::new(beginning).chain(input);
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = crate::check::threads();
         history::read_jsonl_parallel(whole, threads)
     } else {
         let mut bytes = beginning;

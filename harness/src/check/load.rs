@@ -117,7 +117,7 @@ fn open_history(path: &Path) -> Result<Result<History, HistoryError>, Failure> {
         }
     };
     let file = File::open(path).map_err(refused)?;
-    Ok(read_jsonl_parallel(file, std::thread::available_parallelism().map_or(1, usize::from)))
+    Ok(read_jsonl_parallel(file, crate::check::threads()))
 }
 
 /// The lines of a file that a run may not have come to write; a malformed one becomes a note.

@@ -38,7 +38,7 @@ impl Inputs {
         inputs.receipts = lines::<IgnoredAny, _>(&folder.faults(), notes);
         inputs.observations = lines::<ObservationHeader, _>(&folder.cluster(), notes);
         inputs.history = open(&folder.history(), notes).and_then(|file| {
-            let threads = std::thread::available_parallelism().map_or(1, usize::from);
+            let threads = crate::check::threads();
             let read = read_jsonl_parallel(file, threads);
             note(read.map_err(|e| e.to_string()), &folder.history(), notes)
         });
