@@ -32,11 +32,19 @@ pub enum Bug {
     RetryDoubleApply,
     /// A compare-and-set is decided when it is proposed (in the server).
     CasAtLeader,
+    /// A snapshot has no session table (in `kv/export.rs`).
+    SnapshotDropsSessions,
+    /// A snapshot claims one entry more than it holds (in `raft/snapshot.rs`).
+    SnapshotOffByOne,
+    /// A snapshot is written under its final name (in `snapshot/writer.rs`).
+    SnapshotInPlace,
+    /// A node takes a snapshot that is older than its state (in `raft/snapshot.rs`).
+    SnapshotRegress,
 }
 
 impl Bug {
     /// Every bug, in the order in which they are listed to people.
-    pub const ALL: [Bug; 7] = [
+    pub const ALL: [Bug; 11] = [
         Bug::LocalRead,
         Bug::FollowerRead,
         Bug::AckOnAppend,
@@ -44,6 +52,10 @@ impl Bug {
         Bug::NoElectionRestriction,
         Bug::RetryDoubleApply,
         Bug::CasAtLeader,
+        Bug::SnapshotDropsSessions,
+        Bug::SnapshotOffByOne,
+        Bug::SnapshotInPlace,
+        Bug::SnapshotRegress,
     ];
 
     /// The name used on the command line.
@@ -56,6 +68,10 @@ impl Bug {
             Bug::NoElectionRestriction => "no-election-restriction",
             Bug::RetryDoubleApply => "retry-double-apply",
             Bug::CasAtLeader => "cas-at-leader",
+            Bug::SnapshotDropsSessions => "snapshot-drops-sessions",
+            Bug::SnapshotOffByOne => "snapshot-off-by-one",
+            Bug::SnapshotInPlace => "snapshot-in-place",
+            Bug::SnapshotRegress => "snapshot-regress",
         }
     }
 
@@ -89,10 +105,26 @@ impl Bug {
                 "a compare-and-set is decided against the leader's state when it is proposed, not when it \
                  is applied: two of them can win from one value"
             }
+            Bug::SnapshotDropsSessions => {
+                "a snapshot holds the data and not the session table: a node that restores it does not \
+                 apply what clients with a session write, and returns stale values when it leads"
+            }
+            Bug::SnapshotOffByOne => {
+                "a snapshot claims one entry more than it holds: a node that restores it never applies \
+                 that entry"
+            }
+            Bug::SnapshotInPlace => {
+                "a snapshot is written under its final name: a crash leaves half of one in the place of \
+                 the whole one"
+            }
+            Bug::SnapshotRegress => {
+                "a node takes a snapshot that is older than what it has applied: it forgets entries that it \
+                 had acknowledged"
+            }
         }
     }
 
-    fn bit(self) -> u8 {
+    fn bit(self) -> u64 {
         1 << (self as u8)
     }
 }
@@ -140,7 +172,7 @@ pub enum Mark {
 
 /// The bugs that are switched on: usually none, in tests one.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Bugs(u8);
+pub struct Bugs(u64);
 
 impl Bugs {
     /// A correct node.

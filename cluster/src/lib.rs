@@ -9,6 +9,7 @@
 //! | [`bug`] | mistakes that can be switched on, to be found | none |
 //! | [`kv`] | the map and the session table that the log is applied to | none |
 //! | [`wal`] | the log on disk, with group commit and recovery | files |
+//! | [`snapshot`] | the applied state on disk, and from another node | files |
 //! | [`node`] | the process around them: driver, services, connections, timers | all |
 //! | [`bug_marks`] | counters of the mistakes, in a file that outlives the node | a mapped page |
 //! | [`log`] | what a node says on stderr | stderr |
@@ -24,4 +25,5 @@ pub mod log;
 pub mod node;
 pub mod proto;
 pub mod raft;
+pub mod snapshot;
 pub mod wal;

@@ -5,11 +5,12 @@
 //! it is proposed; whether a command is a copy of an earlier one is decided by the [`sessions`], which are
 //! part of the state.
 //!
-//! The maps are persistent (`imbl`), so that a copy of the whole state costs nothing: the snapshots that are
-//! to come can be written while the node goes on. A read is not a command; it is answered from the state
+//! The maps are persistent (`imbl`), so that a copy of the whole state costs nothing: a snapshot is written
+//! from such a copy while the node goes on. A read is not a command; it is answered from the state
 //! once Raft says that the state is recent enough.
 
 mod command;
+mod export;
 pub mod sessions;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use imbl::OrdMap;
 use crate::bug::{Bug, Bugs, Mark};
 use crate::raft::Index;
 pub use command::{Action, Command};
+pub use export::BLOCK_MAX;
 use sessions::{Known, Sessions};
 
 /// How a command ended.

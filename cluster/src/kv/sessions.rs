@@ -22,20 +22,21 @@ pub const SESSIONS: usize = 4096;
 pub const WINDOW: usize = 1024;
 
 /// The sessions of all clients.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sessions {
-    table: OrdMap<u64, Session>,
+    pub(super) table: OrdMap<u64, Session>,
     /// Session by the index of its last use: the first is the next to be evicted.
-    by_use: OrdMap<Index, u64>,
-    evicted: u64,
+    pub(super) by_use: OrdMap<Index, u64>,
+    pub(super) evicted: u64,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Session {
-    used: Index,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Session {
+    /// Index of the last use.
+    pub(super) used: Index,
     /// Every sequence up to this one is over.
-    floor: u64,
-    answers: BTreeMap<u64, Answer>,
+    pub(super) floor: u64,
+    pub(super) answers: BTreeMap<u64, Answer>,
 }
 
 /// What the table knows of a command.

@@ -31,9 +31,9 @@ impl Reply {
 }
 
 impl Answers {
-    /// Nothing applied, nobody waiting.
-    pub(super) fn new(bugs: Bugs) -> Answers {
-        Answers { store: Store::new(bugs), bugs, pending: Pending::default() }
+    /// Nobody waiting.
+    pub(super) fn new(store: Store, bugs: Bugs) -> Answers {
+        Answers { store, bugs, pending: Pending::default() }
     }
 
     /// Takes a task in; the tag is for Raft.
@@ -88,8 +88,17 @@ impl Answers {
             | Effect::Persist(_)
             | Effect::Send(_)
             | Effect::Role { .. }
+            | Effect::SendSnapshot { .. }
+            | Effect::Restore(_)
             | Effect::Mark(..) => {}
         }
+    }
+
+    /// Replaces the state machine and returns the old one. What was proposed here may be in the new state or
+    /// not; nothing here can tell.
+    pub(super) fn restore(&mut self, store: Store, term: Term) -> Store {
+        self.lose_leadership(term);
+        std::mem::replace(&mut self.store, store)
     }
 
     fn apply(&mut self, entry: Entry, term: Term) {
@@ -184,7 +193,7 @@ mod tests {
 
     /// A write that was appended at index 5 in term 1.
     fn appended() -> (Answers, Receiver<Reply>) {
-        let mut answers = Answers::new(Bugs::NONE);
+        let mut answers = Answers::new(Store::new(Bugs::NONE), Bugs::NONE);
         let (reply, received) = oneshot::channel();
         let task = Task::Command(write());
         let deadline = Instant::now() + Duration::from_secs(1);
@@ -238,8 +247,18 @@ mod tests {
     }
 
     #[test]
+    fn a_write_is_unknown_once_the_state_was_replaced() {
+        let (mut answers, received) = appended();
+        let mut store = Store::new(Bugs::NONE);
+        store.skip(9);
+        answers.restore(store, 2);
+        assert_eq!(error(received), (ErrorCode::UnknownOutcome, Reason::LeadershipLost));
+        assert_eq!(answers.store.applied(), 9);
+    }
+
+    #[test]
     fn a_read_that_waits_too_long_is_definite_and_survives_a_lost_leadership() {
-        let mut answers = Answers::new(Bugs::NONE);
+        let mut answers = Answers::new(Store::new(Bugs::NONE), Bugs::NONE);
         let (reply, mut received) = oneshot::channel();
         let deadline = Instant::now() + Duration::from_secs(1);
         answers.add(Work { task: Task::Read(Bytes::new()), deadline, reply });

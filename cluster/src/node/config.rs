@@ -44,6 +44,13 @@ pub struct Config {
     pub election: Duration,
     /// Bytes of a segment of the log.
     pub segment_size: u64,
+    /// Take a snapshot after so many entries, and keep half as many in the log before it; 0 to go by bytes
+    /// alone.
+    pub snapshot_entries: u64,
+    /// Take a snapshot after so many bytes of commands.
+    pub snapshot_bytes: u64,
+    /// Bytes of a snapshot written or sent in a second.
+    pub snapshot_rate: u64,
     /// Deliberate bugs.
     pub bugs: Bugs,
     /// A file for the counters of deliberate bugs.
@@ -67,6 +74,9 @@ impl Config {
             heartbeat: Duration::from_millis(100),
             election: Duration::from_millis(300),
             segment_size: 64 << 20,
+            snapshot_entries: 0,
+            snapshot_bytes: 64 << 20,
+            snapshot_rate: 32 << 20,
             bugs: Bugs::NONE,
             marks: None,
             parent_death_signal: false,
@@ -87,6 +97,8 @@ impl Config {
             )
         } else if self.segment_size < SEGMENT_MIN {
             format!("a segment needs at least {SEGMENT_MIN} bytes")
+        } else if self.snapshot_bytes == 0 || self.snapshot_rate == 0 {
+            "a snapshot needs a size of log to be taken after, and a rate".to_owned()
         } else {
             return Ok(());
         };

@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep_until};
 use super::NodeError;
 use super::answer::Answers;
 use super::reply::{Reply, Task, Work, definitely_not};
+use super::snapshots::{News, Snapshots};
 use super::timers::Timers;
 use super::transport::Transport;
 use crate::bug::{Bug, Mark};
@@ -43,6 +44,7 @@ pub(super) struct Inputs {
     pub(super) messages: mpsc::Receiver<Message>,
     pub(super) work: mpsc::Receiver<Work>,
     pub(super) status: mpsc::Receiver<oneshot::Sender<StatusResponse>>,
+    pub(super) snapshots: mpsc::Receiver<News>,
 }
 
 /// One running node.
@@ -52,6 +54,7 @@ pub(super) struct Driver {
     pub(super) wal: Wal,
     pub(super) timers: Timers,
     pub(super) transport: Transport,
+    pub(super) snapshots: Snapshots,
     pub(super) marks: Option<Marks>,
     /// The term, for answers that are given without asking the driver.
     pub(super) term: Arc<AtomicU64>,
@@ -82,6 +85,11 @@ impl Driver {
                 _ = inputs.messages.recv_many(&mut messages, GATHER) => {}
                 _ = inputs.work.recv_many(&mut work, GATHER) => {}
                 Some(reply) = inputs.status.recv() => drop(reply.send(self.status())),
+                Some(news) = inputs.snapshots.recv() => result = self.take_news(news),
+                // One slice of a long log, and then whatever else has come.
+                () = std::future::ready(()), if self.raft.more_to_apply() => {
+                    result = self.step(Event::ApplyMore);
+                }
             }
             result = result.and_then(|()| self.turn(&mut progress, &mut messages, &mut work));
         }
@@ -122,6 +130,7 @@ impl Driver {
         }
         self.take_in(std::mem::take(work))?;
         self.answers.expire(Instant::now(), self.raft.term());
+        self.take_snapshot_if_due();
         Ok(())
     }
 
@@ -167,7 +176,7 @@ impl Driver {
         }
     }
 
-    fn step(&mut self, event: Event) -> Result<(), NodeError> {
+    pub(super) fn step(&mut self, event: Event) -> Result<(), NodeError> {
         self.raft.step(event, &mut self.effects);
         self.carry_out()
     }
@@ -186,7 +195,14 @@ impl Driver {
                 Effect::Send(message) => self.transport.send(message),
                 Effect::Role { role, term, leader } => self.take_role(role, term, leader),
                 Effect::Mark(bug, mark) => self.mark(bug, mark),
-                other => self.answers.carry_out(other, term),
+                Effect::SendSnapshot { to, snapshot } => self.snapshots.send(to, term, &snapshot),
+                Effect::Restore(snapshot) => self.restore(&snapshot),
+                other => {
+                    if let Effect::Apply(entries) = &other {
+                        self.snapshots.count(entries);
+                    }
+                    self.answers.carry_out(other, term);
+                }
             }
         }
         self.effects = effects;
@@ -211,7 +227,7 @@ impl Driver {
         self.role = role;
     }
 
-    fn mark(&mut self, bug: Bug, mark: Mark) {
+    pub(super) fn mark(&mut self, bug: Bug, mark: Mark) {
         if let Some(marks) = &mut self.marks {
             marks.count(bug, mark);
         }

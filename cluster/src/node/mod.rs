@@ -22,6 +22,7 @@ mod pending;
 mod process;
 mod reply;
 mod server;
+mod snapshots;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -41,13 +42,16 @@ pub use config::{Config, DEADLINE_MAX, KEY_MAX, REQUEST_MAX, VALUE_MAX};
 pub use process::{Addresses, run};
 
 use crate::bug_marks::Marks;
+use crate::kv::Store;
 use crate::log::{info, warning};
-use crate::raft::{self, Configuration, Raft, Recovered};
+use crate::raft::{self, Configuration, Limits, Raft, Recovered, Snapshot};
+use crate::snapshot::{Files, SnapshotError};
 use crate::wal::{Contents, Disk, Report, Wal, WalError};
 use answer::Answers;
 use driver::Driver;
 use forward::Forwarder;
 use server::Front;
+use snapshots::Snapshots;
 use timers::Timers;
 use transport::Transport;
 
@@ -66,6 +70,9 @@ pub enum NodeError {
     /// The log cannot be opened.
     #[error(transparent)]
     Wal(#[from] WalError),
+    /// The snapshot cannot be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// Writing to the log failed. What was waiting is unknown; nothing is tried again.
     #[error("the node stops because its log failed: {0}")]
     Storage(String),
@@ -79,9 +86,13 @@ impl NodeError {
     /// log that is damaged (65, EX_DATAERR) or cannot be written any more (74, EX_IOERR).
     pub fn exit_code(&self) -> u8 {
         match self {
-            NodeError::Wal(WalError::Damaged { .. } | WalError::WrongNode { .. }) => 65,
+            NodeError::Wal(WalError::Damaged { .. } | WalError::WrongNode { .. })
+            | NodeError::Snapshot(SnapshotError::Damaged { .. }) => 65,
             NodeError::Storage(_) => 74,
-            NodeError::Config(_) | NodeError::Start(_) | NodeError::Wal(_) => 1,
+            NodeError::Config(_)
+            | NodeError::Start(_)
+            | NodeError::Wal(_)
+            | NodeError::Snapshot(_) => 1,
             NodeError::Server(_) => 70,
         }
     }
@@ -100,23 +111,27 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), NodeError> {
     config.validate()?;
-    let (wal, contents, report) = Wal::open(disk, config.id, config.segment_size)?;
-    log_recovery(&contents, &report);
+    let files = Files::new(Arc::clone(&disk), config.cluster, config.bugs);
+    let (snapshot, store) = files.load()?.unzip();
+    let (wal, contents, report) = Wal::open(Arc::clone(&disk), config.id, config.segment_size)?;
+    log_recovery(snapshot.as_ref(), &contents, &report);
+    let recovered = recovered(&*disk, snapshot, contents)?;
     let marks = config.marks.as_deref().map(Marks::open).transpose()?;
     let mut members: Vec<_> = config.peers.keys().copied().chain([config.id]).collect();
     members.sort_unstable();
-    let (front, inputs, term) = Front::new(&config, &members);
+    let (front, inputs, term) = Front::new(&config, &members, files.clone());
     let settings = raft::Config {
         bugs: config.bugs,
+        limits: limits(&config),
         ..raft::Config::new(config.id, Configuration::of(members.iter().copied()))
     };
-    let Contents { hard_state, entries } = contents;
-    let raft = Raft::new(settings, Recovered { hard_state, log: entries });
+    let raft = Raft::new(settings, recovered);
     let driver = Driver {
         role: raft.role(),
         durable: 0,
         raft,
-        answers: Answers::new(config.bugs),
+        answers: Answers::new(store.unwrap_or_else(|| Store::new(config.bugs)), config.bugs),
+        snapshots: Snapshots::new(&config, files, front.snapshots.clone()),
         wal,
         timers: Timers::new(config.heartbeat, config.election),
         transport: Transport::start(config.cluster, &config.peers),
@@ -165,9 +180,38 @@ async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(named)
 }
 
-fn log_recovery(contents: &Contents, report: &Report) {
+/// With snapshots every so many entries, half as many stay: then a follower that misses a few rounds needs one,
+/// and a short test meets all that snapshots are about.
+fn limits(config: &Config) -> Limits {
+    match config.snapshot_entries {
+        0 => Limits::default(),
+        entries => Limits { tail_entries: entries / 2, ..Limits::default() },
+    }
+}
+
+/// Puts snapshot and log together, if the one covers what the other has forgotten.
+fn recovered(
+    disk: &dyn Disk,
+    snapshot: Option<Snapshot>,
+    contents: Contents,
+) -> Result<Recovered, NodeError> {
+    let Contents { hard_state, base, entries } = contents;
+    let covered = snapshot.as_ref().map_or(0, |snapshot| snapshot.last.index);
+    if covered < base.index {
+        let (file, index) = (disk.place(), base.index);
+        let message = format!("the log begins after entry {index}, the snapshot ends at {covered}");
+        return Err(SnapshotError::Damaged { file, message }.into());
+    }
+    Ok(Recovered { hard_state, snapshot, base, log: entries })
+}
+
+fn log_recovery(snapshot: Option<&Snapshot>, contents: &Contents, report: &Report) {
+    if let Some(snapshot) = snapshot {
+        info!("snapshot read: the state as of {}", snapshot.last);
+    }
     let Report { segments, records, torn } = report;
-    let (term, last) = (contents.hard_state.term, contents.entries.len());
+    let (term, last) =
+        (contents.hard_state.term, contents.base.index + contents.entries.len() as u64);
     info!("log read: {segments} segments, {records} records, term {term}, last index {last}");
     if let Some((file, offset, bytes)) = torn {
         warning!(

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::driver::Driver;
 use crate::kv::sessions::SESSIONS;
-use crate::proto::{self, SessionStatus, StatusResponse, WalStatus};
+use crate::proto::{self, SessionStatus, SnapshotStatus, StatusResponse, WalStatus};
 use crate::raft::Role;
 
 impl Driver {
@@ -45,6 +45,11 @@ impl Driver {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             members: self.members.clone(),
             pending: self.answers.count() as u64,
+            first: raft.first(),
+            snapshot: Some(SnapshotStatus {
+                index: raft.snapshot().map_or(0, |snapshot| snapshot.last.index),
+                ..self.snapshots.status()
+            }),
         }
     }
 }

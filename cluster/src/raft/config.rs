@@ -37,6 +37,13 @@ pub struct Limits {
     pub appends_in_flight: usize,
     /// Bytes of commands appended by this leader and not yet committed.
     pub uncommitted_bytes: usize,
+    /// Entries handed out to be applied at once, so that a long log does not keep a node from answering.
+    pub apply_entries: usize,
+    /// Entries before the end of a snapshot that stay in the log all the same, so that a follower that is
+    /// a little behind needs no snapshot. May be 0.
+    pub tail_entries: u64,
+    /// Bytes of commands in that tail.
+    pub tail_bytes: usize,
 }
 
 impl Default for Limits {
@@ -46,6 +53,9 @@ impl Default for Limits {
             append_bytes: 1 << 20,
             appends_in_flight: 4,
             uncommitted_bytes: 64 << 20,
+            apply_entries: 1024,
+            tail_entries: 4096,
+            tail_bytes: 16 << 20,
         }
     }
 }

@@ -4,7 +4,8 @@
 //! the [`Effect`]s in the order given. That order matters in one way only: an [`Effect::Apply`]
 //! comes before the [`Effect::ReadReady`] that relies on it.
 
-use super::message::{Entry, Index, Message, NodeId, Term};
+use super::message::{Entry, Index, Message, NodeId, Position, Term};
+use super::quorum::Configuration;
 use crate::bug::{Bug, Mark};
 use std::sync::Arc;
 
@@ -31,6 +32,15 @@ pub struct Proposal {
     pub command: Arc<[u8]>,
 }
 
+/// What a snapshot stands for (§7). The bytes are the driver's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Snapshot {
+    /// The last entry whose effect it holds; with it everything before.
+    pub last: Position,
+    /// Who voted as of that entry.
+    pub configuration: Arc<Configuration>,
+}
+
 /// Something that happened to a node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Event {
@@ -47,6 +57,30 @@ pub enum Event {
         /// The ticket of an [`Effect::Persist`].
         ticket: u64,
     },
+    /// The driver has applied what it was given, and [`Raft::more_to_apply`](super::Raft::more_to_apply)
+    /// says that there is more.
+    ApplyMore,
+    /// The state as of `Snapshot::last` is durable in this node's snapshot file.
+    SnapshotTaken(Snapshot),
+    /// A snapshot sent by `from` in `term` is here: whole, verified, durable and decoded. Only the
+    /// state machine has not been replaced.
+    SnapshotArrived {
+        /// Who sent it.
+        from: NodeId,
+        /// The sender's term.
+        term: Term,
+        /// What it stands for.
+        snapshot: Snapshot,
+    },
+    /// What [`Effect::SendSnapshot`] asked for has ended.
+    SnapshotSent {
+        /// To whom it was sent.
+        to: NodeId,
+        /// The last index of what was sent.
+        index: Index,
+        /// The receiver has it, and its core knows. It answers by an `AppendAccepted` besides.
+        arrived: bool,
+    },
 }
 
 /// What a node must not forget across a crash, apart from its log (§5, Figure 2).
@@ -59,7 +93,7 @@ pub struct HardState {
 }
 
 /// One atomic addition to the write-ahead log. Batches become durable in the order of their
-/// tickets; within a batch: hard state, then truncation, then entries.
+/// tickets; within a batch: hard state, then reset, then truncation, then entries, then compaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Batch {
     /// 1, 2, 3 … since this node started. Come back as [`Event::Durable`]; one for the newest of
@@ -67,10 +101,14 @@ pub struct Batch {
     pub ticket: u64,
     /// The new hard state, if it changed.
     pub hard_state: Option<HardState>,
+    /// The log is replaced by this snapshot: forget every entry; the next one follows `last`.
+    pub reset: Option<Snapshot>,
     /// Forget every entry with this index or a later one.
     pub truncate_from: Option<Index>,
     /// Entries that follow what is then the end of the log.
     pub entries: Vec<Entry>,
+    /// Entries up to here may be forgotten: a durable snapshot covers them.
+    pub compact: Option<Position>,
 }
 
 /// What the driver reads back from the disk at the start.
@@ -78,7 +116,11 @@ pub struct Batch {
 pub struct Recovered {
     /// The last durable hard state; the default for a node that never ran.
     pub hard_state: HardState,
-    /// Every durable entry, indexes 1, 2, 3 … without a gap.
+    /// The newest whole snapshot; the state machine starts from it.
+    pub snapshot: Option<Snapshot>,
+    /// What stands before the first entry of `log`: 0@0, or a position that the snapshot covers.
+    pub base: Position,
+    /// Every durable entry after `base`, without a gap.
     pub log: Vec<Entry>,
 }
 
@@ -140,9 +182,19 @@ pub enum Effect {
         /// Why.
         reason: Rejection,
     },
-    /// These entries are committed: apply them, in this order. Each index comes once per start of
-    /// the node.
+    /// These entries are committed: apply them, in this order. Each index comes at most once per start
+    /// of the node, and at most [`Limits::apply_entries`](super::Limits::apply_entries) come at once.
     Apply(Vec<Entry>),
+    /// Send this follower the newest snapshot file, which covers at least this, and report
+    /// [`Event::SnapshotSent`] however that ends.
+    SendSnapshot {
+        /// To whom.
+        to: NodeId,
+        /// The least that the file must cover.
+        snapshot: Snapshot,
+    },
+    /// Replace the state machine by the snapshot that arrived, before any later [`Effect::Apply`].
+    Restore(Snapshot),
     /// The read may be answered from the state as of `index` or later. All entries up to `index`
     /// have been handed out by [`Effect::Apply`] before.
     ReadReady {

@@ -12,8 +12,8 @@
 //!
 //! What is not a promise (refusals, heartbeats and their answers, a leader's appends) does not wait.
 
-use super::event::{Batch, Effect, HardState};
-use super::message::{Entry, Index, Message};
+use super::event::{Batch, Effect, HardState, Snapshot};
+use super::message::{Entry, Index, Message, Position};
 use std::collections::VecDeque;
 
 /// Something that may happen once all that was written so far is durable.
@@ -77,6 +77,22 @@ impl Gate {
         let batch = self.open.get_or_insert_default();
         batch.entries.retain(|entry| entry.index < from);
         batch.truncate_from = Some(batch.truncate_from.map_or(from, |earlier| earlier.min(from)));
+    }
+
+    /// Notes that the log is replaced by a snapshot. Nothing that was on its way is part of the present
+    /// log, and none of it counts as durable before the disk knows of the replacement.
+    pub(super) fn write_reset(&mut self, snapshot: Snapshot) {
+        self.durable = 0;
+        self.pending.iter_mut().for_each(|(_, index)| *index = 0);
+        let batch = self.open.get_or_insert_default();
+        batch.entries.clear();
+        (batch.truncate_from, batch.compact) = (None, None);
+        batch.reset = Some(snapshot);
+    }
+
+    /// Notes that entries up to `base` may be forgotten.
+    pub(super) fn write_compaction(&mut self, base: Position) {
+        self.open.get_or_insert_default().compact = Some(base);
     }
 
     /// Makes a promise: kept at once if nothing is owed, else when all that was written is durable.
@@ -157,6 +173,21 @@ mod tests {
         assert_eq!(gate.durable(), 1, "2 and 3 on the disk are the old ones");
         gate.reported(2);
         assert_eq!(gate.durable(), 5);
+    }
+
+    #[test]
+    fn after_a_reset_nothing_older_counts_as_durable() {
+        let mut gate = Gate::new(2);
+        (3..=9).for_each(|index| gate.write_entry(entry(index)));
+        gate.finish(9, &mut Vec::new());
+        let configuration = std::sync::Arc::default();
+        gate.write_reset(Snapshot { last: Position { term: 2, index: 7 }, configuration });
+        gate.finish(7, &mut Vec::new());
+        assert_eq!(gate.durable(), 0);
+        gate.reported(1);
+        assert_eq!(gate.durable(), 0, "3 to 9 on the disk are the old ones");
+        gate.reported(2);
+        assert_eq!(gate.durable(), 7);
     }
 
     #[test]

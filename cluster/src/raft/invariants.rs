@@ -26,8 +26,14 @@ impl Raft {
         held(self.gate.durable() <= last.index, "what is durable is part of the log")?;
         held(self.commit <= last.index, "what is committed is part of the log")?;
         held(
-            self.applied == self.commit || !self.config.bugs.is_empty(),
-            "all that is committed was handed out, and nothing else",
+            self.applied <= self.commit || !self.config.bugs.is_empty(),
+            "only what is committed was handed out",
+        )?;
+        let base = self.log.base().index;
+        held(base <= self.applied || !self.config.bugs.is_empty(), "what is forgotten was applied")?;
+        held(
+            self.snapshot.as_ref().map_or(0, |snapshot| snapshot.last.index) >= base,
+            "a snapshot covers what is forgotten",
         )?;
         match &self.standing {
             Standing::Follower => {

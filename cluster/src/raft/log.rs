@@ -9,17 +9,27 @@ use super::message::{Entry, Index, Position, Term};
 /// The entries of one node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Log {
-    /// What stands before the first entry: 0@0, and the end of a snapshot once there are any.
+    /// What stands before the first entry: 0@0, or a position that a snapshot covers.
     base: Position,
     entries: Vec<Entry>,
 }
 
 impl Log {
     /// The log as the disk gave it back.
-    pub(super) fn recovered(entries: Vec<Entry>) -> Log {
-        let mut log = Log { base: Position::default(), entries: Vec::new() };
+    pub(super) fn recovered(base: Position, entries: Vec<Entry>) -> Log {
+        let mut log = Log::after(base);
         entries.into_iter().for_each(|entry| log.append(entry));
         log
+    }
+
+    /// An empty log that goes on after `base`.
+    pub(super) fn after(base: Position) -> Log {
+        Log { base, entries: Vec::new() }
+    }
+
+    /// What stands before the first entry.
+    pub(super) fn base(&self) -> Position {
+        self.base
     }
 
     /// The end of the log.
@@ -44,7 +54,6 @@ impl Log {
     pub(super) fn append(&mut self, entry: Entry) {
         let last = self.last();
         assert!(entry.index == last.index + 1, "a gap: {last} is followed by {}", entry.position());
-        assert!(entry.term >= last.term, "terms decrease: {last}, then {}", entry.position());
         self.entries.push(entry);
     }
 
@@ -53,6 +62,29 @@ impl Log {
         if let Some(place) = self.place(index) {
             self.entries.truncate(place);
         }
+    }
+
+    /// Forgets the entries up to `index`, which the log has and a snapshot covers.
+    pub(super) fn forget_up_to(&mut self, index: Index) {
+        let Some(term) = self.term_at(index) else { return };
+        let count = self.between(self.base.index, index).len();
+        self.entries.drain(..count);
+        self.base = Position { term, index };
+    }
+
+    /// The index before which all may be forgotten if a tail that ends at `last` is to stay: so many
+    /// entries at most, and so many bytes of commands.
+    pub(super) fn before_tail(&self, last: Index, entries: u64, bytes: usize) -> Index {
+        let mut sum = 0_usize;
+        let tail = self.between(self.base.index, last).iter().rev();
+        let tail = tail.take(usize::try_from(entries).unwrap_or(usize::MAX));
+        let kept = tail
+            .take_while(|entry| {
+                sum = sum.saturating_add(entry.payload.size());
+                sum <= bytes
+            })
+            .count();
+        last.saturating_sub(kept as Index)
     }
 
     /// The entries after `after`, up to and with `to`, as far as there are any.
@@ -84,7 +116,7 @@ impl Log {
     pub(super) fn first_of_term_at(&self, index: Index) -> Index {
         let Some(term) = self.term_at(index) else { return index };
         let earlier = self.entries.partition_point(|entry| entry.term < term);
-        self.base.index + 1 + earlier as Index
+        (self.base.index + 1 + earlier as Index).min(index)
     }
 
     /// The last index, `limit` or earlier, whose term is at most `term`.
@@ -109,7 +141,7 @@ mod tests {
             index: place as Index + 1,
             payload: Payload::Command(vec![0; 10].into()),
         };
-        Log::recovered(terms.iter().enumerate().map(entry).collect())
+        Log::recovered(Position::default(), terms.iter().enumerate().map(entry).collect())
     }
 
     #[test]
@@ -159,6 +191,28 @@ mod tests {
         assert_eq!(log.last_not_after(5, 9), 4);
         assert_eq!(log.last_not_after(4, 3), 3);
         assert_eq!(log.last_not_after(0, 9), 0);
+    }
+
+    #[test]
+    fn a_compacted_log_is_the_same_log_from_its_base_on() {
+        let mut log = log(&[1, 1, 4, 4, 6]);
+        log.forget_up_to(3);
+        log.forget_up_to(2);
+        assert_eq!(log.base(), Position { term: 4, index: 3 });
+        assert_eq!([2, 3, 4, 6].map(|index| log.term_at(index)), [None, Some(4), Some(4), None]);
+        assert_eq!([3, 4, 5].map(|index| log.first_of_term_at(index)), [3, 4, 5]);
+        assert_eq!(log.last_not_after(4, 9), 4);
+        assert_eq!(log.last_not_after(4, 2), 2, "nothing is known of what is before the base");
+        log.truncate_from(4);
+        assert_eq!(log.last(), log.base());
+    }
+
+    #[test]
+    fn a_tail_keeps_both_limits() {
+        let log = log(&[1; 9]);
+        let before = |entries, bytes| log.before_tail(8, entries, bytes);
+        assert_eq!((before(3, 1000), before(0, 1000), before(100, 25)), (5, 8, 6));
+        assert_eq!(before(100, 1000), 0);
     }
 
     #[test]

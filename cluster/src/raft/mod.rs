@@ -41,6 +41,9 @@
 //! all before it. Whoever leads later got a vote from that majority, so it has the entry: what is
 //! committed stays, and is applied by every node in the same order.
 //!
+//! *Compaction.* A node writes its applied state to a file, a *snapshot*, and forgets the entries that led
+//! there. A follower that needs entries which its leader has forgotten gets the snapshot instead (§7).
+//!
 //! *Reads* do not need the log, but they need a leader that still is one: it asks a majority after
 //! the read came in, and answers from a state that contains all that was committed by then.
 //!
@@ -55,6 +58,7 @@
 //! | committed | will be in the log of every later leader, for ever |
 //! | applied | handed to the state machine |
 //! | promise | a message that says something its sender must not forget: a vote, an acknowledgement |
+//! | base | the position before the first entry of a log whose beginning a snapshot replaced |
 //! | round | a numbered question of the leader to all: do I still lead? |
 //!
 //! # Invariants
@@ -64,6 +68,7 @@
 //! * Two logs that share a position share everything before it (log matching).
 //! * What is committed in a term is in the log of every leader of a later term (leader completeness).
 //! * No two nodes apply different entries at one index (state machine safety).
+//! * What a log has forgotten, a durable snapshot of the same node holds.
 //! * No promise leaves a node before its disk holds what was promised.
 //! * A read sees everything that was acknowledged before it began.
 //!
@@ -73,7 +78,7 @@
 //!
 //! `message`, what nodes say to each other; `event`, the seam to the driver; `node`, the state, the
 //! dispatch and terms; `election`; `replication`, with `progress` for its pace; `gate`, what must wait
-//! for the disk; `reads`. The rest is small: `log`, `quorum`, `config`, `status`, `invariants`, `trace`.
+//! for the disk; `snapshot`; `reads`. The rest is small: `log`, `quorum`, `config`, `status`, `invariants`, `trace`.
 //!
 //! # What the driver owes
 //!
@@ -82,12 +87,15 @@
 //! * Election timeouts drawn at random, afresh each time; [`Timer::Contact`] no longer than the
 //!   shortest of them; a heartbeat several times shorter than that.
 //! * At a failed write: stop. A node that cannot write must not go on.
-//! * After a restart, commands are applied again from the first index: the state machine starts empty.
+//! * After a restart the state machine starts from the snapshot in [`Recovered`], or empty, and commands
+//!   after it are applied again. [`Event::ApplyMore`] as long as [`Raft::more_to_apply`] says so.
+//! * [`Event::SnapshotTaken`] and [`Event::SnapshotArrived`] only for a file that a crash leaves whole; the
+//!   newest such file is what [`Recovered`] names.
 //!
 //! # Not here
 //!
-//! Snapshots, membership changes, leadership transfer and lease reads. Commands are opaque bytes;
-//! sessions that make retries harmless belong to the state machine.
+//! Membership changes, leadership transfer and lease reads. Commands are opaque bytes; sessions that make
+//! retries harmless belong to the state machine, and with it into the snapshot.
 #![forbid(unsafe_code)]
 
 mod config;
@@ -102,11 +110,14 @@ mod progress;
 mod quorum;
 mod reads;
 mod replication;
+mod snapshot;
 mod status;
 mod trace;
 
 pub use config::{Config, Limits};
-pub use event::{Batch, Effect, Event, HardState, Proposal, Recovered, Rejection, Role, Timer};
+pub use event::{
+    Batch, Effect, Event, HardState, Proposal, Recovered, Rejection, Role, Snapshot, Timer,
+};
 pub use message::{Body, Entry, Hint, Index, Message, NodeId, Payload, Position, Term};
 pub use node::Raft;
 pub use quorum::Configuration;

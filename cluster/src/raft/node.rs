@@ -4,7 +4,7 @@
 //! share is here: terms, following a leader, committing, and the checks that run after every step.
 
 use super::config::Config;
-use super::event::{Effect, Event, HardState, Recovered, Timer};
+use super::event::{Effect, Event, HardState, Recovered, Snapshot, Timer};
 use super::gate::{Gate, Promise};
 use super::log::Log;
 use super::message::{Body, Index, Message, NodeId, Term};
@@ -22,9 +22,11 @@ pub struct Raft {
     pub(super) gate: Gate,
     /// The highest index known to be committed.
     pub(super) commit: Index,
-    /// The highest index ever handed out to be applied; equal to `commit` unless a deliberate bug
+    /// The highest index handed out to be applied, or restored; at most `commit` unless a deliberate bug
     /// took committed entries back.
     pub(super) applied: Index,
+    /// The newest durable snapshot.
+    pub(super) snapshot: Option<Snapshot>,
     /// The leader of this term, if known.
     pub(super) leader: Option<NodeId>,
     /// Whether that leader was heard within a minimum election timeout.
@@ -49,7 +51,8 @@ impl Raft {
     /// A node with what it read back from its disk. It does nothing before [`Raft::start`].
     ///
     /// # Panics
-    /// If the recovered entries have gaps or the configuration lacks this node.
+    /// If the recovered entries have gaps, the snapshot does not cover what is before them, or the
+    /// configuration lacks this node.
     pub fn new(config: Config, recovered: Recovered) -> Raft {
         assert!(
             config.configuration.voters.contains(&config.id),
@@ -57,25 +60,47 @@ impl Raft {
             config.id,
             config.configuration.voters
         );
-        let log = Log::recovered(recovered.log);
-        Raft {
+        let Recovered { hard_state, snapshot, base, log } = recovered;
+        let covered = snapshot.as_ref().map(|snapshot| snapshot.last).unwrap_or_default();
+        assert!(base.index <= covered.index, "n{}: {base} is not in the snapshot", config.id);
+        let log = Log::recovered(base, log);
+        let mut raft = Raft {
             gate: Gate::new(log.last().index),
             config,
-            hard_state: recovered.hard_state,
+            hard_state,
             log,
-            commit: 0,
-            applied: 0,
+            commit: covered.index,
+            applied: covered.index,
+            snapshot: None,
             leader: None,
             contact: false,
             owed_at_last_timeout: None,
             standing: Standing::Follower,
+        };
+        if let Some(snapshot) = snapshot {
+            raft.recover(snapshot);
         }
+        raft
+    }
+
+    /// Goes on from a snapshot. If the log ends before it or is at odds with it, the node crashed after the
+    /// snapshot had arrived and before the log was replaced: it is replaced now.
+    fn recover(&mut self, snapshot: Snapshot) {
+        if snapshot.last.term > self.hard_state.term {
+            self.set_hard_state(HardState { term: snapshot.last.term, vote: None });
+        }
+        if !self.log.has(snapshot.last) {
+            self.log = Log::after(snapshot.last);
+            self.gate.write_reset(snapshot.clone());
+        }
+        self.snapshot = Some(snapshot);
     }
 
     /// The first effects: sets the election timer and reports the role. Call once.
     pub fn start(&mut self, effects: &mut Vec<Effect>) {
         effects.push(Effect::SetTimer(Timer::Election));
         effects.push(self.describe());
+        self.gate.finish(self.log.last().index, effects);
     }
 
     /// Takes one event and adds what follows from it to `effects`.
@@ -93,6 +118,17 @@ impl Raft {
             Event::Propose(proposals) => self.propose(proposals, effects),
             Event::Read(tags) => self.read(&tags, effects),
             Event::Durable { ticket } => self.durable_up_to(ticket, effects),
+            Event::ApplyMore => {
+                self.hand_out(effects);
+                self.advance_reads(effects);
+            }
+            Event::SnapshotTaken(snapshot) => self.snapshot_taken(snapshot),
+            Event::SnapshotArrived { from, term, snapshot } => {
+                self.snapshot_arrived(from, term, snapshot, effects);
+            }
+            Event::SnapshotSent { to, index, arrived } => {
+                self.snapshot_sent(to, index, arrived, effects);
+            }
         }
         self.gate.finish(self.log.last().index, effects);
         let after = self.describe();
@@ -218,9 +254,22 @@ impl Raft {
             return;
         }
         self.commit = index;
-        if index > self.applied {
-            let entries = self.log.between(self.applied, index).to_vec();
-            self.applied = index;
+        self.hand_out(effects);
+    }
+
+    /// Whether more is committed than was handed out: the driver is to say [`Event::ApplyMore`] when it has
+    /// a moment.
+    pub fn more_to_apply(&self) -> bool {
+        self.applied < self.commit
+    }
+
+    /// Hands out the next committed entries, not all at once if they are many.
+    fn hand_out(&mut self, effects: &mut Vec<Effect>) {
+        let most = self.config.limits.apply_entries.max(1) as Index;
+        let to = self.commit.min(self.applied.saturating_add(most));
+        if to > self.applied {
+            let entries = self.log.between(self.applied, to).to_vec();
+            self.applied = to;
             effects.push(Effect::Apply(entries));
         }
     }

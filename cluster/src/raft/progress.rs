@@ -3,6 +3,7 @@
 //! Where a follower's log ends is not known at first: the leader *probes*, one append at a time,
 //! going back at each refusal. Once an append was accepted it *replicates*: it sends ahead without
 //! waiting, up to a limit of unanswered appends, and returns to probing when one is refused or lost.
+//! While a snapshot is on its way to the follower, no append is.
 
 use super::config::Limits;
 use super::message::{Index, NodeId};
@@ -48,6 +49,8 @@ enum Flow {
     Probe { waiting: bool },
     /// The last index of each unanswered append, oldest first.
     Replicate { in_flight: VecDeque<Index> },
+    /// A snapshot up to `index` or later is on its way, or did not arrive.
+    Snapshot { index: Index, failed: bool },
 }
 
 impl Progress {
@@ -69,6 +72,7 @@ impl Progress {
             && match &self.flow {
                 Flow::Probe { waiting } => !waiting,
                 Flow::Replicate { in_flight } => in_flight.len() < limits.appends_in_flight.max(1),
+                Flow::Snapshot { .. } => false,
             }
     }
 
@@ -83,6 +87,7 @@ impl Progress {
                 in_flight.push_back(last);
                 self.next = last + 1;
             }
+            Flow::Snapshot { .. } => {}
         }
     }
 
@@ -94,6 +99,29 @@ impl Progress {
         match &mut self.flow {
             Flow::Probe { .. } => self.flow = Flow::Replicate { in_flight: VecDeque::new() },
             Flow::Replicate { in_flight } => in_flight.retain(|last| *last > matched),
+            // An answer to an append from before the snapshot says nothing of the snapshot.
+            Flow::Snapshot { index, .. } if *index > self.matched => {}
+            Flow::Snapshot { .. } => self.flow = Flow::Replicate { in_flight: VecDeque::new() },
+        }
+    }
+
+    /// A snapshot up to `index` is being sent: nothing else is until that has ended.
+    pub(super) fn await_snapshot(&mut self, index: Index) {
+        self.flow = Flow::Snapshot { index, failed: false };
+    }
+
+    /// Where the snapshot ends that is on its way, if one is.
+    pub(super) fn awaits(&self) -> Option<Index> {
+        match self.flow {
+            Flow::Snapshot { index, failed: false } => Some(index),
+            _ => None,
+        }
+    }
+
+    /// The snapshot did not arrive: it is tried again when the follower is heard of.
+    pub(super) fn snapshot_failed(&mut self) {
+        if let Flow::Snapshot { failed, .. } = &mut self.flow {
+            *failed = true;
         }
     }
 
@@ -102,6 +130,7 @@ impl Progress {
         match self.flow {
             Flow::Probe { .. } => base + 1 == self.next,
             Flow::Replicate { .. } => base > self.matched && base < self.next,
+            Flow::Snapshot { .. } => false,
         }
     }
 
@@ -122,10 +151,13 @@ impl Progress {
     /// The follower answered a heartbeat, so it lives: an append that it has owed an answer for so
     /// long was lost, and is sent again.
     pub(super) fn alive(&mut self) {
+        if let Flow::Snapshot { failed: true, .. } = self.flow {
+            self.flow = Flow::Probe { waiting: false };
+        }
         if self.beats >= PATIENCE {
             let base = match self.flow {
                 Flow::Probe { .. } => self.next.saturating_sub(1),
-                Flow::Replicate { .. } => self.matched,
+                Flow::Replicate { .. } | Flow::Snapshot { .. } => self.matched,
             };
             self.probe_after(base);
         }
@@ -135,6 +167,7 @@ impl Progress {
         match &self.flow {
             Flow::Probe { waiting } => *waiting,
             Flow::Replicate { in_flight } => !in_flight.is_empty(),
+            Flow::Snapshot { .. } => false,
         }
     }
 }
@@ -168,6 +201,24 @@ mod tests {
         assert!(!progress.is_news(6) && progress.is_news(8) && !progress.is_news(12));
         progress.probe_after(2);
         assert_eq!(progress.next, 7, "never before what is known to match");
+    }
+
+    #[test]
+    fn while_a_snapshot_is_under_way_nothing_else_is_sent() {
+        let limits = Limits::default();
+        let mut progress = Progress::new(5);
+        progress.await_snapshot(30);
+        progress.accepted(6);
+        progress.alive();
+        assert!(!progress.ready(40, &limits) && progress.awaits() == Some(30));
+        progress.snapshot_failed();
+        assert!(!progress.ready(40, &limits) && progress.awaits().is_none(), "not at once");
+        progress.alive();
+        assert!(progress.ready(40, &limits), "once it was heard of");
+        progress.await_snapshot(30);
+        progress.accepted(33);
+        assert!(progress.ready(40, &limits));
+        assert_eq!(progress.next, 34);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(super) struct Waiting {
     tag: u64,
     /// The round that confirms it: one that had not started when it arrived.
     round: u64,
-    /// The index that must be committed, and applied, before it is answered.
+    /// The index that must be applied before it is answered.
     index: Index,
 }
 
@@ -62,7 +62,7 @@ impl Raft {
                 if triggered {
                     effects.push(Effect::Mark(bug, Mark::Triggered));
                 }
-                effects.push(Effect::ReadReady { tag: *tag, index: self.commit });
+                effects.push(Effect::ReadReady { tag: *tag, index: self.commit.min(self.applied) });
             }
             return;
         }
@@ -113,9 +113,9 @@ impl Raft {
         leadership.reads.confirmed = configuration.reached(configuration.quorum(), |voter| {
             leadership.followers.get(&voter).map_or(started, |follower| follower.round)
         });
-        let (confirmed, commit) = (leadership.reads.confirmed, self.commit);
+        let (confirmed, applied) = (leadership.reads.confirmed, self.commit.min(self.applied));
         let waiting = &mut leadership.reads.waiting;
-        let ready = waiting.partition_point(|read| read.round <= confirmed && read.index <= commit);
+        let ready = waiting.partition_point(|r| r.round <= confirmed && r.index <= applied);
         for read in waiting.drain(..ready) {
             effects.push(Effect::ReadReady { tag: read.tag, index: read.index });
         }

@@ -63,7 +63,9 @@ impl Raft {
         let (limits, last) = (&self.config.limits, self.log.last().index);
         while follower.ready(last, limits) {
             let before = follower.next - 1;
-            let Some(base_term) = self.log.term_at(before) else { return };
+            let Some(base_term) = self.log.term_at(before) else {
+                return self.send_snapshot(to, effects);
+            };
             let entries = self.log.batch(follower.next, limits);
             follower.sent(before + entries.len() as Index);
             let base = Position { term: base_term, index: before };
@@ -200,6 +202,7 @@ impl Raft {
         effects: &mut Vec<Effect>,
     ) {
         self.heard_leader(from, effects);
+        let (base, entries) = self.after_our_base(base, entries);
         if !self.log.has(base) {
             effects.push(self.send(from, self.refusal(base.index)));
             return;
@@ -214,12 +217,25 @@ impl Raft {
             if entry.index <= self.log.last().index {
                 self.truncate_from(entry.index);
             }
+            let rises = entry.term >= self.log.last().term;
+            assert!(rises || !self.config.bugs.is_empty(), "terms decrease at {}", entry.index);
             self.gate.write_entry(entry.clone());
             self.log.append(entry);
         }
         self.commit_up_to(commit.min(matched), effects);
         let answer = self.message(from, Body::AppendAccepted { matched });
         self.promise(Promise::Send(answer), effects);
+    }
+
+    /// What of an append follows our base. All before that is committed and forgotten, so the leader has
+    /// it too: it is accepted unseen, never refused, for a refusal would send the leader back without end.
+    fn after_our_base(&self, base: Position, mut entries: Vec<Entry>) -> (Position, Vec<Entry>) {
+        let ours = self.log.base();
+        if base.index >= ours.index {
+            return (base, entries);
+        }
+        entries.retain(|entry| entry.index > ours.index);
+        (ours, entries)
     }
 
     /// Forgets what conflicts with the leader's log.

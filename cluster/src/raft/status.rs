@@ -42,6 +42,16 @@ impl Raft {
         self.commit
     }
 
+    /// The highest index it has handed out to be applied.
+    pub fn applied(&self) -> Index {
+        self.applied
+    }
+
+    /// The index of the first entry that its log still holds, or would hold.
+    pub fn first(&self) -> Index {
+        self.log.base().index + 1
+    }
+
     /// The end of its log, durable or not.
     pub fn last(&self) -> Position {
         self.log.last()

@@ -1,6 +1,6 @@
 //! The seam between the log and the disk, and the real side of it: one directory.
 //!
-//! A [`Disk`] holds a flat set of named files of fixed size. What `write` did may be lost until `sync` of
+//! A [`Disk`] holds a flat set of named files: segments of fixed size, and snapshots that grow. What `write` did may be lost until `sync` of
 //! that file returned; a file that was created or renamed may be lost until [`Disk::sync`] returned. Those
 //! are the only promises the log builds on, so the tests put a double behind this seam that keeps nothing
 //! else. The seam knows nothing of records.
@@ -24,6 +24,13 @@ pub trait Disk: Send + Sync {
     ///
     /// The zeros are written, not reserved: a reserved extent costs a journal commit at each later sync.
     fn create(&self, name: &str, size: u64) -> io::Result<Box<dyn DiskFile>>;
+    /// Creates an empty file that grows as it is written, replacing any of that name.
+    fn create_empty(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
+    /// Opens a file to be read from the beginning. What was opened can be read to its end even if the name
+    /// is removed meanwhile.
+    fn reader(&self, name: &str) -> io::Result<Box<dyn Read + Send>>;
+    /// The number of bytes in a file.
+    fn length(&self, name: &str) -> io::Result<u64>;
     /// Opens an existing file for writing.
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
     /// Renames a file; not durable before [`Disk::sync`].
@@ -34,7 +41,7 @@ pub trait Disk: Send + Sync {
     fn sync(&self) -> io::Result<()>;
 }
 
-/// A file of fixed size open for writing.
+/// A file open for writing.
 pub trait DiskFile: Send {
     /// Writes all bytes at `offset`; they may be lost until [`DiskFile::sync`] returned.
     fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
@@ -121,6 +128,18 @@ impl Disk for Directory {
         }
         file.sync_all()?;
         Ok(Box::new(RealFile(file)))
+    }
+
+    fn create_empty(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(RealFile(File::create(self.path.join(name))?)))
+    }
+
+    fn reader(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(File::open(self.path.join(name))?))
+    }
+
+    fn length(&self, name: &str) -> io::Result<u64> {
+        Ok(fs::metadata(self.path.join(name))?.len())
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {

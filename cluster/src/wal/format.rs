@@ -7,22 +7,25 @@
 //! payload  = item+
 //! item     = 1 term:u64 vote:u64 | 2 index:u64  | 3 index:u64 term:u64 length:u32 command
 //!            hard state            truncate from  entry with a command
-//!          | 4 index:u64 term:u64 | 5
-//!            entry of a no-op       seal
+//!          | 4 index:u64 term:u64 | 5     | 6 index:u64 term:u64
+//!            entry of a no-op       seal    reset: nothing but a snapshot up to here
+//!          | 7 index:u64 term:u64 segment:u64 term:u64 vote:u64
+//!            compaction: entries up to here, and segments before this one, may be gone
 //! ```
 //!
 //! All numbers are little-endian. A record's CRC32C covers the segment's salt, the sequence and the payload,
 //! so bytes of another segment, or of another life of this one, never pass for a record. Sequences count
 //! records from 1 without a gap through all segments; `first` is the sequence of a segment's first record.
 //! **One record is one sync**: a valid record proves that every record before it was on stable storage.
-//! A seal is the last item of a segment that has a successor.
+//! A seal is the last item of a segment that has a successor. A compaction restates the hard state, which may
+//! stand nowhere else once old segments are gone.
 
 use std::sync::Arc;
 
-use crate::raft::{Batch, Entry, HardState, Payload};
+use crate::raft::{Batch, Entry, HardState, Payload, Position};
 
-/// Version of the layout above.
-pub const FORMAT: u32 = 1;
+/// Version of the layout above. Version 1 had no resets and compactions.
+pub const FORMAT: u32 = 2;
 /// Bytes of a segment header.
 pub const HEADER: usize = 64;
 /// Bytes of a record before its payload.
@@ -126,6 +129,19 @@ pub(super) enum Item {
     TruncateFrom(u64),
     Entry(Entry),
     Seal,
+    Reset(Position),
+    Compact(Compact),
+}
+
+/// The mark of a compaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Compact {
+    /// Entries up to here may be gone.
+    pub(super) base: Position,
+    /// Segments before this one may be gone.
+    pub(super) first_segment: u64,
+    /// The hard state as of this record.
+    pub(super) hard_state: HardState,
 }
 
 impl Item {
@@ -139,6 +155,8 @@ impl Item {
                 Payload::Noop => 17,
             },
             Item::Seal => 1,
+            Item::Reset(_) => 17,
+            Item::Compact(_) => 41,
         }
     }
 
@@ -163,6 +181,18 @@ impl Item {
                 }
             }
             Item::Seal => bytes.push(5),
+            Item::Reset(position) => {
+                bytes.push(6);
+                bytes.extend_from_slice(&position.index.to_le_bytes());
+                bytes.extend_from_slice(&position.term.to_le_bytes());
+            }
+            Item::Compact(Compact { base, first_segment, hard_state }) => {
+                bytes.push(7);
+                let vote = hard_state.vote.unwrap_or(0);
+                for number in [base.index, base.term, *first_segment, hard_state.term, vote] {
+                    bytes.extend_from_slice(&number.to_le_bytes());
+                }
+            }
         }
     }
 
@@ -170,11 +200,7 @@ impl Item {
     fn decode(bytes: &mut &[u8]) -> Option<Item> {
         let (kind, mut rest) = bytes.split_first()?;
         let item = match kind {
-            1 => {
-                let term = take_u64(&mut rest)?;
-                let vote = take_u64(&mut rest)?;
-                Item::HardState(HardState { term, vote: (vote != 0).then_some(vote) })
-            }
+            1 => Item::HardState(take_hard_state(&mut rest)?),
             2 => Item::TruncateFrom(take_u64(&mut rest)?),
             3 => {
                 let index = take_u64(&mut rest)?;
@@ -190,6 +216,12 @@ impl Item {
                 Item::Entry(Entry { index, term, payload: Payload::Noop })
             }
             5 => Item::Seal,
+            6 => Item::Reset(take_position(&mut rest)?),
+            7 => Item::Compact(Compact {
+                base: take_position(&mut rest)?,
+                first_segment: take_u64(&mut rest)?,
+                hard_state: take_hard_state(&mut rest)?,
+            }),
             _ => return None,
         };
         *bytes = rest;
@@ -206,11 +238,25 @@ impl Item {
     }
 }
 
-/// The items of a batch, in the order in which they take effect.
+/// The items of a batch, in the order in which they take effect. Of a compaction only the base is known here.
 pub(super) fn items(batch: Batch) -> impl Iterator<Item = Item> {
     let state = batch.hard_state.map(Item::HardState);
     let truncate = batch.truncate_from.map(Item::TruncateFrom);
-    state.into_iter().chain(truncate).chain(batch.entries.into_iter().map(Item::Entry))
+    let reset = batch.reset.map(|snapshot| Item::Reset(snapshot.last));
+    let compact = batch.compact.map(|base| Item::Compact(Compact { base, ..Compact::default() }));
+    let entries = batch.entries.into_iter().map(Item::Entry);
+    state.into_iter().chain(reset).chain(truncate).chain(entries).chain(compact)
+}
+
+fn take_position(bytes: &mut &[u8]) -> Option<Position> {
+    let index = take_u64(bytes)?;
+    Some(Position { index, term: take_u64(bytes)? })
+}
+
+fn take_hard_state(bytes: &mut &[u8]) -> Option<HardState> {
+    let term = take_u64(bytes)?;
+    let vote = take_u64(bytes)?;
+    Some(HardState { term, vote: (vote != 0).then_some(vote) })
 }
 
 fn take_u64(bytes: &mut &[u8]) -> Option<u64> {

@@ -2,7 +2,8 @@
 //!
 //! [`Memory::crash`] is a power cut: every write that no `sync` covered is dropped, and every creation or
 //! rename that no directory sync covered is undone. With [`Memory::lie`] `sync` does nothing, which is how
-//! the tests show that they would notice a missing fdatasync. It is not fast and not part of a node.
+//! the tests show that they would notice a missing fdatasync. [`Memory::die_after`] makes every change fail
+//! from the n-th on, which is how they stop a writer at any point. It is not fast and not part of a node.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -27,10 +28,13 @@ struct Inner {
     fail: bool,
     stalled: bool,
     syncs: u64,
+    /// Changes that will still succeed, if that is limited.
+    left: Option<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Content {
+    grows: bool,
     now: Vec<u8>,
     durable: Vec<u8>,
 }
@@ -48,6 +52,17 @@ impl Memory {
         for file in &mut inner.files {
             file.now.clone_from(&file.durable);
         }
+        inner.left = None;
+    }
+
+    /// After so many more changes (a write, a sync, a rename …) every one fails, until [`Memory::crash`].
+    pub(crate) fn die_after(&self, changes: u64) {
+        self.inner().left = Some(changes);
+    }
+
+    /// Whether the limit of [`Memory::die_after`] was reached.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.inner().left == Some(0)
     }
 
     /// While true, `sync` answers ok and does nothing.
@@ -74,7 +89,7 @@ impl Memory {
     pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
         let mut inner = self.inner();
         let id = inner.files.len();
-        inner.files.push(Content { now: bytes.clone(), durable: bytes });
+        inner.files.push(Content { grows: false, now: bytes.clone(), durable: bytes });
         inner.names.insert(name.to_owned(), id);
         inner.durable_names.insert(name.to_owned(), id);
     }
@@ -106,6 +121,17 @@ impl Inner {
     fn id(&self, name: &str) -> io::Result<usize> {
         self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
+
+    fn change(&mut self) -> io::Result<()> {
+        match &mut self.left {
+            None => Ok(()),
+            Some(0) => Err(io::Error::other("the machine is off")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
 }
 
 impl Disk for Memory {
@@ -124,11 +150,29 @@ impl Disk for Memory {
 
     fn create(&self, name: &str, size: u64) -> io::Result<Box<dyn DiskFile>> {
         let mut inner = self.inner();
+        inner.change()?;
         let id = inner.files.len();
         let zeros = vec![0; size as usize];
-        inner.files.push(Content { now: zeros.clone(), durable: zeros });
+        inner.files.push(Content { grows: false, now: zeros.clone(), durable: zeros });
         inner.names.insert(name.to_owned(), id);
         Ok(Box::new(MemoryFile { disk: self.clone(), id }))
+    }
+
+    fn create_empty(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        let mut inner = self.inner();
+        inner.change()?;
+        let id = inner.files.len();
+        inner.files.push(Content { grows: true, ..Content::default() });
+        inner.names.insert(name.to_owned(), id);
+        Ok(Box::new(MemoryFile { disk: self.clone(), id }))
+    }
+
+    fn reader(&self, name: &str) -> io::Result<Box<dyn io::Read + Send>> {
+        Ok(Box::new(io::Cursor::new(self.read(name)?)))
+    }
+
+    fn length(&self, name: &str) -> io::Result<u64> {
+        Ok(self.read(name)?.len() as u64)
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
@@ -138,6 +182,7 @@ impl Disk for Memory {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut inner = self.inner();
+        inner.change()?;
         let id = inner.id(from)?;
         inner.names.remove(from);
         inner.names.insert(to.to_owned(), id);
@@ -146,6 +191,7 @@ impl Disk for Memory {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut inner = self.inner();
+        inner.change()?;
         inner.id(name)?;
         inner.names.remove(name);
         Ok(())
@@ -153,6 +199,7 @@ impl Disk for Memory {
 
     fn sync(&self) -> io::Result<()> {
         let mut inner = self.inner();
+        inner.change()?;
         inner.durable_names = inner.names.clone();
         Ok(())
     }
@@ -166,7 +213,12 @@ struct MemoryFile {
 impl DiskFile for MemoryFile {
     fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut inner = self.disk.inner();
+        inner.change()?;
         let start = offset as usize;
+        let file = &mut inner.files[self.id];
+        if file.grows && file.now.len() < start + bytes.len() {
+            file.now.resize(start + bytes.len(), 0);
+        }
         let target = inner.files[self.id].now.get_mut(start..start + bytes.len());
         target.ok_or_else(|| io::Error::other("a write past the end"))?.copy_from_slice(bytes);
         Ok(())
@@ -179,6 +231,7 @@ impl DiskFile for MemoryFile {
             thread::sleep(Duration::from_millis(1));
             inner = self.disk.inner();
         }
+        inner.change()?;
         inner.syncs += 1;
         if inner.fail {
             return Err(io::Error::other("the disk is broken"));

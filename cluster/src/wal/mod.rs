@@ -11,9 +11,11 @@
 //! - recovery yields a prefix of what was written that holds all that was acknowledged, or refuses with the
 //!   file, the offset and a remedy ([`WalError`]); never a log with a hole (`recovery`);
 //! - after one error of write or sync nothing is written again: what the kernel did with the pages is
-//!   unknown, and a second sync that succeeds would prove nothing.
+//!   unknown, and a second sync that succeeds would prove nothing;
+//! - a segment is deleted only after the record that makes it superfluous is durable (`segments`).
 //!
-//! It knows nothing of Raft's rules, and does not yet forget old segments: the whole log is kept and replayed.
+//! It knows nothing of Raft's rules, and nothing of snapshots: that one covers what is to be forgotten is the
+//! word of whoever says so.
 
 mod commit;
 pub mod disk;
@@ -21,6 +23,7 @@ mod format;
 #[cfg(test)]
 mod memory;
 mod recovery;
+mod replay;
 mod segments;
 #[cfg(test)]
 mod tests;

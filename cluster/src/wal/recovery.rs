@@ -6,19 +6,25 @@
 //! other) is damage: records that were on stable storage are gone, and a node that went on could break a
 //! promise that it made to its peers. So [`scan`] refuses, and says where and what to do.
 //!
+//! Segments may be missing from the front, as far as the last compaction allows. A crash while they are deleted
+//! may leave any of them: what stands before a gap is no part of the log and is deleted again.
+//!
 //! Limit: damage to the very last record looks like a torn tail.
 
 use super::WalError;
 use super::disk::Disk;
 use super::format::{self, HEADER, Header, Item, RECORD};
-use crate::raft::{Entry, HardState};
+use super::replay::Replay;
+use crate::raft::{Entry, HardState, Position};
 
 /// What was read back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
     /// The last hard state written.
     pub hard_state: HardState,
-    /// The log from index 1.
+    /// What stands before the first entry: 0@0, or a position up to which the log was compacted.
+    pub base: Position,
+    /// The log after `base`.
     pub entries: Vec<Entry>,
 }
 
@@ -50,8 +56,22 @@ pub(super) struct Scan {
     pub(super) contents: Contents,
     pub(super) report: Report,
     pub(super) tail: Option<Tail>,
-    /// Bytes of all segments up to their last record.
+    /// The sealed segments, oldest first.
+    pub(super) sealed: Vec<Sealed>,
+    /// The highest index in the last segment.
+    pub(super) highest: u64,
+    /// Segments that are no part of the log any more: to be removed.
+    pub(super) stale: Vec<u64>,
+}
+
+/// A segment that is not written any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sealed {
+    pub(super) number: u64,
+    /// Bytes up to its end mark.
     pub(super) bytes: u64,
+    /// It is wanted as long as an entry with this index is.
+    pub(super) highest: u64,
 }
 
 /// File name of a segment.
@@ -61,27 +81,31 @@ pub(super) fn segment_name(number: u64) -> String {
 
 /// Reads all segments of `node`'s log.
 pub(super) fn scan(disk: &dyn Disk, node: u64) -> Result<Scan, WalError> {
-    let numbers = numbers(disk)?;
+    let (stale, numbers) = numbers(disk)?;
     let mut scan = Scan {
         contents: Contents::default(),
         report: Report { segments: numbers.len() as u64, ..Report::default() },
         tail: None,
-        bytes: 0,
+        sealed: Vec::new(),
+        highest: 0,
+        stale,
     };
+    let begin = numbers.first().copied().unwrap_or(1);
+    let mut replay = Replay::new(begin == 1);
     let mut next_sequence = 1;
-    for (expected, number) in (1..).zip(&numbers) {
-        if *number != expected {
-            let message = format!("this segment is missing, but segment {number} exists");
-            return Err(damage(disk, &segment_name(expected), 0, message));
-        }
+    for expected in numbers.iter().copied() {
         let name = segment_name(expected);
         let bytes = disk.read(&name).map_err(|e| WalError::io(disk, "read", &name, e))?;
         // A successor is made before the end mark, which is a record, is written.
         let first = next_sequence + u64::from(scan.tail.is_some());
-        let header = check_header(disk, &name, &bytes, (node, expected, first))?;
-        let is_last = numbers.len() as u64 == expected;
+        let follows = (expected == 1 || expected > begin).then_some(first);
+        let header = check_header(disk, &name, &bytes, (node, expected, follows))?;
+        let first = header.first;
+        let is_last = numbers.last() == Some(&expected);
         let segment = Segment { disk, name: &name, bytes: &bytes, header };
-        let end = segment.replay(first, &mut scan)?;
+        replay.highest = 0;
+        let (end, records) = segment.replay(first, &mut replay)?;
+        scan.report.records += records;
         if let (Some(tail), true) = (&mut scan.tail, is_last && end.sequence == first) {
             // Created but never written: the crash came before its predecessor's seal.
             tail.leftover = Some(name);
@@ -92,35 +116,48 @@ pub(super) fn scan(disk: &dyn Disk, node: u64) -> Result<Scan, WalError> {
             return Err(damage(disk, &tail.name, tail.offset, message));
         }
         next_sequence = end.sequence;
-        scan.bytes += end.offset as u64;
         if end.sealed && is_last {
             let message = "this segment is missing: the one before it says that it exists";
             return Err(damage(disk, &segment_name(expected + 1), 0, message.to_owned()));
         }
-        if !end.sealed {
+        scan.highest = replay.highest;
+        if end.sealed {
+            let bytes = end.offset as u64;
+            let highest = replay.highest;
+            scan.sealed.push(Sealed { number: expected, bytes, highest });
+        } else {
             scan.tail = Some(segment.tail(&end));
             if end.dirty > 0 {
                 scan.report.torn = Some((name, end.offset as u64, end.dirty));
             }
         }
     }
+    if begin > replay.first_segment() {
+        let message = format!("this segment is missing, but segment {begin} exists");
+        return Err(damage(disk, &segment_name(begin - 1), 0, message));
+    }
+    scan.stale.extend(begin..replay.first_segment());
+    let begin = segment_name(begin);
+    scan.contents = replay.finish().map_err(|message| damage(disk, &begin, 0, message))?;
     Ok(scan)
 }
 
-/// Numbers of the segments in the directory, ascending.
-fn numbers(disk: &dyn Disk) -> Result<Vec<u64>, WalError> {
+/// Numbers of the segments in the directory, ascending: those before the last gap, and those after it.
+fn numbers(disk: &dyn Disk) -> Result<(Vec<u64>, Vec<u64>), WalError> {
     let names = disk.names().map_err(|e| WalError::io(disk, "list", "the data directory", e))?;
     let parse = |name: String| name.strip_prefix("wal-")?.parse::<u64>().ok();
     let mut numbers: Vec<u64> = names.into_iter().filter_map(parse).collect();
     numbers.sort_unstable();
-    Ok(numbers)
+    let gap = numbers.windows(2).rposition(|pair| pair[0] + 1 != pair[1]);
+    let after = numbers.split_off(gap.map_or(0, |place| place + 1));
+    Ok((numbers, after))
 }
 
 fn check_header(
     disk: &dyn Disk,
     name: &str,
     bytes: &[u8],
-    (node, number, first): (u64, u64, u64),
+    (node, number, follows): (u64, u64, Option<u64>),
 ) -> Result<Header, WalError> {
     let header = Header::decode(bytes).map_err(|message| damage(disk, name, 0, message))?;
     if header.node != node {
@@ -129,7 +166,7 @@ fn check_header(
     }
     let message = if header.number != number {
         format!("the file holds segment {}", header.number)
-    } else if header.first != first {
+    } else if let Some(first) = follows.filter(|first| header.first != *first) {
         format!("records {first} to {} are missing before this segment", header.first - 1)
     } else if header.size != bytes.len() as u64 {
         format!("the file has {} bytes where it was made with {}", bytes.len(), header.size)
@@ -158,7 +195,7 @@ struct End {
 
 impl Segment<'_> {
     /// Feeds the records to `scan` and finds where they end.
-    fn replay(&self, first: u64, scan: &mut Scan) -> Result<End, WalError> {
+    fn replay(&self, first: u64, replay: &mut Replay) -> Result<(End, u64), WalError> {
         let mut end = End { offset: HEADER, sequence: first, sealed: false, dirty: 0 };
         while !end.sealed
             && let Some((sequence, payload)) =
@@ -172,12 +209,11 @@ impl Segment<'_> {
                 if item == Item::Seal {
                     end.sealed = true;
                 } else {
-                    apply(item, &mut scan.contents).map_err(damage)?;
+                    replay.apply(item).map_err(damage)?;
                 }
             }
             end.offset += RECORD + payload.len();
             end.sequence += 1;
-            scan.report.records += 1;
         }
         let (at, salt) = (end.offset, self.header.salt);
         if let Some(later) = format::later_record(self.bytes, at, salt, end.sequence) {
@@ -189,7 +225,8 @@ impl Segment<'_> {
             let message = "there are bytes after the end mark of this segment".to_owned();
             return Err(damage(self.disk, self.name, at as u64, message));
         }
-        Ok(end)
+        let records = end.sequence - first;
+        Ok((end, records))
     }
 
     fn tail(&self, end: &End) -> Tail {
@@ -201,35 +238,6 @@ impl Segment<'_> {
             dirty: end.dirty > 0,
             leftover: None,
         }
-    }
-}
-
-/// Replays one item.
-fn apply(item: Item, contents: &mut Contents) -> Result<(), String> {
-    let last = contents.entries.len() as u64;
-    match item {
-        Item::HardState(state) if state.term < contents.hard_state.term => {
-            Err(format!("term {} follows term {}", state.term, contents.hard_state.term))
-        }
-        Item::HardState(state) => {
-            contents.hard_state = state;
-            Ok(())
-        }
-        Item::TruncateFrom(index) if index == 0 || index > last + 1 => {
-            Err(format!("the log of {last} entries is truncated from {index}"))
-        }
-        Item::TruncateFrom(index) => {
-            contents.entries.truncate(index as usize - 1);
-            Ok(())
-        }
-        Item::Entry(entry) if entry.index != last + 1 => {
-            Err(format!("entry {} follows entry {last}", entry.index))
-        }
-        Item::Entry(entry) => {
-            contents.entries.push(entry);
-            Ok(())
-        }
-        Item::Seal => Ok(()),
     }
 }
 

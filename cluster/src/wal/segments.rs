@@ -4,6 +4,10 @@
 //! a turn to the next segment costs a few syncs and not the writing of a whole file. The order of a turn
 //! matters: the successor with its header becomes durable first, the end mark in the old segment second.
 //! A crash between the two leaves an empty successor, which recovery removes.
+//!
+//! Old segments are deleted once the mark of a compaction that makes them superfluous is on stable storage, and
+//! not before: until then recovery needs them. They are not used again: old records in a new segment would
+//! have to be told from damage.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -13,8 +17,8 @@ use std::thread::{self, JoinHandle};
 use super::WalError;
 use super::disk::{Disk, DiskFile};
 use super::format::{self, HEADER, Header, Item, RECORD, SEAL};
-use super::recovery::{self, Contents, Report, Scan, Tail, segment_name};
-use crate::raft::Batch;
+use super::recovery::{self, Contents, Report, Scan, Sealed, Tail, segment_name};
+use crate::raft::{Batch, HardState};
 
 /// Segments smaller than this would hold hardly more than their header.
 pub const SEGMENT_MIN: u64 = 512;
@@ -32,8 +36,12 @@ pub(super) struct Segments {
     sequence: u64,
     segment_size: u64,
     spare: Option<JoinHandle<io::Result<Box<dyn DiskFile>>>>,
-    /// Bytes in earlier segments up to their last record.
-    earlier: u64,
+    /// The segments before this one, oldest first.
+    sealed: Vec<Sealed>,
+    /// The highest index in this segment.
+    highest: u64,
+    /// As last written.
+    hard_state: HardState,
     /// Records written, one sync each, since the log was opened.
     pub(super) syncs: u64,
 }
@@ -46,7 +54,8 @@ impl Segments {
         segment_size: u64,
     ) -> Result<(Segments, Contents, Report), WalError> {
         let segment_size = segment_size.max(SEGMENT_MIN);
-        let Scan { contents, report, tail, bytes } = recovery::scan(&*disk, node)?;
+        let Scan { contents, report, tail, sealed, highest, stale } =
+            recovery::scan(&*disk, node)?;
         let (file, header, offset, sequence) = match tail {
             Some(tail) => {
                 let file = clean(&*disk, &tail)
@@ -62,19 +71,22 @@ impl Segments {
                 (file, header, HEADER as u64, 1)
             }
         };
-        let earlier = bytes.saturating_sub(offset);
-        let spare = None;
-        let segments = Segments {
+        let mut segments = Segments {
             disk,
             file,
             header,
             offset,
             sequence,
             segment_size,
-            spare,
-            earlier,
+            spare: None,
+            sealed,
+            highest,
+            hard_state: contents.hard_state,
             syncs: 0,
         };
+        segments
+            .remove(&stale)
+            .map_err(|e| WalError::io(&*segments.disk, "remove", "an old segment", e))?;
         Ok((segments, contents, report))
     }
 
@@ -83,7 +95,8 @@ impl Segments {
     /// After an error the log must not be written again.
     pub(super) fn append(&mut self, batches: Vec<Batch>) -> io::Result<()> {
         let mut payload = Vec::new();
-        for item in batches.into_iter().flat_map(format::items) {
+        let mut superfluous = Vec::new();
+        for mut item in batches.into_iter().flat_map(format::items) {
             let size = item.size();
             let full = payload.len() + size > PAYLOAD_MAX;
             if !payload.is_empty() && (full || !self.fits(payload.len() + size)) {
@@ -93,14 +106,57 @@ impl Segments {
             if !self.fits(payload.len() + size) {
                 self.turn(size)?;
             }
+            superfluous.extend(self.note(&mut item));
             item.encode(&mut payload);
         }
-        if payload.is_empty() { Ok(()) } else { self.write(&payload) }
+        if !payload.is_empty() {
+            self.write(&payload)?;
+        }
+        superfluous.dedup();
+        self.remove(&superfluous)
+    }
+
+    /// Keeps book of what the present segment holds, completes the mark of a compaction, and returns the
+    /// segments that it makes superfluous.
+    fn note(&mut self, item: &mut Item) -> Vec<u64> {
+        match item {
+            Item::HardState(state) => self.hard_state = *state,
+            Item::Entry(entry) => self.highest = self.highest.max(entry.index),
+            Item::Reset(position) => {
+                // What was written before is forgotten, wherever it ends.
+                self.highest = position.index;
+                self.sealed.iter_mut().for_each(|segment| segment.highest = position.index);
+            }
+            Item::Compact(compact) => {
+                let covered = |segment: &&Sealed| segment.highest <= compact.base.index;
+                let old: Vec<u64> =
+                    self.sealed.iter().take_while(covered).map(|segment| segment.number).collect();
+                let next = self.sealed.get(old.len()).map(|segment| segment.number);
+                compact.first_segment = next.unwrap_or(self.header.number);
+                compact.hard_state = self.hard_state;
+                return old;
+            }
+            Item::TruncateFrom(_) | Item::Seal => {}
+        }
+        Vec::new()
+    }
+
+    /// Deletes segments, oldest first.
+    fn remove(&mut self, numbers: &[u64]) -> io::Result<()> {
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        for number in numbers {
+            self.disk.remove(&segment_name(*number))?;
+        }
+        self.sealed.retain(|segment| !numbers.contains(&segment.number));
+        self.disk.sync()
     }
 
     /// Number of segments, and bytes in them up to the last record.
     pub(super) fn extent(&self) -> (u64, u64) {
-        (self.header.number, self.earlier + self.offset)
+        let sealed: u64 = self.sealed.iter().map(|segment| segment.bytes).sum();
+        (self.sealed.len() as u64 + 1, sealed + self.offset)
     }
 
     fn fits(&self, payload: usize) -> bool {
@@ -149,7 +205,12 @@ impl Segments {
         let record = format::encode_record(self.header.salt, self.sequence, &seal);
         self.file.write(self.offset, &record)?;
         self.file.sync()?;
-        self.earlier += self.offset + record.len() as u64;
+        self.sealed.push(Sealed {
+            number: self.header.number,
+            bytes: self.offset + record.len() as u64,
+            highest: self.highest,
+        });
+        self.highest = 0;
         self.sequence += 1;
         self.header = header;
         self.file = file;

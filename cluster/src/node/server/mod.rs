@@ -6,13 +6,14 @@
 
 mod client;
 mod peer;
+mod snapshot;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tonic::transport::Server;
@@ -22,12 +23,14 @@ use super::config::{Config, DEADLINE_MAX, KEY_MAX, REQUEST_MAX, VALUE_MAX};
 use super::driver::Inputs;
 use super::forward::Forwarder;
 use super::reply::{Reply, Task, Work, definitely_not, unknown};
+use super::snapshots::News;
 use crate::kv::{Action, Command};
 use crate::proto::admin_server::AdminServer;
 use crate::proto::kv_server::KvServer;
 use crate::proto::peer_server::PeerServer;
 use crate::proto::{Error, Reason, Request, StatusResponse, request};
 use crate::raft::{Message, NodeId};
+use crate::snapshot::Files;
 
 /// Tasks that may wait for the driver to look at them.
 const WORK_QUEUE: usize = 1024;
@@ -35,6 +38,8 @@ const WORK_QUEUE: usize = 1024;
 const MESSAGE_QUEUE: usize = 1024;
 /// Status requests that may wait for the driver.
 const STATUS_QUEUE: usize = 16;
+/// News of snapshots that may wait for the driver.
+const NEWS_QUEUE: usize = 16;
 /// Requests that one connection may have open at once.
 const STREAMS: u32 = 2048;
 /// Streams that a peer of this connection may open and give up before it is cut off. A client behind a
@@ -58,14 +63,23 @@ pub(super) struct Front {
     messages: mpsc::Sender<Message>,
     work: mpsc::Sender<Work>,
     status: mpsc::Sender<oneshot::Sender<StatusResponse>>,
+    pub(super) snapshots: mpsc::Sender<News>,
+    files: Files,
+    /// Held while a snapshot is received: one at a time.
+    receiving: Arc<Mutex<()>>,
 }
 
 impl Front {
     /// The two ends of the channels between the services and the driver.
-    pub(super) fn new(config: &Config, members: &[NodeId]) -> (Front, Inputs, Arc<AtomicU64>) {
+    pub(super) fn new(
+        config: &Config,
+        members: &[NodeId],
+        files: Files,
+    ) -> (Front, Inputs, Arc<AtomicU64>) {
         let (message_sender, messages) = mpsc::channel(MESSAGE_QUEUE);
         let (work_sender, work) = mpsc::channel(WORK_QUEUE);
         let (status_sender, status) = mpsc::channel(STATUS_QUEUE);
+        let (news_sender, snapshots) = mpsc::channel(NEWS_QUEUE);
         let term = Arc::new(AtomicU64::new(0));
         let front = Front {
             id: config.id,
@@ -75,8 +89,11 @@ impl Front {
             messages: message_sender,
             work: work_sender,
             status: status_sender,
+            snapshots: news_sender,
+            files,
+            receiving: Arc::default(),
         };
-        (front, Inputs { messages, work, status }, term)
+        (front, Inputs { messages, work, status, snapshots }, term)
     }
 
     /// Executes a client's request on this node.

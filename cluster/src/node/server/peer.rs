@@ -7,7 +7,8 @@ use crate::log::warning;
 use crate::node::wire;
 use crate::proto::peer_server::Peer;
 use crate::proto::{
-    Closed, Envelope, ForwardRequest, ForwardResponse, forward_request, forward_response,
+    Closed, Envelope, ForwardRequest, ForwardResponse, SnapshotAnswer, SnapshotChunk,
+    forward_request, forward_response,
 };
 
 /// Takes raft messages in, and answers requests that reached a follower.
@@ -42,6 +43,13 @@ impl Peer for PeerService {
             }
         }
         Ok(Answer::new(Closed {}))
+    }
+
+    async fn install_snapshot(
+        &self,
+        call: Call<Streaming<SnapshotChunk>>,
+    ) -> Result<Answer<SnapshotAnswer>, Status> {
+        super::snapshot::install(&self.front, call.into_inner()).await.map(Answer::new)
     }
 
     async fn forward(&self, call: Call<ForwardRequest>) -> Result<Answer<ForwardResponse>, Status> {

@@ -1,0 +1,285 @@
+//! When snapshots are taken, and their way to and from other nodes.
+//!
+//! The driver's loop never waits for any of it. A snapshot is taken from a copy of the state machine, which
+//! costs nothing, on a thread that owns the copy and drops it. One is sent by a task with a connection of its
+//! own. One that arrives has been checked and decoded before the loop hears of it. Whatever happens comes back
+//! as [`News`], each once.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::config::Config;
+use super::driver::Driver;
+use super::{NodeError, transport};
+use crate::bug::{Bug, Mark};
+use crate::kv::Store;
+use crate::log::{info, warning};
+use crate::proto::peer_client::PeerClient;
+use crate::proto::{self, SnapshotChunk, SnapshotOffer, SnapshotStatus};
+use crate::raft::{Entry, Event, Index, NodeId, Position, Snapshot, Term};
+use crate::snapshot::{Files, Pace, SnapshotError};
+
+/// Bytes of a chunk.
+const CHUNK: usize = 256 << 10;
+/// Chunks read ahead of the connection.
+const AHEAD: usize = 4;
+/// What a transfer may take besides four times what the rate alone makes it take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What became of a snapshot.
+pub(super) enum News {
+    /// One of this node was written.
+    Written { snapshot: Snapshot, result: Result<u64, SnapshotError>, took: Duration },
+    /// One from another node is here; `known` is told when the core knows.
+    Arrived {
+        from: NodeId,
+        term: Term,
+        snapshot: Snapshot,
+        store: Box<Store>,
+        known: oneshot::Sender<()>,
+    },
+    /// One was sent, or not.
+    Sent { to: NodeId, index: Index, arrived: bool },
+}
+
+/// The snapshots of a running node.
+pub(super) struct Snapshots {
+    files: Files,
+    news: mpsc::Sender<News>,
+    id: NodeId,
+    cluster: u64,
+    peers: BTreeMap<NodeId, SocketAddr>,
+    pace: Pace,
+    /// Entries and bytes after which one is taken.
+    every: (u64, u64),
+    /// Entries and bytes applied since the last one.
+    since: (u64, u64),
+    /// The decoded state that goes with the step under way.
+    arrived: Option<Box<Store>>,
+    figures: SnapshotStatus,
+    // Aborts the tasks when the node goes.
+    tasks: JoinSet<()>,
+}
+
+impl Drop for Snapshots {
+    fn drop(&mut self) {
+        self.pace.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Snapshots {
+    pub(super) fn new(config: &Config, files: Files, news: mpsc::Sender<News>) -> Snapshots {
+        let entries = if config.snapshot_entries == 0 { u64::MAX } else { config.snapshot_entries };
+        Snapshots {
+            files,
+            news,
+            id: config.id,
+            cluster: config.cluster,
+            peers: config.peers.clone(),
+            pace: Pace { rate: config.snapshot_rate, stop: Arc::new(AtomicBool::new(false)) },
+            every: (entries, config.snapshot_bytes),
+            since: (0, 0),
+            arrived: None,
+            figures: SnapshotStatus::default(),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// Entries are about to be applied.
+    pub(super) fn count(&mut self, entries: &[Entry]) {
+        self.since.0 += entries.len() as u64;
+        self.since.1 += entries.iter().map(|entry| entry.payload.size() as u64).sum::<u64>();
+    }
+
+    fn is_due(&self) -> bool {
+        let enough = self.since.0 >= self.every.0 || self.since.1 >= self.every.1;
+        enough && !self.figures.writing
+    }
+
+    /// Starts to write a snapshot; what becomes of it is news.
+    fn write(&mut self, snapshot: Snapshot, store: Store) {
+        self.since = (0, 0);
+        self.figures.writing = true;
+        let (files, pace, news) = (self.files.clone(), self.pace.clone(), self.news.clone());
+        self.tasks.spawn_blocking(move || {
+            let start = Instant::now();
+            let result = files.write(&snapshot, &store, &pace);
+            let took = start.elapsed();
+            drop(news.blocking_send(News::Written { snapshot, result, took }));
+        });
+    }
+
+    /// Starts to send the newest snapshot, which covers `least`; what becomes of it is news.
+    pub(super) fn send(&mut self, to: NodeId, term: Term, least: &Snapshot) {
+        let index = least.last.index;
+        let news = self.news.clone();
+        let address = self.peers.get(&to).copied();
+        let offer = SnapshotOffer {
+            cluster: self.cluster,
+            from: self.id,
+            to,
+            term,
+            last: None,
+            size: 0,
+        };
+        let (files, pace) = (self.files.clone(), self.pace.clone());
+        self.tasks.spawn(async move {
+            let sent = match address {
+                Some(address) => transfer(address, offer, files, pace).await,
+                None => Err("its address is not known".to_owned()),
+            };
+            let news_of = match sent {
+                Ok(last) => {
+                    info!("sent a snapshot up to {last} to node {to}");
+                    News::Sent { to, index: last.index, arrived: true }
+                }
+                Err(error) => {
+                    warning!("no snapshot could be sent to node {to}: {error}");
+                    News::Sent { to, index, arrived: false }
+                }
+            };
+            drop(news.send(news_of).await);
+        });
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// For `Status`; the index is the core's to say.
+    pub(super) fn status(&self) -> SnapshotStatus {
+        self.figures
+    }
+}
+
+impl Driver {
+    /// Takes a snapshot if enough has been applied since the last one.
+    pub(super) fn take_snapshot_if_due(&mut self) {
+        if !self.snapshots.is_due() {
+            return;
+        }
+        let bugs = self.answers.bugs;
+        let has_sessions = self.answers.store.sessions().open_count() > 0;
+        for (bug, triggered) in [
+            (Bug::SnapshotDropsSessions, has_sessions),
+            (Bug::SnapshotOffByOne, true),
+            (Bug::SnapshotInPlace, true),
+        ] {
+            if bugs.has(bug) {
+                self.mark(bug, Mark::Reached);
+                if triggered {
+                    self.mark(bug, Mark::Triggered);
+                }
+            }
+        }
+        let snapshot = self.raft.snapshot_at_applied();
+        self.snapshots.write(snapshot, self.answers.store.clone());
+    }
+
+    /// Hands news of a snapshot to the core.
+    pub(super) fn take_news(&mut self, news: News) -> Result<(), NodeError> {
+        match news {
+            News::Written { snapshot, result, took } => {
+                let figures = &mut self.snapshots.figures;
+                figures.writing = false;
+                match result {
+                    Ok(bytes) => {
+                        figures.taken += 1;
+                        figures.bytes = bytes;
+                        figures.slowest_ms = figures.slowest_ms.max(took.as_millis() as u64);
+                        let (last, ms) = (snapshot.last, took.as_millis());
+                        info!("took a snapshot of {bytes} bytes up to {last} in {ms} ms");
+                        self.step(Event::SnapshotTaken(snapshot))
+                    }
+                    Err(error) => {
+                        warning!("no snapshot was taken, the log grows on: {error}");
+                        Ok(())
+                    }
+                }
+            }
+            News::Arrived { from, term, snapshot, store, known } => {
+                self.snapshots.arrived = Some(store);
+                let result = self.step(Event::SnapshotArrived { from, term, snapshot });
+                discard(self.snapshots.arrived.take());
+                known.send(()).ok();
+                result
+            }
+            News::Sent { to, index, arrived } => {
+                self.step(Event::SnapshotSent { to, index, arrived })
+            }
+        }
+    }
+
+    /// The core has taken the snapshot that just arrived.
+    pub(super) fn restore(&mut self, snapshot: &Snapshot) {
+        let Some(store) = self.snapshots.arrived.take() else { return };
+        info!("goes on from a snapshot, the state as of {}", snapshot.last);
+        self.snapshots.since = (0, 0);
+        self.snapshots.figures.installed += 1;
+        discard(Some(self.answers.restore(*store, self.raft.term())));
+    }
+}
+
+/// Frees a state on another thread: a large one takes long.
+fn discard(store: Option<impl Send + 'static>) {
+    if let Some(store) = store {
+        drop(tokio::task::spawn_blocking(move || drop(store)));
+    }
+}
+
+/// Sends the newest snapshot to `address` and returns what it covers once it has arrived.
+async fn transfer(
+    address: SocketAddr,
+    offer: SnapshotOffer,
+    files: Files,
+    pace: Pace,
+) -> Result<Position, String> {
+    let channel = transport::connect(address).await?;
+    let (last, size, reader) = files.open_newest().map_err(|error| error.to_string())?;
+    let place = proto::Position { term: last.term, index: last.index };
+    let offer = SnapshotOffer { last: Some(place), size, ..offer };
+    let most = PATIENCE + Duration::from_secs(4 * size / pace.rate.max(1));
+    let (chunks, stream) = mpsc::channel(AHEAD);
+    // Ends when the receiver of its chunks is gone, if not before.
+    let reading = tokio::task::spawn_blocking(move || read(reader, offer, &pace, &chunks));
+    let call = async { PeerClient::new(channel).install_snapshot(ReceiverStream::new(stream)).await };
+    match timeout(most, call).await {
+        Ok(Ok(_)) => Ok(last),
+        Ok(Err(status)) => match reading.await {
+            Ok(Err(error)) => Err(error.to_string()),
+            _ => Err(status.message().to_owned()),
+        },
+        Err(_) => Err("it took too long".to_owned()),
+    }
+}
+
+/// Reads a file into chunks, the first with the offer.
+fn read(
+    mut reader: Box<dyn Read + Send>,
+    offer: SnapshotOffer,
+    pace: &Pace,
+    chunks: &mpsc::Sender<SnapshotChunk>,
+) -> std::io::Result<()> {
+    let (start, mut offset, mut offer) = (Instant::now(), 0, Some(offer));
+    loop {
+        let mut bytes = Vec::with_capacity(CHUNK);
+        (&mut reader).take(CHUNK as u64).read_to_end(&mut bytes)?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let length = bytes.len() as u64;
+        let chunk = SnapshotChunk { offer: offer.take(), offset, bytes: Bytes::from(bytes) };
+        if chunks.blocking_send(chunk).is_err() {
+            return Ok(());
+        }
+        offset += length;
+        pace.keep(start, offset)?;
+    }
+}
