@@ -95,6 +95,9 @@ pub struct RunArgs {
     /// Make one node slow for the whole run
     #[arg(long, value_name = "NODE")]
     pub slow_node: Option<NodeId>,
+    /// Have every node take a snapshot, and compact its log, after so many entries
+    #[arg(long, value_name = "N")]
+    pub snapshot_every: Option<u64>,
     /// Play the faults of this file instead of drawing them from the seed
     #[arg(long, value_name = "FILE", conflicts_with_all = ["replay", "faults"])]
     pub schedule: Option<PathBuf>,
@@ -122,7 +125,7 @@ pub struct RunArgs {
 }
 
 /// Everything that a replayed plan fixes already.
-const PLANNED: [&str; 12] = [
+const PLANNED: [&str; 13] = [
     "system",
     "workload",
     "faults",
@@ -135,6 +138,7 @@ const PLANNED: [&str; 12] = [
     "keys",
     "attempt",
     "slow_node",
+    "snapshot_every",
 ];
 
 /// `harness check`.

@@ -43,6 +43,9 @@ pub struct Args {
     /// Size of a segment of the log, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     pub segment_size: u64,
+    /// Take a snapshot after so many entries, and keep half as many in the log; by default, after 64 MiB of log
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub snapshot_every: u64,
     /// A deliberate bug; `harness list bugs`
     #[arg(long = "bug", value_name = "NAME", value_parser = parse_bug)]
     pub bugs: Vec<Bug>,
@@ -86,6 +89,7 @@ fn config(args: Args) -> Result<Config, Failure> {
     config.heartbeat = args.heartbeat;
     config.election = args.election;
     config.segment_size = args.segment_size;
+    config.snapshot_entries = args.snapshot_every;
     config.bugs = args.bugs.into_iter().collect();
     config.marks = args.marks;
     config.parent_death_signal = args.parent_death_signal;
@@ -127,6 +131,7 @@ mod tests {
             marks: "/tmp/marks".into(),
             settings: NodeSettings {
                 bug: Some("local-read".to_owned()),
+                snapshot_every: Some(200),
                 ..NodeSettings::default()
             },
         });
@@ -135,7 +140,7 @@ mod tests {
         assert!(args.ready_fd.take().is_some());
         let config = config(args).expect("sensible");
         assert_eq!((config.id, config.peers.len()), (2, 1));
-        assert_eq!(config.segment_size, 4 << 20);
+        assert_eq!((config.segment_size, config.snapshot_entries), (4 << 20, 200));
         assert!(config.bugs.has(Bug::LocalRead));
         assert_eq!(config.marks, Some("/tmp/marks".into()));
         assert_eq!((config.heartbeat.as_millis(), config.election.as_millis()), (100, 300));

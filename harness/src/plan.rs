@@ -55,6 +55,9 @@ pub struct Plan {
     pub election: Duration,
     /// Size of a log segment of a node, in bytes.
     pub segment_bytes: u64,
+    /// Entries after which a node takes a snapshot; without it, by the size of its log alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_every: Option<u64>,
     /// A node made slow on purpose for the whole run, without any fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_node: Option<NodeId>,

@@ -55,9 +55,15 @@ impl Memory {
         inner.left = None;
     }
 
-    /// After so many more changes (a write, a sync, a rename …) every one fails, until [`Memory::crash`].
+    /// After so many more changes (a write, a sync, a rename …) every one fails, until [`Memory::crash`] or
+    /// [`Memory::revive`].
     pub(crate) fn die_after(&self, changes: u64) {
         self.inner().left = Some(changes);
+    }
+
+    /// The process was killed and starts again: what it wrote is still there.
+    pub(crate) fn revive(&self) {
+        self.inner().left = None;
     }
 
     /// Whether the limit of [`Memory::die_after`] was reached.

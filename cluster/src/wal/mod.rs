@@ -26,6 +26,8 @@ mod recovery;
 mod replay;
 mod segments;
 #[cfg(test)]
+mod compaction_tests;
+#[cfg(test)]
 mod tests;
 
 use std::io;

@@ -10,20 +10,20 @@ use crate::raft::{Batch, Entry, HardState, Payload};
 
 const NODE: u64 = 3;
 
-fn entry(index: u64, term: u64, text: &str) -> Entry {
+pub(super) fn entry(index: u64, term: u64, text: &str) -> Entry {
     Entry { index, term, payload: Payload::Command(Arc::from(text.as_bytes())) }
 }
 
-fn batch(ticket: u64, entries: Vec<Entry>) -> Batch {
+pub(super) fn batch(ticket: u64, entries: Vec<Entry>) -> Batch {
     Batch { ticket, entries, ..Batch::default() }
 }
 
-fn open(disk: &Memory, size: u64) -> Result<(Wal, Contents, Report), WalError> {
+pub(super) fn open(disk: &Memory, size: u64) -> Result<(Wal, Contents, Report), WalError> {
     Wal::open(Arc::new(disk.clone()), NODE, size)
 }
 
 /// Appends and waits, so that each batch is a record of its own.
-fn append(wal: &Wal, batch: Batch) {
+pub(super) fn append(wal: &Wal, batch: Batch) {
     let ticket = batch.ticket;
     wal.append(batch).unwrap();
     wait(wal, ticket);

@@ -5,9 +5,19 @@
 use crate::machine::Machine;
 use cluster::bug::Mark;
 use cluster::raft::{
-    Batch, Config, Configuration, Effect, Event, Message, NodeId, Proposal, Rejection, Role, Timer,
+    Batch, Config, Configuration, Effect, Entry, Event, Message, NodeId, Proposal, Rejection, Role,
+    Snapshot, Term, Timer,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// A snapshot on its way.
+#[derive(Clone)]
+pub(crate) struct Sending {
+    pub(crate) from: NodeId,
+    pub(crate) to: NodeId,
+    pub(crate) term: Term,
+    pub(crate) file: (Snapshot, Vec<Entry>),
+}
 
 /// A cluster and the messages between its nodes.
 #[derive(Clone)]
@@ -15,6 +25,8 @@ pub(crate) struct Network {
     pub(crate) machines: BTreeMap<NodeId, Machine>,
     /// Sent and not yet delivered, oldest first.
     pub(crate) in_flight: VecDeque<Message>,
+    /// Snapshots being sent: they arrive, or not, when the test says so.
+    pub(crate) sending: VecDeque<Sending>,
     /// Ordered pairs between which messages are lost.
     pub(crate) cut: BTreeSet<(NodeId, NodeId)>,
     /// What happened, in words.
@@ -30,6 +42,7 @@ impl Network {
         let mut network = Network {
             machines: BTreeMap::new(),
             in_flight: VecDeque::new(),
+            sending: VecDeque::new(),
             cut: BTreeSet::new(),
             lines: Vec::new(),
             effects: Vec::new(),
@@ -83,6 +96,43 @@ impl Network {
     pub(crate) fn restart(&mut self, id: NodeId) {
         let effects = self.machine(id).start();
         self.carry_out(id, effects);
+    }
+
+    /// The node writes a snapshot.
+    pub(crate) fn snapshot(&mut self, id: NodeId) {
+        let effects = self.machine(id).take_snapshot();
+        self.carry_out(id, effects);
+    }
+
+    /// A node's newest snapshot reaches another, late or needlessly.
+    pub(crate) fn offer(&mut self, from: NodeId, to: NodeId) {
+        let file = self.machines[&from].file.clone().expect("it has a snapshot");
+        let term = self.machines[&from].core().term();
+        self.receive_snapshot(from, to, term, &file);
+    }
+
+    pub(crate) fn receive_snapshot(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        term: Term,
+        file: &(Snapshot, Vec<Entry>),
+    ) {
+        let effects = self.machine(to).receive_snapshot(from, term, file);
+        self.carry_out(to, effects);
+    }
+
+    /// Ends the oldest transfer between two nodes: it arrives or it does not.
+    pub(crate) fn end_transfer(&mut self, from: NodeId, to: NodeId, arrives: bool) -> bool {
+        let is_it = |sending: &Sending| (sending.from, sending.to) == (from, to);
+        let Some(place) = self.sending.iter().position(is_it) else { return false };
+        let Some(Sending { term, file, .. }) = self.sending.remove(place) else { return false };
+        let arrived = arrives && self.machines[&to].raft.is_some();
+        if arrived {
+            self.receive_snapshot(from, to, term, &file);
+        }
+        self.event(from, Event::SnapshotSent { to, index: file.0.last.index, arrived });
+        true
     }
 
     /// Cuts both directions between this node and all others.
@@ -163,6 +213,12 @@ impl Network {
     fn carry_out(&mut self, id: NodeId, effects: Vec<Effect>) {
         for effect in effects {
             let mut line = describe(id, &effect);
+            if let Effect::SendSnapshot { to, snapshot } = &effect {
+                let file = self.machines[&id].file.clone().expect("what is sent was written");
+                assert!(file.0.last >= snapshot.last, "the file covers what was asked for");
+                let term = self.machines[&id].core().term();
+                self.sending.push_back(Sending { from: id, to: *to, term, file });
+            }
             if let Effect::Send(message) = &effect {
                 if self.cut.contains(&(message.from, message.to)) {
                     line = line.map(|text| format!("{text} ⇥ lost"));
@@ -197,6 +253,10 @@ fn describe(id: NodeId, effect: &Effect) -> Option<String> {
             let entries: Vec<String> = entries.iter().map(ToString::to_string).collect();
             format!("n{id} applies {}", entries.join(", "))
         }
+        Effect::SendSnapshot { to, snapshot } => {
+            format!("n{id} sends n{to} its snapshot up to {}", snapshot.last)
+        }
+        Effect::Restore(snapshot) => format!("n{id} restores {}", snapshot.last),
         Effect::ReadReady { tag, index } => format!("n{id} read {tag} ready at {index}"),
         Effect::ReadFailed { tag, leader } => {
             format!("n{id} read {tag} failed, ask {}", or_nobody(leader))
@@ -218,12 +278,18 @@ fn describe_batch(batch: &Batch) -> String {
         let vote = hard_state.vote.map_or_else(|| "-".to_owned(), |vote| format!("n{vote}"));
         parts.push(format!("term={} vote={vote}", hard_state.term));
     }
+    if let Some(snapshot) = &batch.reset {
+        parts.push(format!("nothing but a snapshot up to {}", snapshot.last));
+    }
     if let Some(from) = batch.truncate_from {
         parts.push(format!("without {from}…"));
     }
     if !batch.entries.is_empty() {
         let entries: Vec<String> = batch.entries.iter().map(ToString::to_string).collect();
         parts.push(format!("[{}]", entries.join(", ")));
+    }
+    if let Some(base) = batch.compact {
+        parts.push(format!("forgets up to {base}"));
     }
     parts.join(" ")
 }

@@ -4,8 +4,9 @@
 use crate::network::Network;
 use cluster::raft::{
     Body, Effect, Entry, Event, HardState, Message, NodeId, Payload, Position, Recovered, Role,
-    Term, Timer,
+    Snapshot, Term, Timer,
 };
+use std::sync::Arc;
 
 /// A cluster whose nodes find these logs, written as terms, on their disks.
 fn cluster_with(logs: &[&[Term]], term: Term, append_entries: usize) -> Network {
@@ -22,6 +23,7 @@ fn cluster_with(logs: &[&[Term]], term: Term, append_entries: usize) -> Network 
         network.machine(id).disk = Recovered {
             hard_state: HardState { term, vote: None },
             log: (1..).zip(*log).map(entry).collect(),
+            ..Recovered::default()
         };
         network.restart(id);
     }
@@ -331,4 +333,103 @@ fn section_8_a_heartbeat_of_an_earlier_term_confirms_no_read_of_a_later_one() {
         _ => None,
     });
     assert!(ready.is_empty(), "a round that was never started confirms nothing: {ready:?}");
+}
+
+/// A follower whose log is `log`, committed up to `commit`, and the snapshot of a leader of term 3 that ends
+/// at entry 3 of term 2.
+fn figure_13(log: &[Term], commit: u64, sender_term: Term) -> Network {
+    let mut network = cluster_with(&[&[1, 2, 2, 3], log, &[1, 2, 2, 3]], 3, 64);
+    receive(&mut network, 3, 2, 3, Body::Heartbeat { commit, round: 0 });
+    let entry = |index, term| Entry { term, index, payload: Payload::Noop };
+    let state = vec![entry(1, 1), entry(2, 2), entry(3, 2)];
+    let configuration = Arc::new(network.machines[&2].core().configuration().clone());
+    let snapshot = Snapshot { last: Position { term: 2, index: 3 }, configuration };
+    network.receive_snapshot(1, 2, sender_term, &(snapshot, state));
+    network.sync(2);
+    network
+}
+
+fn restored(network: &Network) -> bool {
+    network.seen(2, |effect| matches!(effect, Effect::Restore(_)).then_some(())).len() == 1
+}
+
+#[test]
+fn figure_13_1_a_snapshot_of_an_earlier_term_is_answered_with_the_present_one() {
+    let network = figure_13(&[1], 0, 2);
+    let answer = answers(&network, 2).pop().unwrap();
+    assert_eq!((answer.to, answer.term), (1, 3));
+    assert!(matches!(answer.body, Body::AppendRejected { .. }) && !restored(&network));
+    assert_eq!((network.terms(2), network.commit(2)), (vec![1], 0));
+}
+
+#[test]
+fn figure_13_6_what_follows_the_last_included_entry_is_retained() {
+    let network = figure_13(&[1, 2, 2, 3, 3], 0, 3);
+    assert_eq!((network.terms(2), network.commit(2)), (vec![1, 2, 2, 3, 3], 3));
+    assert!(!restored(&network), "the log itself says what is to be applied");
+    assert_eq!(network.machines[&2].applied.len(), 3);
+}
+
+#[test]
+fn figure_13_7_a_log_without_the_last_included_entry_is_discarded() {
+    for log in [&[1][..], &[1, 2], &[1, 1, 1, 1, 1]] {
+        let network = figure_13(log, 0, 3);
+        let core = network.machines[&2].core();
+        assert_eq!((core.first(), core.last()), (4, Position { term: 2, index: 3 }), "{log:?}");
+        assert_eq!(network.machines[&2].disk.base, core.last());
+        assert!(network.machines[&2].disk.log.is_empty());
+    }
+}
+
+#[test]
+fn figure_13_8_the_state_machine_is_reset_to_the_snapshot() {
+    let network = figure_13(&[1, 1], 0, 3);
+    assert!(restored(&network));
+    let applied: Vec<Term> = network.machines[&2].applied.iter().map(|entry| entry.term).collect();
+    assert_eq!((applied, network.commit(2)), (vec![1, 2, 2], 3));
+    let answer = answers(&network, 2).pop().unwrap();
+    assert_eq!(answer.body, Body::AppendAccepted { matched: 3 });
+}
+
+#[test]
+fn section_7_each_server_takes_snapshots_on_its_own_and_only_of_what_is_committed() {
+    let mut network = Network::new(3, |config| config.limits.tail_entries = 0);
+    network.elect(1);
+    network.propose(1, &["a", "b"]);
+    network.settle();
+    network.timeout(1, Timer::Heartbeat);
+    network.settle();
+    network.propose(1, &["c"]);
+    network.snapshot(2);
+    network.settle();
+    let first = |id| network.machines[&id].core().first();
+    assert_eq!([first(1), first(2), first(3)], [1, 4, 1], "nobody else compacts, and c stays");
+    assert_eq!(network.machines[&2].core().snapshot().unwrap().last.index, 3);
+}
+
+#[test]
+fn section_7_a_snapshot_that_is_older_than_the_state_is_ignored() {
+    let network = figure_13(&[1, 2, 2, 3], 4, 3);
+    assert_eq!((network.commit(2), network.terms(2)), (4, vec![1, 2, 2, 3]));
+    let answer = answers(&network, 2).pop().unwrap();
+    assert_eq!((answer.body, restored(&network)), (Body::AppendAccepted { matched: 4 }, false));
+}
+
+#[test]
+fn section_7_a_compacted_log_still_refuses_votes_to_shorter_ones() {
+    let mut network = Network::new(3, |config| config.limits.tail_entries = 0);
+    network.elect(1);
+    network.isolate(3);
+    network.propose(1, &["a"]);
+    network.settle();
+    network.timeout(1, Timer::Heartbeat);
+    network.settle();
+    network.snapshot(1);
+    network.snapshot(2);
+    network.settle();
+    network.cut.clear();
+    network.elect(3);
+    assert_ne!(network.role(3), Role::Leader);
+    network.elect(2);
+    assert_eq!(network.role(2), Role::Leader);
 }

@@ -2,7 +2,7 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | `cluster N [appends=E in-flight=F uncommitted=BYTES bug=NAME]` | N started nodes |
+//! | `cluster N [appends=E in-flight=F uncommitted=BYTES apply=E tail=E bug=NAME]` | N started nodes |
 //! | `election N` · `heartbeat N` · `contact N` | that timer of the node fires |
 //! | `elect N` | contact timers fire, the node campaigns, everything settles |
 //! | `propose N a b` · `read N TAG…` | clients ask |
@@ -12,6 +12,9 @@
 //! | `settle` | deliver and sync until nothing happens |
 //! | `isolate N` · `cut A B` · `heal` | links, for messages sent from now on |
 //! | `crash N` · `restart N` | what was not synced is gone |
+//! | `snapshot N` | the node writes a snapshot of what it has applied |
+//! | `transfer A B` · `break A B` | the oldest snapshot on its way from A to B: arrived, or not |
+//! | `offer A B` | A's newest snapshot reaches B although nobody asked for it now |
 //! | `status` | every node in a line |
 //! | `quiet COMMAND` | the same, without its lines |
 
@@ -62,6 +65,14 @@ impl Script {
             "heal" => self.network.cut.clear(),
             "crash" => self.network.crash(number(rest, 0)?),
             "restart" => self.network.restart(number(rest, 0)?),
+            "snapshot" => self.network.snapshot(number(rest, 0)?),
+            "offer" => self.network.offer(number(rest, 0)?, number(rest, 1)?),
+            "transfer" | "break" => {
+                let (from, to) = (number(rest, 0)?, number(rest, 1)?);
+                if !self.network.end_transfer(from, to, *verb == "transfer") {
+                    return Err(format!("no snapshot is on its way from {from} to {to}"));
+                }
+            }
             "status" => self.status(),
             _ => return Err(format!("unknown command `{command}`")),
         }
@@ -129,6 +140,8 @@ fn cluster(words: &[&str]) -> Result<Network, String> {
         match name {
             "appends" => limits.append_entries = size()?,
             "in-flight" => limits.appends_in_flight = size()?,
+            "apply" => limits.apply_entries = size()?,
+            "tail" => limits.tail_entries = size()? as u64,
             "uncommitted" => limits.uncommitted_bytes = size()?,
             "bug" => bugs = bugs.with(value.parse().map_err(|error| format!("{error}"))?),
             _ => return Err(format!("unknown setting `{name}`")),

@@ -52,6 +52,7 @@ impl Plan {
             heartbeat: HEARTBEAT,
             election: ELECTION,
             segment_bytes: SEGMENT_BYTES,
+            snapshot_every: args.snapshot_every,
             slow_node: args.slow_node,
             bug: args.bug.as_deref().map(|name| find_bug(name, system)).transpose()?,
             recovery_limit: system.recovery_limit(),
@@ -245,6 +246,9 @@ fn check_ranges(args: &RunArgs) -> Result<(), Failure> {
     within("--clients", args.clients as u64, &CLIENTS)?;
     within("--rate", u64::from(args.rate), &RATE)?;
     within("--keys", args.keys as u64, &KEYS)?;
+    if let Some(entries) = args.snapshot_every {
+        within("--snapshot-every", entries, &(1..=1_000_000_000))?;
+    }
     if let Some(count) = args.count {
         within("--count", count, &(1..=100_000))?;
     }

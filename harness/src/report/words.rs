@@ -28,6 +28,8 @@ pub(super) fn facts(inputs: &Inputs, workload: &str) -> Vec<Fact> {
         facts.push(fact("seed", plan.seed));
         facts.extend(plan.bug.iter().map(|bug| fact("seeded bug", bug)));
         facts.extend(plan.slow_node.iter().map(|node| fact("slow node", node)));
+        let every = plan.snapshot_every.iter();
+        facts.extend(every.map(|entries| fact("snapshots", format!("every {entries} entries"))));
     } else if let Some(seed) = header.and_then(|header| header.seed.as_ref()) {
         facts.push(fact("seed", seed));
     }

@@ -156,6 +156,7 @@ fn settings(plan: &Plan, folder: &RunFolder, nodes: &[NodeId]) -> Result<Setting
             heartbeat: plan.heartbeat,
             election: plan.election,
             segment_bytes: plan.segment_bytes,
+            snapshot_every: plan.snapshot_every,
             bug: plan.bug.clone(),
         },
         slow_node: plan.slow_node,

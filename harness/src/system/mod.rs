@@ -126,6 +126,8 @@ pub struct NodeSettings {
     pub election: Duration,
     /// Size of a segment of the write-ahead log, in bytes.
     pub segment_bytes: u64,
+    /// Entries after which it takes a snapshot; without it, as it likes.
+    pub snapshot_every: Option<u64>,
     /// The deliberate bug to run with.
     pub bug: Option<String>,
 }
@@ -136,6 +138,7 @@ impl Default for NodeSettings {
             heartbeat: Duration::from_millis(100),
             election: Duration::from_millis(300),
             segment_bytes: 4 << 20,
+            snapshot_every: None,
             bug: None,
         }
     }

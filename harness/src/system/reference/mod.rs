@@ -79,6 +79,9 @@ impl System for Reference {
         flag("heartbeat", format!("{}ms", settings.heartbeat.as_millis()));
         flag("election", format!("{}ms", settings.election.as_millis()));
         flag("segment-size", settings.segment_bytes.to_string());
+        if let Some(entries) = settings.snapshot_every {
+            flag("snapshot-every", entries.to_string());
+        }
         if let Some(bug) = &settings.bug {
             flag("bug", bug.clone());
             flag("marks", spec.marks.display().to_string());
