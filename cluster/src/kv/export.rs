@@ -55,7 +55,10 @@ impl Store {
             let mut rest = &block[..];
             while !rest.is_empty() {
                 import.record(&mut rest).ok_or_else(|| {
-                    io::Error::new(io::ErrorKind::InvalidData, "a record of the state makes no sense")
+                    io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "a record of the state makes no sense",
+                    )
                 })?;
             }
         }
@@ -203,7 +206,7 @@ mod tests {
     fn command(random: &mut ChaCha8Rng, applied: u64) -> Command {
         let mut below = |bound: u64| random.next_u64() % bound;
         let key = Bytes::from(format!("key-{}", below(40)));
-        let value = Bytes::from(vec![below(256) as u8; below(3000) as usize]);
+        let value = Bytes::from(vec![below(256) as u8; below(9000) as usize]);
         let action = match below(6) {
             0 => Action::OpenSession,
             1 => Action::Delete { key },

@@ -124,14 +124,8 @@ impl Snapshots {
         let index = least.last.index;
         let news = self.news.clone();
         let address = self.peers.get(&to).copied();
-        let offer = SnapshotOffer {
-            cluster: self.cluster,
-            from: self.id,
-            to,
-            term,
-            last: None,
-            size: 0,
-        };
+        let offer =
+            SnapshotOffer { cluster: self.cluster, from: self.id, to, term, last: None, size: 0 };
         let (files, pace) = (self.files.clone(), self.pace.clone());
         self.tasks.spawn(async move {
             let sent = match address {
@@ -249,7 +243,8 @@ async fn transfer(
     let (chunks, stream) = mpsc::channel(AHEAD);
     // Ends when the receiver of its chunks is gone, if not before.
     let reading = tokio::task::spawn_blocking(move || read(reader, offer, &pace, &chunks));
-    let call = async { PeerClient::new(channel).install_snapshot(ReceiverStream::new(stream)).await };
+    let call =
+        async { PeerClient::new(channel).install_snapshot(ReceiverStream::new(stream)).await };
     match timeout(most, call).await {
         Ok(Ok(_)) => Ok(last),
         Ok(Err(status)) => match reading.await {

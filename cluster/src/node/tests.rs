@@ -24,10 +24,10 @@ struct Node {
 
 impl Node {
     fn start(disk: &Memory) -> Node {
-        Node::start_with(disk, Duration::from_millis(20))
+        Node::start_with(disk, Duration::from_millis(20), 0)
     }
 
-    fn start_with(disk: &Memory, election: Duration) -> Node {
+    fn start_with(disk: &Memory, election: Duration, snapshot_entries: u64) -> Node {
         crate::log::silence();
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, address) = std::sync::mpsc::channel();
@@ -38,7 +38,8 @@ impl Node {
                 let mut config = Config::new(1, "unused");
                 config.heartbeat = Duration::from_millis(10);
                 config.election = election;
-                config.segment_size = 4096;
+                config.segment_size = if snapshot_entries > 0 { 512 } else { 4096 };
+                config.snapshot_entries = snapshot_entries;
                 let listeners = Listeners::bind(config.listen_peer, config.listen_client).await?;
                 let client = listeners.client.local_addr()?;
                 let announce = move || ready.send(client).map_err(io::Error::other);
@@ -88,15 +89,16 @@ async fn insist(client: &mut KvClient<Channel>, operation: request::Operation) -
 }
 
 /// Writes some keys, cuts the power after each few, and counts acknowledged keys that are gone.
-async fn lost_at_power_cut(lie: bool) -> usize {
+async fn lost_at_power_cut(lie: bool, snapshot_entries: u64) -> usize {
+    let start = |disk: &Memory| Node::start_with(disk, Duration::from_millis(20), snapshot_entries);
     let disk = Memory::new();
-    Node::start(&disk).stop().unwrap();
+    start(&disk).stop().unwrap();
     if lie {
         disk.lie(true);
     }
     let mut acknowledged = Vec::new();
     for life in 0..4 {
-        let node = Node::start(&disk);
+        let node = start(&disk);
         let mut client = node.client().await;
         for number in 0..5 {
             let key = format!("{life}-{number}");
@@ -108,7 +110,7 @@ async fn lost_at_power_cut(lie: bool) -> usize {
         node.stop().unwrap();
         disk.restore(image);
     }
-    let node = Node::start(&disk);
+    let node = start(&disk);
     let mut client = node.client().await;
     let mut lost = 0;
     for key in acknowledged {
@@ -124,12 +126,51 @@ async fn lost_at_power_cut(lie: bool) -> usize {
 
 #[tokio::test]
 async fn no_acknowledged_write_is_lost_at_a_power_cut() {
-    assert_eq!(lost_at_power_cut(false).await, 0);
+    assert_eq!(lost_at_power_cut(false, 0).await, 0);
+}
+
+#[tokio::test]
+async fn no_acknowledged_write_is_lost_at_a_power_cut_while_the_log_is_compacted() {
+    for snapshot_entries in [1, 2, 5] {
+        assert_eq!(lost_at_power_cut(false, snapshot_entries).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_log_whose_snapshot_is_gone_or_damaged_is_not_started() {
+    let disk = Memory::new();
+    let node = Node::start_with(&disk, Duration::from_millis(20), 2);
+    let mut client = node.client().await;
+    for key in ["a", "b", "c", "d"] {
+        insist(&mut client, write(key)).await;
+    }
+    node.stop().unwrap();
+    let names = disk.names().unwrap();
+    let name = names.iter().find(|name| name.starts_with("snapshot-")).unwrap();
+    let mut bytes = disk.read(name).unwrap();
+    bytes[40] ^= 1;
+    let refused = || {
+        let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let config = Config::new(1, "unused");
+            let listeners = Listeners::bind(config.listen_peer, config.listen_client).await?;
+            serve(config, disk, listeners, || Ok(()), std::future::pending()).await
+        })
+    };
+    let is_damage =
+        |error: NodeError| (error.exit_code() == 65).then(|| error.to_string()).unwrap();
+    disk.put(name, bytes);
+    let thread = std::thread::scope(|scope| scope.spawn(refused).join().unwrap());
+    assert!(is_damage(thread.unwrap_err()).contains("is damaged"));
+    disk.remove(name).unwrap();
+    let thread = std::thread::scope(|scope| scope.spawn(refused).join().unwrap());
+    assert!(is_damage(thread.unwrap_err()).contains("the log begins after entry"));
 }
 
 #[tokio::test]
 async fn without_fdatasync_acknowledged_writes_are_lost() {
-    assert!(lost_at_power_cut(true).await > 0, "a disk that ignores sync went unnoticed");
+    assert!(lost_at_power_cut(true, 0).await > 0, "a disk that ignores sync went unnoticed");
 }
 
 #[tokio::test]
@@ -152,7 +193,7 @@ async fn a_node_whose_log_fails_says_unknown_and_ends() {
 async fn a_write_beyond_the_bound_is_refused_at_once_and_definitely() {
     let disk = Memory::new();
     // A leader whose disk stands still gives up after an election timeout: not before this is over.
-    let node = Node::start_with(&disk, Duration::from_secs(1));
+    let node = Node::start_with(&disk, Duration::from_secs(1), 0);
     let mut client = node.client().await;
     insist(&mut client, write("k")).await;
     disk.stall(true);

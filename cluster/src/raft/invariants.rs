@@ -30,7 +30,10 @@ impl Raft {
             "only what is committed was handed out",
         )?;
         let base = self.log.base().index;
-        held(base <= self.applied || !self.config.bugs.is_empty(), "what is forgotten was applied")?;
+        held(
+            base <= self.applied || !self.config.bugs.is_empty(),
+            "what is forgotten was applied",
+        )?;
         held(
             self.snapshot.as_ref().map_or(0, |snapshot| snapshot.last.index) >= base,
             "a snapshot covers what is forgotten",

@@ -81,7 +81,11 @@ fn crash_everywhere(bugs: Bugs) -> Result<u32, SnapshotError> {
             disk.die_after(changes);
             let result = write(&files, 9);
             let died = disk.is_dead();
-            if power_cut { disk.crash() } else { disk.revive() }
+            if power_cut {
+                disk.crash()
+            } else {
+                disk.revive()
+            }
             let expected: &[_] = if result.is_ok() { &[Some(9)] } else { &[Some(5), Some(9)] };
             let found = loaded(&files)?;
             assert!(expected.contains(&found), "after {changes} changes: {found:?}");

@@ -112,7 +112,9 @@ fn a_reset_forgets_everything_and_its_old_segments_go_with_the_next_compaction()
     assert_eq!(Some(&contents), states(&batches).last());
     append(&wal, compact(1, 50, 3));
     drop(wal);
-    assert!(segments(&disk).len() < before && segments(&disk).len() == 1, "{:?}", segments(&disk));
+    // The one that holds the reset and what follows it, and perhaps the one with the compaction.
+    let left = segments(&disk);
+    assert!(left.len() < before && left.len() <= 2, "{left:?}");
     let (_, contents, _) = open(&disk, SIZE).unwrap();
     assert_eq!((contents.base, contents.entries.len()), (at(50, 3), 1));
 }
@@ -138,10 +140,15 @@ fn a_crash_at_any_change_of_the_disk_leaves_a_state_that_was_written() {
             }
             drop(wal);
             let died = disk.is_dead();
-            if power_cut { disk.crash() } else { disk.revive() }
+            if power_cut {
+                disk.crash()
+            } else {
+                disk.revive()
+            }
             let (wal, contents, _) = open(&disk, SIZE).unwrap_or_else(|e| panic!("{changes}: {e}"));
             let found = states.iter().rposition(|state| *state == contents);
-            let found = found.unwrap_or_else(|| panic!("{changes}: a log with a hole: {contents:?}"));
+            let found =
+                found.unwrap_or_else(|| panic!("{changes}: a log with a hole: {contents:?}"));
             assert!(found as u64 >= durable, "{changes}: {durable} were durable, {found} are left");
             drop(wal);
             assert_eq!(open(&disk, SIZE).unwrap().1, contents, "recovery is not idempotent");

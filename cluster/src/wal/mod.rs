@@ -18,6 +18,8 @@
 //! word of whoever says so.
 
 mod commit;
+#[cfg(test)]
+mod compaction_tests;
 pub mod disk;
 mod format;
 #[cfg(test)]
@@ -25,8 +27,6 @@ mod memory;
 mod recovery;
 mod replay;
 mod segments;
-#[cfg(test)]
-mod compaction_tests;
 #[cfg(test)]
 mod tests;
 

@@ -54,8 +54,7 @@ impl Segments {
         segment_size: u64,
     ) -> Result<(Segments, Contents, Report), WalError> {
         let segment_size = segment_size.max(SEGMENT_MIN);
-        let Scan { contents, report, tail, sealed, highest, stale } =
-            recovery::scan(&*disk, node)?;
+        let Scan { contents, report, tail, sealed, highest, stale } = recovery::scan(&*disk, node)?;
         let (file, header, offset, sequence) = match tail {
             Some(tail) => {
                 let file = clean(&*disk, &tail)

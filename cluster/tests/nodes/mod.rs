@@ -34,6 +34,7 @@ pub(crate) struct Nodes {
     addresses: BTreeMap<NodeId, (SocketAddr, SocketAddr)>,
     running: BTreeMap<NodeId, Running>,
     bugs: Bugs,
+    adjust: fn(&mut Config),
 }
 
 struct Running {
@@ -43,6 +44,11 @@ struct Running {
 
 impl Nodes {
     pub(crate) fn start(count: NodeId, bugs: Bugs) -> Nodes {
+        Nodes::start_with(count, bugs, |_| {})
+    }
+
+    /// The same, with settings of each node's own.
+    pub(crate) fn start_with(count: NodeId, bugs: Bugs, adjust: fn(&mut Config)) -> Nodes {
         cluster::log::silence();
         let port = || TcpListener::bind("127.0.0.1:0").unwrap();
         let listeners: Vec<_> = (1..=count).map(|id| (id, port(), port())).collect();
@@ -53,6 +59,7 @@ impl Nodes {
             directory: tempfile::tempdir().unwrap(),
             running: BTreeMap::new(),
             bugs,
+            adjust,
         };
         for (id, peer, client) in listeners {
             nodes.run(id, peer, client);
@@ -95,6 +102,7 @@ impl Nodes {
         config.segment_size = 64 << 10;
         config.bugs = self.bugs;
         config.marks = Some(self.marks(id));
+        (self.adjust)(&mut config);
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, is_ready) = mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -141,6 +149,23 @@ impl Nodes {
         let address = format!("http://{}", self.addresses[&id].1);
         let mut client = AdminClient::connect(address).await.ok()?;
         client.status(StatusRequest {}).await.ok().map(tonic::Response::into_inner)
+    }
+
+    /// Waits until a node says so of itself.
+    pub(crate) async fn until(
+        &self,
+        id: NodeId,
+        holds: impl Fn(&StatusResponse) -> bool,
+    ) -> StatusResponse {
+        let search = async {
+            loop {
+                match self.status(id).await {
+                    Some(status) if holds(&status) => return status,
+                    _ => sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        timeout(LIMIT, search).await.expect("it never came to that")
     }
 
     pub(crate) async fn client(&self, id: NodeId) -> Client {
