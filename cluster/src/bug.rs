@@ -92,7 +92,7 @@ impl Bug {
         }
     }
 
-    fn bit(self) -> u8 {
+    fn bit(self) -> u64 {
         1 << (self as u8)
     }
 }
@@ -140,7 +140,7 @@ pub enum Mark {
 
 /// The bugs that are switched on: usually none, in tests one.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Bugs(u8);
+pub struct Bugs(u64);
 
 impl Bugs {
     /// A correct node.

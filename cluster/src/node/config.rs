@@ -73,6 +73,12 @@ impl Config {
         }
     }
 
+    /// Heartbeats in the shortest election timeout.
+    pub(super) fn election_beats(&self) -> u8 {
+        let beats = self.election.as_nanos() / self.heartbeat.as_nanos().max(1);
+        u8::try_from(beats).unwrap_or(u8::MAX)
+    }
+
     /// Refuses settings that no cluster could run with.
     pub(super) fn validate(&self) -> Result<(), NodeError> {
         let problem = if self.id == 0 || self.peers.contains_key(&0) {

@@ -45,7 +45,7 @@ use crate::log::{info, warning};
 use crate::raft::{self, Configuration, Raft, Recovered};
 use crate::wal::{Contents, Disk, Report, Wal, WalError};
 use answer::Answers;
-use driver::Driver;
+use driver::{Driver, Leaving};
 use forward::Forwarder;
 use server::Front;
 use timers::Timers;
@@ -108,6 +108,7 @@ pub async fn serve(
     let (front, inputs, term) = Front::new(&config, &members);
     let settings = raft::Config {
         bugs: config.bugs,
+        election_beats: config.election_beats(),
         ..raft::Config::new(config.id, Configuration::of(members.iter().copied()))
     };
     let Contents { hard_state, entries } = contents;
@@ -124,6 +125,8 @@ pub async fn serve(
         term,
         members,
         effects: Vec::new(),
+        patience: config.election,
+        leaving: Leaving::No,
     };
     let mut peers = server::serve_peers(front.clone(), listeners.peer);
     let mut clients = server::serve_clients(front, Forwarder::new(&config), listeners.client);

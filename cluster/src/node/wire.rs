@@ -17,7 +17,9 @@ pub(super) fn encode(cluster: u64, message: Message) -> Envelope {
         Body::PreVoteAnswer { term, granted } => {
             envelope::Body::PreVoteAnswer(proto::PreVoteAnswer { term, granted })
         }
-        Body::Vote { last } => envelope::Body::Vote(proto::Vote { last: position(last) }),
+        Body::Vote { last, forced } => {
+            envelope::Body::Vote(proto::Vote { last: position(last), forced })
+        }
         Body::VoteAnswer { granted } => envelope::Body::VoteAnswer(proto::VoteAnswer { granted }),
         Body::Append { base, entries, commit } => {
             let entries = entries.into_iter().map(encode_entry).collect();
@@ -39,6 +41,7 @@ pub(super) fn encode(cluster: u64, message: Message) -> Envelope {
         Body::HeartbeatAnswer { round } => {
             envelope::Body::HeartbeatAnswer(proto::HeartbeatAnswer { round })
         }
+        Body::TimeoutNow => envelope::Body::TimeoutNow(proto::TimeoutNow {}),
     };
     Envelope { cluster, from, to, term, body: Some(body) }
 }
@@ -70,7 +73,7 @@ fn decode_body(body: envelope::Body) -> Option<Body> {
         envelope::Body::PreVoteAnswer(m) => {
             Body::PreVoteAnswer { term: m.term, granted: m.granted }
         }
-        envelope::Body::Vote(m) => Body::Vote { last: place(m.last)? },
+        envelope::Body::Vote(m) => Body::Vote { last: place(m.last)?, forced: m.forced },
         envelope::Body::VoteAnswer(m) => Body::VoteAnswer { granted: m.granted },
         envelope::Body::Append(m) => Body::Append {
             base: place(m.base)?,
@@ -83,6 +86,7 @@ fn decode_body(body: envelope::Body) -> Option<Body> {
             hint: Hint { term: m.hint_term, first: m.hint_first },
         },
         envelope::Body::Heartbeat(m) => Body::Heartbeat { commit: m.commit, round: m.round },
+        envelope::Body::TimeoutNow(_) => Body::TimeoutNow,
         envelope::Body::HeartbeatAnswer(m) => Body::HeartbeatAnswer { round: m.round },
     })
 }
@@ -131,7 +135,9 @@ mod tests {
         let bodies = [
             Body::PreVote { term: 10, last },
             Body::PreVoteAnswer { term: 10, granted: true },
-            Body::Vote { last: Position::default() },
+            Body::Vote { last: Position::default(), forced: false },
+            Body::Vote { last, forced: true },
+            Body::TimeoutNow,
             Body::VoteAnswer { granted: false },
             Body::Append { base: last, entries: vec![noop, empty, full], commit: 7 },
             Body::AppendAccepted { matched: 11 },

@@ -13,6 +13,9 @@ pub struct Config {
     pub configuration: Configuration,
     /// Bounds on what is sent and held.
     pub limits: Limits,
+    /// Heartbeats in the shortest election timeout. A leader whose own disk, or whose followers, have
+    /// owed something for more beats than this and done nothing steps down.
+    pub election_beats: u8,
     /// Deliberate bugs; none in a correct node.
     pub bugs: Bugs,
 }
@@ -20,7 +23,8 @@ pub struct Config {
 impl Config {
     /// A correct node with the default limits.
     pub fn new(id: NodeId, configuration: Configuration) -> Config {
-        Config { id, configuration, limits: Limits::default(), bugs: Bugs::NONE }
+        let (limits, bugs) = (Limits::default(), Bugs::NONE);
+        Config { id, configuration, limits, election_beats: 3, bugs }
     }
 }
 
@@ -37,6 +41,8 @@ pub struct Limits {
     pub appends_in_flight: usize,
     /// Bytes of commands appended by this leader and not yet committed.
     pub uncommitted_bytes: usize,
+    /// Reads that wait to be confirmed.
+    pub reads_waiting: usize,
 }
 
 impl Default for Limits {
@@ -46,6 +52,7 @@ impl Default for Limits {
             append_bytes: 1 << 20,
             appends_in_flight: 4,
             uncommitted_bytes: 64 << 20,
+            reads_waiting: 4096,
         }
     }
 }

@@ -10,9 +10,11 @@
 //! because by asking it says that it no longer leads (hashicorp/raft#606).
 //!
 //! The leader's own election timer serves *check-quorum*: a leader that a quorum has not answered
-//! since the last time it fired steps down, so that its clients look elsewhere. So does one whose disk
-//! has made no progress all that time: it could only hold up the cluster (etcd#13527). Nor does a node
-//! with such a disk campaign.
+//! since the last time it fired steps down, so that its clients look elsewhere. Answers to heartbeats
+//! are not enough: at every heartbeat a leader also counts for how long its own disk (etcd#13527) and
+//! its followers' have owed something and done nothing. Once that is longer than the shortest election
+//! timeout, for itself or for so many that no quorum is left, it steps down: it could only hold up the
+//! cluster. Nor does a node with such a disk campaign.
 
 use super::event::{Effect, HardState, Timer};
 use super::gate::Promise;
@@ -32,7 +34,7 @@ impl Raft {
         let stalled = owed.is_some() && owed == self.owed_at_last_timeout;
         self.owed_at_last_timeout = owed;
         match &self.standing {
-            Standing::Leader(_) => self.check_quorum(stalled, effects),
+            Standing::Leader(_) => self.check_quorum(effects),
             // Its vote could not become durable either; a higher term would only disturb others.
             _ if stalled => {}
             _ => self.ask_for_pre_votes(effects),
@@ -78,7 +80,7 @@ impl Raft {
         }
         votes.insert(from, granted);
         match self.config.configuration.tally(votes) {
-            Tally::Won => self.campaign(effects),
+            Tally::Won => self.campaign(false, effects),
             Tally::Lost => self.standing = Standing::Follower,
             Tally::Pending => {}
         }
@@ -86,7 +88,7 @@ impl Raft {
 
     /// Raises the term and asks for votes. The requests leave, and the node's own vote counts, when
     /// term, vote and log are durable.
-    fn campaign(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn campaign(&mut self, forced: bool, effects: &mut Vec<Effect>) {
         self.gate.forget_promises();
         let (id, term) = (self.config.id, self.hard_state.term + 1);
         self.set_hard_state(HardState { term, vote: Some(id) });
@@ -94,7 +96,7 @@ impl Raft {
         effects.push(Effect::SetTimer(Timer::Election));
         let last = self.log.last();
         for peer in self.peers() {
-            let request = self.message(peer, Body::Vote { last });
+            let request = self.message(peer, Body::Vote { last, forced });
             self.promise(Promise::Send(request), effects);
         }
         self.promise(Promise::OwnVote, effects);
@@ -155,13 +157,16 @@ impl Raft {
         let last = self.log.last().index;
         let peers = self.peers();
         let followers = peers.iter().map(|peer| (*peer, Progress::new(last + 1))).collect();
-        let uncommitted = self.log.between(self.commit, last);
         self.leader = Some(self.config.id);
+        self.owed_at_last_beat = (None, 0);
+        self.end_transfer(false, effects);
+        let uncommitted = self.log.between(self.commit, last);
         self.standing = Standing::Leader(Box::new(Leadership {
             followers,
             first: last + 1,
             uncommitted_bytes: uncommitted.iter().map(|entry| entry.payload.size()).sum(),
             reads: Reads::default(),
+            transfer: None,
         }));
         effects.push(Effect::SetTimer(Timer::Election));
         effects.push(Effect::SetTimer(Timer::Heartbeat));
@@ -172,13 +177,26 @@ impl Raft {
     }
 
     /// Once per election timeout: is this node still a leader that gets anything done?
-    fn check_quorum(&mut self, stalled: bool, effects: &mut Vec<Effect>) {
+    fn check_quorum(&mut self, effects: &mut Vec<Effect>) {
         let Standing::Leader(leadership) = &self.standing else { return };
-        if stalled || !self.heard_from_quorum(leadership) {
+        if !self.heard_from_quorum(leadership) {
             return self.follow(self.hard_state.term, None, effects);
         }
+        self.give_up_transfer(effects);
         let Standing::Leader(leadership) = &mut self.standing else { return };
         leadership.followers.values_mut().for_each(|follower| follower.answered = false);
+    }
+
+    /// At each heartbeat: whether this leader's disk, or too many of its followers, have stored nothing
+    /// for an election timeout although there was something to store.
+    pub(super) fn gets_nothing_stored(&mut self) -> bool {
+        let (owed, beats) = (self.gate.owed_since(), self.config.election_beats);
+        let (before, idle) = self.owed_at_last_beat;
+        let idle = if owed.is_some() && owed == before { idle.saturating_add(1) } else { 0 };
+        self.owed_at_last_beat = (owed, idle);
+        let Standing::Leader(leadership) = &self.standing else { return false };
+        let working = leadership.followers.values().filter(|f| !f.stores_nothing(beats)).count();
+        idle >= beats || working + 1 < self.config.configuration.quorum()
     }
 
     /// Whether a quorum, this leader included, has answered since the last election timeout.

@@ -42,6 +42,14 @@ pub enum Event {
     Propose(Vec<Proposal>),
     /// Clients want to read; one tag each.
     Read(Vec<u64>),
+    /// An operator wants another node to lead.
+    Transfer {
+        /// The driver's name for the request; comes back in [`Effect::TransferEnded`], or in
+        /// [`Effect::Rejected`] if nothing was tried.
+        tag: u64,
+        /// Who is to lead; none for whichever follower is furthest.
+        to: Option<NodeId>,
+    },
     /// The batch with this ticket, and every earlier one, will survive a crash.
     Durable {
         /// The ticket of an [`Effect::Persist`].
@@ -95,7 +103,7 @@ pub enum Role {
     Leader,
 }
 
-/// Why a proposal was refused. In either case it was certainly not appended.
+/// Why something was refused. In every case nothing was appended and nothing was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rejection {
     /// This node does not lead.
@@ -103,8 +111,12 @@ pub enum Rejection {
         /// Who does, as far as this node knows.
         leader: Option<NodeId>,
     },
-    /// Too many bytes wait to be committed already.
+    /// Too much is waiting already: bytes to be committed, or reads to be confirmed.
     Overloaded,
+    /// This leader is handing its leadership over.
+    Transferring,
+    /// The request makes no sense here, in words.
+    Invalid(&'static str),
 }
 
 /// What the driver is to do.
@@ -133,9 +145,9 @@ pub enum Effect {
         /// The proposal's tag.
         tag: u64,
     },
-    /// The proposal was refused and is not in the log.
+    /// The proposal, or the operator's request, was refused; nothing of it is in the log.
     Rejected {
-        /// The proposal's tag.
+        /// Its tag.
         tag: u64,
         /// Why.
         reason: Rejection,
@@ -155,8 +167,15 @@ pub enum Effect {
     ReadFailed {
         /// The read's tag.
         tag: u64,
-        /// Who leads, as far as this node knows.
-        leader: Option<NodeId>,
+        /// Why.
+        reason: Rejection,
+    },
+    /// A transfer of leadership that was under way has ended.
+    TransferEnded {
+        /// The tag of the request.
+        tag: u64,
+        /// Another node leads now; otherwise it was given up.
+        moved: bool,
     },
     /// Role, term or known leader changed.
     Role {

@@ -102,6 +102,8 @@ pub enum Body {
     Vote {
         /// The end of the candidate's log.
         last: Position,
+        /// The leader asked for this election, so contact with it is no reason to refuse.
+        forced: bool,
     },
     /// The answer to [`Body::Vote`]; a granted one leaves only when the vote is durable.
     VoteAnswer {
@@ -141,6 +143,8 @@ pub enum Body {
         /// The round of the heartbeat that is answered.
         round: u64,
     },
+    /// "Campaign now": the leader hands its leadership over (thesis §3.10).
+    TimeoutNow,
 }
 
 /// Why an append was refused, so that the leader can skip a whole term at once instead of an

@@ -73,7 +73,7 @@
 //!
 //! `message`, what nodes say to each other; `event`, the seam to the driver; `node`, the state, the
 //! dispatch and terms; `election`; `replication`, with `progress` for its pace; `gate`, what must wait
-//! for the disk; `reads`. The rest is small: `log`, `quorum`, `config`, `status`, `invariants`, `trace`.
+//! for the disk; `reads`; `transfer`. The rest is small: `log`, `quorum`, `config`, `status`, `invariants`, `trace`.
 //!
 //! # What the driver owes
 //!
@@ -86,7 +86,7 @@
 //!
 //! # Not here
 //!
-//! Snapshots, membership changes, leadership transfer and lease reads. Commands are opaque bytes;
+//! Snapshots, membership changes and lease reads. Commands are opaque bytes;
 //! sessions that make retries harmless belong to the state machine.
 #![forbid(unsafe_code)]
 
@@ -104,6 +104,7 @@ mod reads;
 mod replication;
 mod status;
 mod trace;
+mod transfer;
 
 pub use config::{Config, Limits};
 pub use event::{Batch, Effect, Event, HardState, Proposal, Recovered, Rejection, Role, Timer};

@@ -31,6 +31,11 @@ pub struct Raft {
     pub(super) contact: bool,
     /// What the disk had done at the last election timeout, if it owed anything then.
     pub(super) owed_at_last_timeout: Option<u64>,
+    /// For a leader: what its disk had done at the last heartbeat, if it owed anything then, and for
+    /// how many heartbeats it has done nothing since.
+    pub(super) owed_at_last_beat: (Option<u64>, u8),
+    /// A transfer whose target has taken the term; it ends when a leader is heard.
+    pub(super) handed_over: Option<u64>,
     pub(super) standing: Standing,
 }
 
@@ -68,6 +73,8 @@ impl Raft {
             leader: None,
             contact: false,
             owed_at_last_timeout: None,
+            owed_at_last_beat: (None, 0),
+            handed_over: None,
             standing: Standing::Follower,
         }
     }
@@ -92,6 +99,7 @@ impl Raft {
             Event::Receive(message) => self.receive(message, effects),
             Event::Propose(proposals) => self.propose(proposals, effects),
             Event::Read(tags) => self.read(&tags, effects),
+            Event::Transfer { tag, to } => self.transfer(tag, to, effects),
             Event::Durable { ticket } => self.durable_up_to(ticket, effects),
         }
         self.gate.finish(self.log.last().index, effects);
@@ -133,7 +141,7 @@ impl Raft {
             return self.answer_pre_vote(from, term, last, effects);
         }
         if term > self.hard_state.term {
-            if matches!(body, Body::Vote { .. }) && self.is_content_without(from) {
+            if matches!(body, Body::Vote { forced: false, .. }) && self.is_content_without(from) {
                 return;
             }
             let leads = matches!(body, Body::Append { .. } | Body::Heartbeat { .. });
@@ -148,7 +156,7 @@ impl Raft {
         }
         match body {
             Body::PreVote { .. } | Body::PreVoteAnswer { .. } => {}
-            Body::Vote { last } => self.answer_vote(from, last, effects),
+            Body::Vote { last, .. } => self.answer_vote(from, last, effects),
             Body::VoteAnswer { granted } => self.count_vote(from, granted, effects),
             Body::Append { base, entries, commit } => {
                 self.append(from, base, entries, commit, effects);
@@ -157,6 +165,7 @@ impl Raft {
             Body::AppendRejected { base, hint } => self.append_rejected(from, base, hint, effects),
             Body::Heartbeat { commit, round } => self.heartbeat(from, commit, round, effects),
             Body::HeartbeatAnswer { round } => self.heartbeat_answered(from, round, effects),
+            Body::TimeoutNow => self.timeout_now(effects),
         }
     }
 
@@ -175,7 +184,8 @@ impl Raft {
 
     /// Becomes a follower, in `term`, of `leader` if that is known.
     pub(super) fn follow(&mut self, term: Term, leader: Option<NodeId>, effects: &mut Vec<Effect>) {
-        if term > self.hard_state.term {
+        let rises = term > self.hard_state.term;
+        if rises {
             self.set_hard_state(HardState { term, vote: None });
             self.gate.forget_promises();
             self.contact = false;
@@ -184,6 +194,7 @@ impl Raft {
         match std::mem::replace(&mut self.standing, Standing::Follower) {
             Standing::Leader(leadership) => {
                 effects.extend(leadership.reads.abandon(leader));
+                self.leave_transfer(leadership.transfer, rises, effects);
                 effects.push(Effect::StopTimer(Timer::Heartbeat));
                 effects.push(Effect::SetTimer(Timer::Election));
             }
@@ -203,6 +214,7 @@ impl Raft {
         );
         self.follow(self.hard_state.term, Some(leader), effects);
         self.contact = true;
+        self.end_transfer(true, effects);
         effects.push(Effect::SetTimer(Timer::Election));
         effects.push(Effect::SetTimer(Timer::Contact));
     }

@@ -24,6 +24,10 @@ impl Raft {
                 effects.push(Effect::Rejected { tag, reason: Rejection::NotLeader { leader } });
                 continue;
             };
+            if leadership.transfer.is_some() {
+                effects.push(Effect::Rejected { tag, reason: Rejection::Transferring });
+                continue;
+            }
             let waiting = leadership.uncommitted_bytes;
             if waiting > 0 && waiting + command.len() > self.config.limits.uncommitted_bytes {
                 effects.push(Effect::Rejected { tag, reason: Rejection::Overloaded });
@@ -85,6 +89,7 @@ impl Raft {
         follower.accepted(matched.min(self.log.last().index));
         self.advance_commit(effects);
         self.replicate(from, effects);
+        self.advance_transfer(effects);
     }
 
     /// A follower lacks `base`. The hint skips all of a term that both logs cannot share.
@@ -98,6 +103,7 @@ impl Raft {
         let Standing::Leader(leadership) = &mut self.standing else { return };
         let Some(follower) = leadership.followers.get_mut(&from) else { return };
         follower.answered = true;
+        follower.refused();
         if !follower.is_news(base) {
             return;
         }
@@ -153,6 +159,9 @@ impl Raft {
     pub(super) fn heartbeat_timeout(&mut self, effects: &mut Vec<Effect>) {
         let Standing::Leader(leadership) = &mut self.standing else { return };
         leadership.followers.values_mut().for_each(super::progress::Progress::beat);
+        if self.gets_nothing_stored() {
+            return self.follow(self.hard_state.term, None, effects);
+        }
         effects.push(Effect::SetTimer(Timer::Heartbeat));
         self.send_heartbeats(effects);
     }

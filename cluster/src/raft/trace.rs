@@ -17,7 +17,9 @@ impl fmt::Display for Body {
             Body::PreVoteAnswer { term, granted: vote } => {
                 write!(formatter, "PreVoteAnswer term={term} {}", granted(vote))
             }
-            Body::Vote { last } => write!(formatter, "Vote last={last}"),
+            Body::Vote { last, forced } => {
+                write!(formatter, "Vote last={last}{}", if *forced { " forced" } else { "" })
+            }
             Body::VoteAnswer { granted: vote } => {
                 write!(formatter, "VoteAnswer {}", granted(vote))
             }
@@ -37,6 +39,7 @@ impl fmt::Display for Body {
             Body::Heartbeat { commit, round } => {
                 write!(formatter, "Heartbeat commit={commit} round={round}")
             }
+            Body::TimeoutNow => formatter.write_str("TimeoutNow"),
             Body::HeartbeatAnswer { round } => {
                 write!(formatter, "HeartbeatAnswer round={round}")
             }

@@ -178,29 +178,23 @@ impl Network {
 
 /// An effect in words; none for the timers, which would only be noise.
 fn describe(id: NodeId, effect: &Effect) -> Option<String> {
-    let or_nobody = |leader: &Option<NodeId>| {
-        leader.map_or_else(|| "nobody".to_owned(), |leader| format!("n{leader}"))
-    };
     Some(match effect {
         Effect::SetTimer(_) | Effect::StopTimer(_) | Effect::Mark(_, Mark::Reached) => return None,
         Effect::Persist(batch) => format!("n{id} writes {}", describe_batch(batch)),
         Effect::Send(message) => message.to_string(),
         Effect::Appended { tag, term, index } => format!("n{id} proposal {tag} is {index}@{term}"),
         Effect::AckEarly { tag } => format!("n{id} proposal {tag} acknowledged early"),
-        Effect::Rejected { tag, reason: Rejection::Overloaded } => {
-            format!("n{id} proposal {tag} rejected, overloaded")
-        }
-        Effect::Rejected { tag, reason: Rejection::NotLeader { leader } } => {
-            format!("n{id} proposal {tag} rejected, ask {}", or_nobody(leader))
+        Effect::Rejected { tag, reason } => {
+            format!("n{id} proposal {tag} rejected, {}", why(reason))
         }
         Effect::Apply(entries) => {
             let entries: Vec<String> = entries.iter().map(ToString::to_string).collect();
             format!("n{id} applies {}", entries.join(", "))
         }
         Effect::ReadReady { tag, index } => format!("n{id} read {tag} ready at {index}"),
-        Effect::ReadFailed { tag, leader } => {
-            format!("n{id} read {tag} failed, ask {}", or_nobody(leader))
-        }
+        Effect::ReadFailed { tag, reason } => format!("n{id} read {tag} failed, {}", why(reason)),
+        Effect::TransferEnded { tag, moved: true } => format!("n{id} transfer {tag} is done"),
+        Effect::TransferEnded { tag, moved: false } => format!("n{id} gives transfer {tag} up"),
         Effect::Role { role, term, leader } => match (role, leader) {
             (Role::Leader, _) => format!("n{id} leads term {term}"),
             (Role::Follower, Some(leader)) => format!("n{id} follows n{leader} in term {term}"),
@@ -210,6 +204,16 @@ fn describe(id: NodeId, effect: &Effect) -> Option<String> {
         },
         Effect::Mark(bug, Mark::Triggered) => format!("n{id} bug {bug} triggered"),
     })
+}
+
+fn why(reason: &Rejection) -> String {
+    match reason {
+        Rejection::NotLeader { leader: Some(leader) } => format!("ask n{leader}"),
+        Rejection::NotLeader { leader: None } => "ask nobody".to_owned(),
+        Rejection::Overloaded => "overloaded".to_owned(),
+        Rejection::Transferring => "leadership is being transferred".to_owned(),
+        Rejection::Invalid(text) => (*text).to_owned(),
+    }
 }
 
 fn describe_batch(batch: &Batch) -> String {

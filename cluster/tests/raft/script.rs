@@ -2,10 +2,11 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | `cluster N [appends=E in-flight=F uncommitted=BYTES bug=NAME]` | N started nodes |
+//! | `cluster N [appends=E in-flight=F uncommitted=BYTES reads=R bug=NAME]` | N started nodes |
 //! | `election N` · `heartbeat N` · `contact N` | that timer of the node fires |
 //! | `elect N` | contact timers fire, the node campaigns, everything settles |
 //! | `propose N a b` · `read N TAG…` | clients ask |
+//! | `transfer N [TO]` | the node is to hand its leadership over, as request 900 |
 //! | `deliver` | until nothing is in flight |
 //! | `deliver A B` · `drop A B` · `again A B` | what is in flight now from A to B: delivered, lost, sent twice |
 //! | `durable N` | what the node has written is synced |
@@ -48,6 +49,10 @@ impl Script {
             "read" => {
                 let tags: Result<_, _> = (1..rest.len()).map(|place| number(rest, place)).collect();
                 self.network.event(number(rest, 0)?, Event::Read(tags?));
+            }
+            "transfer" => {
+                let to = rest.get(1).map(|_| number(rest, 1)).transpose()?;
+                self.network.event(number(rest, 0)?, Event::Transfer { tag: 900, to });
             }
             "deliver" if rest.is_empty() => self.network.deliver(),
             "deliver" | "drop" | "again" => {
@@ -130,6 +135,7 @@ fn cluster(words: &[&str]) -> Result<Network, String> {
             "appends" => limits.append_entries = size()?,
             "in-flight" => limits.appends_in_flight = size()?,
             "uncommitted" => limits.uncommitted_bytes = size()?,
+            "reads" => limits.reads_waiting = size()?,
             "bug" => bugs = bugs.with(value.parse().map_err(|error| format!("{error}"))?),
             _ => return Err(format!("unknown setting `{name}`")),
         }

@@ -423,6 +423,7 @@ impl Mood {
                 append_bytes: one_of(&[20, 1 << 20]) as usize,
                 appends_in_flight: one_of(&[1, 2, 4, 16]) as usize,
                 uncommitted_bytes: one_of(&[100, 1 << 20]) as usize,
+                ..Limits::default()
             },
         }
     }

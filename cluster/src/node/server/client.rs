@@ -5,11 +5,12 @@ use tonic::{Request as Call, Response as Answer, Status};
 
 use super::Front;
 use crate::node::forward::Forwarder;
+use crate::node::reply::Task;
 use crate::proto::admin_server::Admin;
 use crate::proto::kv_server::Kv;
 use crate::proto::{
     Error, ErrorCode, OpenSessionRequest, OpenSessionResponse, Request, Response, StatusRequest,
-    StatusResponse, open_session_response, response,
+    StatusResponse, TransferRequest, TransferResponse, open_session_response, response,
 };
 use crate::raft::NodeId;
 
@@ -81,5 +82,15 @@ impl Admin for ClientService {
         self.front.status.try_send(reply).map_err(busy)?;
         let stopping = |_| Status::unavailable("the node is shutting down");
         answer.await.map(Answer::new).map_err(stopping)
+    }
+
+    async fn transfer(
+        &self,
+        call: Call<TransferRequest>,
+    ) -> Result<Answer<TransferResponse>, Status> {
+        let TransferRequest { to, deadline_ms } = call.into_inner();
+        let task = Task::Transfer((to != 0).then_some(to));
+        let reply = self.front.submit(task, super::deadline(deadline_ms)).await;
+        Ok(Answer::new(reply.into_transfer(self.front.id)))
     }
 }
