@@ -32,11 +32,21 @@ pub enum Bug {
     RetryDoubleApply,
     /// A compare-and-set is decided when it is proposed (in the server).
     CasAtLeader,
+    /// A leader changes one voter at a time without a joint phase, before it has committed anything of its term (in `raft/membership.rs`).
+    SingleChangeNoCommit,
+    /// In a joint configuration only the new voters count (in `raft/quorum.rs`).
+    JointNewOnly,
+    /// Only the leader that proposed a joint configuration ends it (in `raft/membership.rs`).
+    JointStuck,
+    /// Learners count as voters (in `raft/quorum.rs`).
+    LearnerCounts,
+    /// Who is no voter campaigns all the same (in `raft/election.rs`).
+    RemovedDisrupts,
 }
 
 impl Bug {
     /// Every bug, in the order in which they are listed to people.
-    pub const ALL: [Bug; 7] = [
+    pub const ALL: [Bug; 12] = [
         Bug::LocalRead,
         Bug::FollowerRead,
         Bug::AckOnAppend,
@@ -44,6 +54,11 @@ impl Bug {
         Bug::NoElectionRestriction,
         Bug::RetryDoubleApply,
         Bug::CasAtLeader,
+        Bug::SingleChangeNoCommit,
+        Bug::JointNewOnly,
+        Bug::JointStuck,
+        Bug::LearnerCounts,
+        Bug::RemovedDisrupts,
     ];
 
     /// The name used on the command line.
@@ -56,6 +71,11 @@ impl Bug {
             Bug::NoElectionRestriction => "no-election-restriction",
             Bug::RetryDoubleApply => "retry-double-apply",
             Bug::CasAtLeader => "cas-at-leader",
+            Bug::SingleChangeNoCommit => "single-change-no-commit",
+            Bug::JointNewOnly => "joint-new-only",
+            Bug::JointStuck => "joint-stuck",
+            Bug::LearnerCounts => "learner-counts",
+            Bug::RemovedDisrupts => "removed-disrupts",
         }
     }
 
@@ -88,6 +108,27 @@ impl Bug {
             Bug::CasAtLeader => {
                 "a compare-and-set is decided against the leader's state when it is proposed, not when it \
                  is applied: two of them can win from one value"
+            }
+            Bug::SingleChangeNoCommit => {
+                "voters are changed one at a time without a joint phase, by a leader that has \
+                 committed nothing of its own term: an earlier leader's change comes back, and \
+                 two majorities decide different things"
+            }
+            Bug::JointNewOnly => {
+                "in a joint configuration a majority of the new voters is enough: two leaders of \
+                 one term, or commits that the old voters never saw"
+            }
+            Bug::JointStuck => {
+                "only the leader that began a change of voters ends it: after a change of leader \
+                 the cluster stays joint and takes no other change"
+            }
+            Bug::LearnerCounts => {
+                "learners count like voters: an entry commits that no majority of voters holds, \
+                 and is lost"
+            }
+            Bug::RemovedDisrupts => {
+                "a node that was removed campaigns without asking first and is heard: it deposes \
+                 leader after leader"
             }
         }
     }

@@ -73,6 +73,10 @@ impl Answers {
                     self.answer_tag(tag, Reply { term, replayed: false, outcome });
                 }
             }
+            Effect::ChangeDone { tag } => {
+                let reply = Reply { term, replayed: false, outcome: Outcome::Changed };
+                self.answer_tag(tag, reply);
+            }
             Effect::TransferEnded { tag, moved: false } => {
                 let message = "the target did not take over within an election timeout";
                 self.answer_tag(tag, Reply::error(term, unknown(Reason::Deadline, message)));
@@ -83,6 +87,7 @@ impl Answers {
             | Effect::Persist(_)
             | Effect::Send(_)
             | Effect::Role { .. }
+            | Effect::Membership(_)
             | Effect::TransferEnded { moved: true, .. }
             | Effect::Mark(..) => {}
         }
@@ -96,7 +101,7 @@ impl Answers {
 
     fn apply(&mut self, entry: Entry, term: Term) {
         let applied = match &entry.payload {
-            Payload::Noop => {
+            Payload::Noop | Payload::Configuration(_) => {
                 self.store.skip(entry.index);
                 None
             }
@@ -163,7 +168,7 @@ impl Answers {
 fn give_up(work: Work, term: Term, reason: Reason, message: &str) {
     let error = match work.task {
         Task::Read(_) => definitely_not(reason, message),
-        Task::Command(_) | Task::Transfer(_) => unknown(reason, message),
+        Task::Command(_) | Task::Transfer(_) | Task::Change(_) => unknown(reason, message),
     };
     answer(work, Reply::error(term, error));
 }

@@ -31,6 +31,9 @@ pub struct Config {
     pub data: PathBuf,
     /// The address to dial for each other node: one per directed link, so possibly a proxy's.
     pub peers: BTreeMap<NodeId, SocketAddr>,
+    /// Join a cluster: start without a configuration and wait until a leader tells it. Otherwise this node
+    /// and its peers are the voters of a new cluster. Either way the log, once it says more, is right.
+    pub join: bool,
     /// Where to listen for the other nodes; port 0 takes any.
     pub listen_peer: SocketAddr,
     /// Where to listen for clients; port 0 takes any.
@@ -61,6 +64,7 @@ impl Config {
             cluster: 1,
             data: data.into(),
             peers: BTreeMap::new(),
+            join: false,
             listen_peer: anywhere,
             listen_client: anywhere,
             ready_fd: None,

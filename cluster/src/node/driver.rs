@@ -71,7 +71,6 @@ pub(super) struct Driver {
     pub(super) role: Role,
     /// The newest ticket that the core was told to be durable.
     pub(super) durable: u64,
-    pub(super) members: Vec<u64>,
     pub(super) effects: Vec<Effect>,
     /// The shortest election timeout: as long as a leader that stops waits for its successor.
     pub(super) patience: Duration,
@@ -147,6 +146,7 @@ impl Driver {
             self.step(Event::Durable { ticket: durable })?;
         }
         let now = Instant::now();
+        self.transport.hang_up(now);
         while let Some(timer) = self.timers.take_due(now) {
             self.step(Event::Timeout(timer))?;
         }
@@ -178,6 +178,11 @@ impl Driver {
             }
             self.decide_early(&mut work.task);
             match &work.task {
+                Task::Change(change) => {
+                    let change = change.clone();
+                    let tag = self.answers.add(work);
+                    self.step(Event::Change { tag, change })?;
+                }
                 Task::Transfer(to) => {
                     let to = *to;
                     let tag = self.answers.add(work);
@@ -230,6 +235,7 @@ impl Driver {
                     self.wal.append(batch).map_err(|e| NodeError::Storage(e.to_string()))?;
                 }
                 Effect::Send(message) => self.transport.send(message),
+                Effect::Membership(configuration) => self.transport.follow(&configuration),
                 Effect::Role { role, term, leader } => self.take_role(role, term, leader),
                 Effect::Mark(bug, mark) => self.mark(bug, mark),
                 Effect::TransferEnded { tag: FAREWELL, .. }

@@ -14,6 +14,7 @@
 //! Invariants: every queue has a bound and every wait an end; what a client is told is typed, and definite
 //! only when the node knows; after an error of the log nothing more is promised and the process ends.
 
+mod addresses;
 mod answer;
 mod config;
 mod driver;
@@ -44,6 +45,7 @@ use crate::bug_marks::Marks;
 use crate::log::{info, warning};
 use crate::raft::{self, Configuration, Raft, Recovered};
 use crate::wal::{Contents, Disk, Report, Wal, WalError};
+use addresses::Book;
 use answer::Answers;
 use driver::{Driver, Leaving};
 use forward::Forwarder;
@@ -103,13 +105,13 @@ pub async fn serve(
     let (wal, contents, report) = Wal::open(disk, config.id, config.segment_size)?;
     log_recovery(&contents, &report);
     let marks = config.marks.as_deref().map(Marks::open).transpose()?;
-    let mut members: Vec<_> = config.peers.keys().copied().chain([config.id]).collect();
-    members.sort_unstable();
-    let (front, inputs, term) = Front::new(&config, &members);
+    let own = Some(listeners.peer.local_addr()?).filter(|address| !address.ip().is_unspecified());
+    let addresses = Book::new(config.peers.clone());
+    let (front, inputs, term) = Front::new(&config, addresses.clone());
     let settings = raft::Config {
         bugs: config.bugs,
         election_beats: config.election_beats(),
-        ..raft::Config::new(config.id, Configuration::of(members.iter().copied()))
+        ..raft::Config::new(config.id, first_configuration(&config, own))
     };
     let Contents { hard_state, entries } = contents;
     let raft = Raft::new(settings, Recovered { hard_state, log: entries });
@@ -120,16 +122,16 @@ pub async fn serve(
         answers: Answers::new(config.bugs),
         wal,
         timers: Timers::new(config.heartbeat, config.election),
-        transport: Transport::start(config.cluster, &config.peers),
+        transport: Transport::new(&config, own, addresses.clone()),
         marks,
         term,
-        members,
         effects: Vec::new(),
         patience: config.election,
         leaving: Leaving::No,
     };
     let mut peers = server::serve_peers(front.clone(), listeners.peer);
-    let mut clients = server::serve_clients(front, Forwarder::new(&config), listeners.client);
+    let mut clients =
+        server::serve_clients(front, Forwarder::new(&config, addresses), listeners.client);
     ready()?;
     let ended = |result| NodeError::Server(format!("{result:?}"));
     let result = tokio::select! {
@@ -142,6 +144,20 @@ pub async fn serve(
     peers.abort();
     clients.abort();
     result
+}
+
+/// Who is in the cluster as long as the log does not say: nobody for a node that joins one.
+fn first_configuration(config: &Config, own: Option<SocketAddr>) -> Configuration {
+    if config.join {
+        return Configuration::default();
+    }
+    let own = own.map(|address| (config.id, address));
+    let peers = config.peers.iter().map(|(id, address)| (*id, *address));
+    let addresses = peers.chain(own).map(|(id, address)| (id, address.to_string().into()));
+    Configuration {
+        addresses: addresses.collect(),
+        ..Configuration::of(config.peers.keys().copied().chain([config.id]))
+    }
 }
 
 /// The sockets of a node.

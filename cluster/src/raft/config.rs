@@ -9,7 +9,8 @@ use crate::bug::Bugs;
 pub struct Config {
     /// Who this node is.
     pub id: NodeId,
-    /// Who votes, this node among them.
+    /// Who is in the cluster, as long as the log says nothing else. Empty for a node that joins a
+    /// cluster: it waits until a leader tells it.
     pub configuration: Configuration,
     /// Bounds on what is sent and held.
     pub limits: Limits,
@@ -43,6 +44,8 @@ pub struct Limits {
     pub uncommitted_bytes: usize,
     /// Reads that wait to be confirmed.
     pub reads_waiting: usize,
+    /// Entries by which a learner may lag and still be promoted.
+    pub catch_up_entries: u64,
 }
 
 impl Default for Limits {
@@ -53,6 +56,7 @@ impl Default for Limits {
             appends_in_flight: 4,
             uncommitted_bytes: 64 << 20,
             reads_waiting: 4096,
+            catch_up_entries: 256,
         }
     }
 }

@@ -37,6 +37,18 @@ impl Raft {
             Standing::Leader(_) => self.check_quorum(effects),
             // Its vote could not become durable either; a higher term would only disturb others.
             _ if stalled => {}
+            // Nobody counts the votes of who is no voter: a joining or removed node waits to be told.
+            _ if !self.configuration().is_voter(self.config.id) && !self.disrupts() => {
+                self.contact = false;
+                self.follow(self.hard_state.term, None, effects);
+            }
+            _ if self.disrupts() => {
+                effects.push(Effect::Mark(Bug::RemovedDisrupts, Mark::Reached));
+                effects.push(Effect::Mark(Bug::RemovedDisrupts, Mark::Triggered));
+                self.leader = None;
+                self.contact = false;
+                self.campaign(false, effects);
+            }
             _ => self.ask_for_pre_votes(effects),
         }
     }
@@ -79,7 +91,7 @@ impl Raft {
             return;
         }
         votes.insert(from, granted);
-        match self.config.configuration.tally(votes) {
+        match self.membership.quorum.tally(votes) {
             Tally::Won => self.campaign(false, effects),
             Tally::Lost => self.standing = Standing::Follower,
             Tally::Pending => {}
@@ -122,15 +134,26 @@ impl Raft {
     pub(super) fn count_vote(&mut self, from: NodeId, granted: bool, effects: &mut Vec<Effect>) {
         let Standing::Candidate(votes) = &mut self.standing else { return };
         votes.insert(from, granted);
-        match self.config.configuration.tally(votes) {
+        match self.membership.quorum.tally(votes) {
             Tally::Won => self.lead(effects),
             Tally::Lost => self.standing = Standing::Follower,
             Tally::Pending => {}
         }
     }
 
+    /// The bug `removed-disrupts`: a node that is no voter campaigns all the same, without asking first.
+    fn disrupts(&self) -> bool {
+        self.config.bugs.has(Bug::RemovedDisrupts)
+            && !self.log.is_empty()
+            && !self.configuration().voters.contains(&self.config.id)
+    }
+
     /// Whether this node leads or hears a leader other than `from`.
     pub(super) fn is_content_without(&self, from: NodeId) -> bool {
+        // The other half of the bug `removed-disrupts`.
+        if self.config.bugs.has(Bug::RemovedDisrupts) && !self.configuration().contains(from) {
+            return false;
+        }
         match self.standing {
             Standing::Leader(_) => true,
             _ => self.contact && self.leader != Some(from),
@@ -155,7 +178,8 @@ impl Raft {
     /// A quorum voted: leads this term, and opens it with a no-op.
     fn lead(&mut self, effects: &mut Vec<Effect>) {
         let last = self.log.last().index;
-        let peers = self.peers();
+        let peers: Vec<NodeId> =
+            self.configuration().members().into_iter().filter(|id| *id != self.config.id).collect();
         let followers = peers.iter().map(|peer| (*peer, Progress::new(last + 1))).collect();
         self.leader = Some(self.config.id);
         self.owed_at_last_beat = (None, 0);
@@ -167,6 +191,7 @@ impl Raft {
             uncommitted_bytes: uncommitted.iter().map(|entry| entry.payload.size()).sum(),
             reads: Reads::default(),
             transfer: None,
+            change: None,
         }));
         effects.push(Effect::SetTimer(Timer::Election));
         effects.push(Effect::SetTimer(Timer::Heartbeat));
@@ -195,13 +220,15 @@ impl Raft {
         let idle = if owed.is_some() && owed == before { idle.saturating_add(1) } else { 0 };
         self.owed_at_last_beat = (owed, idle);
         let Standing::Leader(leadership) = &self.standing else { return false };
-        let working = leadership.followers.values().filter(|f| !f.stores_nothing(beats)).count();
-        idle >= beats || working + 1 < self.config.configuration.quorum()
+        let followers = &leadership.followers;
+        let works = |id: NodeId| followers.get(&id).is_some_and(|f| !f.stores_nothing(beats));
+        idle >= beats || !self.membership.quorum.holds(|id| id == self.config.id || works(id))
     }
 
     /// Whether a quorum, this leader included, has answered since the last election timeout.
     pub(super) fn heard_from_quorum(&self, leadership: &Leadership) -> bool {
-        let answered = leadership.followers.values().filter(|follower| follower.answered).count();
-        answered + 1 >= self.config.configuration.quorum()
+        let followers = &leadership.followers;
+        let answered = |id: NodeId| followers.get(&id).is_some_and(|follower| follower.answered);
+        self.membership.quorum.holds(|id| id == self.config.id || answered(id))
     }
 }

@@ -5,6 +5,7 @@
 //! comes before the [`Effect::ReadReady`] that relies on it.
 
 use super::message::{Entry, Index, Message, NodeId, Term};
+use super::quorum::{Change, Configuration};
 use crate::bug::{Bug, Mark};
 use std::sync::Arc;
 
@@ -42,6 +43,14 @@ pub enum Event {
     Propose(Vec<Proposal>),
     /// Clients want to read; one tag each.
     Read(Vec<u64>),
+    /// An operator wants another configuration.
+    Change {
+        /// The driver's name for the request; comes back in [`Effect::ChangeDone`] or
+        /// [`Effect::Rejected`].
+        tag: u64,
+        /// What is to change.
+        change: Change,
+    },
     /// An operator wants another node to lead.
     Transfer {
         /// The driver's name for the request; comes back in [`Effect::TransferEnded`], or in
@@ -115,6 +124,10 @@ pub enum Rejection {
     Overloaded,
     /// This leader is handing its leadership over.
     Transferring,
+    /// An earlier change is not done, or this leader has not committed anything of its term yet.
+    ChangePending,
+    /// A new voter's log is too far behind.
+    NotCaughtUp,
     /// The request makes no sense here, in words.
     Invalid(&'static str),
 }
@@ -169,6 +182,14 @@ pub enum Effect {
         tag: u64,
         /// Why.
         reason: Rejection,
+    },
+    /// This configuration is in force from now on: it was appended, or what came after it was
+    /// truncated. Also told at the start.
+    Membership(Arc<Configuration>),
+    /// The configuration that the change leads to, not a joint one, is committed.
+    ChangeDone {
+        /// The tag of the request.
+        tag: u64,
     },
     /// A transfer of leadership that was under way has ended.
     TransferEnded {

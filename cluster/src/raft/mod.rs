@@ -44,6 +44,9 @@
 //! *Reads* do not need the log, but they need a leader that still is one: it asks a majority after
 //! the read came in, and answers from a state that contains all that was committed by then.
 //!
+//! *Membership.* Who votes is itself an entry of the log. While voters change, a majority of the old
+//! and one of the new must both agree.
+//!
 //! # Words
 //!
 //! | word | meaning |
@@ -73,7 +76,7 @@
 //!
 //! `message`, what nodes say to each other; `event`, the seam to the driver; `node`, the state, the
 //! dispatch and terms; `election`; `replication`, with `progress` for its pace; `gate`, what must wait
-//! for the disk; `reads`; `transfer`. The rest is small: `log`, `quorum`, `config`, `status`, `invariants`, `trace`.
+//! for the disk; `reads`; `transfer`; `membership`, with `quorum`. The rest is small: `log`, `config`, `status`, `invariants`, `trace`.
 //!
 //! # What the driver owes
 //!
@@ -86,7 +89,7 @@
 //!
 //! # Not here
 //!
-//! Snapshots, membership changes and lease reads. Commands are opaque bytes;
+//! Snapshots and lease reads. Commands are opaque bytes;
 //! sessions that make retries harmless belong to the state machine.
 #![forbid(unsafe_code)]
 
@@ -96,6 +99,7 @@ mod event;
 mod gate;
 mod invariants;
 mod log;
+mod membership;
 mod message;
 mod node;
 mod progress;
@@ -110,4 +114,4 @@ pub use config::{Config, Limits};
 pub use event::{Batch, Effect, Event, HardState, Proposal, Recovered, Rejection, Role, Timer};
 pub use message::{Body, Entry, Hint, Index, Message, NodeId, Payload, Position, Term};
 pub use node::Raft;
-pub use quorum::Configuration;
+pub use quorum::{Change, Configuration};

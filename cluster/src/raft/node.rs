@@ -7,9 +7,11 @@ use super::config::Config;
 use super::event::{Effect, Event, HardState, Recovered, Timer};
 use super::gate::{Gate, Promise};
 use super::log::Log;
-use super::message::{Body, Index, Message, NodeId, Term};
+use super::membership::Membership;
+use super::message::{Body, Index, Message, NodeId, Payload, Term};
 use super::progress::Leadership;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One node of a cluster. See the [module](super) for how to drive it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +20,7 @@ pub struct Raft {
     /// Term and vote, as last handed to the disk.
     pub(super) hard_state: HardState,
     pub(super) log: Log,
+    pub(super) membership: Membership,
     /// What is durable, and the promises that wait for it.
     pub(super) gate: Gate,
     /// The highest index known to be committed.
@@ -54,20 +57,21 @@ impl Raft {
     /// A node with what it read back from its disk. It does nothing before [`Raft::start`].
     ///
     /// # Panics
-    /// If the recovered entries have gaps or the configuration lacks this node.
+    /// If the recovered entries have gaps.
     pub fn new(config: Config, recovered: Recovered) -> Raft {
-        assert!(
-            config.configuration.voters.contains(&config.id),
-            "n{} is not in its own configuration {:?}",
-            config.id,
-            config.configuration.voters
-        );
+        let mut membership = Membership::new(config.configuration.clone(), config.bugs);
+        for entry in &recovered.log {
+            if let Payload::Configuration(configuration) = &entry.payload {
+                membership.appended(entry.index, configuration);
+            }
+        }
         let log = Log::recovered(recovered.log);
         Raft {
             gate: Gate::new(log.last().index),
             config,
             hard_state: recovered.hard_state,
             log,
+            membership,
             commit: 0,
             applied: 0,
             leader: None,
@@ -79,9 +83,10 @@ impl Raft {
         }
     }
 
-    /// The first effects: sets the election timer and reports the role. Call once.
+    /// The first effects: sets the election timer, reports the configuration and the role. Call once.
     pub fn start(&mut self, effects: &mut Vec<Effect>) {
         effects.push(Effect::SetTimer(Timer::Election));
+        effects.push(Effect::Membership(Arc::clone(self.membership.newest().1)));
         effects.push(self.describe());
     }
 
@@ -99,6 +104,7 @@ impl Raft {
             Event::Receive(message) => self.receive(message, effects),
             Event::Propose(proposals) => self.propose(proposals, effects),
             Event::Read(tags) => self.read(&tags, effects),
+            Event::Change { tag, change } => self.change(tag, &change, effects),
             Event::Transfer { tag, to } => self.transfer(tag, to, effects),
             Event::Durable { ticket } => self.durable_up_to(ticket, effects),
         }
@@ -133,7 +139,9 @@ impl Raft {
 
     fn receive(&mut self, message: Message, effects: &mut Vec<Effect>) {
         let Message { from, to, term, body } = message;
-        if to != self.config.id || from == to || !self.config.configuration.voters.contains(&from) {
+        // Who sends is not looked at: a node may lag behind the configuration that made its sender a
+        // leader or a candidate (§6). Only who counts, and who campaigns, depends on it.
+        if to != self.config.id || from == to {
             return;
         }
         // A pre-vote is a question: whatever its term, it changes nothing here.
@@ -247,9 +255,16 @@ impl Raft {
         Effect::Send(self.message(to, body))
     }
 
-    /// Every other voter.
+    /// Every other voter; for a leader, everyone it sends to.
     pub(super) fn peers(&self) -> Vec<NodeId> {
-        self.config.configuration.peers(self.config.id).collect()
+        match &self.standing {
+            Standing::Leader(leadership) => leadership.followers.keys().copied().collect(),
+            _ => {
+                let current = self.configuration();
+                let others = current.voters.union(&current.outgoing).copied();
+                others.filter(|voter| *voter != self.config.id).collect()
+            }
+        }
     }
 
     fn describe(&self) -> Effect {

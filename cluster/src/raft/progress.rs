@@ -17,7 +17,7 @@ const PATIENCE: u8 = 2;
 /// What only a leader has.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Leadership {
-    /// Every other voter.
+    /// Every other member, and those who leave and may not know it yet.
     pub(super) followers: BTreeMap<NodeId, Progress>,
     /// The index of the no-op that opened this term.
     pub(super) first: Index,
@@ -27,6 +27,9 @@ pub(super) struct Leadership {
     pub(super) reads: Reads,
     /// The transfer of leadership that is under way.
     pub(super) transfer: Option<Transfer>,
+    /// The tag of the change that this leader was asked for and that is not done, with the index of
+    /// its first entry.
+    pub(super) change: Option<(u64, Index)>,
 }
 
 /// One follower, seen from the leader.

@@ -118,11 +118,15 @@ impl Raft {
 
     fn answer_confirmed_reads(&mut self, effects: &mut Vec<Effect>) {
         let Standing::Leader(leadership) = &mut self.standing else { return };
-        let configuration = &self.config.configuration;
-        let started = leadership.reads.started;
-        leadership.reads.confirmed = configuration.reached(configuration.quorum(), |voter| {
-            leadership.followers.get(&voter).map_or(started, |follower| follower.round)
-        });
+        let (id, started) = (self.config.id, leadership.reads.started);
+        let round = |voter: NodeId| match leadership.followers.get(&voter) {
+            _ if voter == id => started,
+            Some(follower) => follower.round,
+            None => 0,
+        };
+        // Another configuration may ask for more than the last one did; what is confirmed stays so.
+        let confirmed = self.membership.quorum.reached(0, round);
+        leadership.reads.confirmed = leadership.reads.confirmed.max(confirmed);
         let (confirmed, commit) = (leadership.reads.confirmed, self.commit);
         let waiting = &mut leadership.reads.waiting;
         let ready = waiting.partition_point(|read| read.round <= confirmed && read.index <= commit);

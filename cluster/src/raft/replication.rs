@@ -129,14 +129,16 @@ impl Raft {
     /// committed together with the first entry of this term that follows it.
     pub(super) fn advance_commit(&mut self, effects: &mut Vec<Effect>) {
         let Standing::Leader(leadership) = &self.standing else { return };
-        let configuration = &self.config.configuration;
-        let durable = self.gate.durable();
-        let held = |voter: NodeId| {
-            leadership.followers.get(&voter).map_or(durable, |follower| follower.matched)
+        let (id, durable) = (self.config.id, self.gate.durable());
+        let quorum = &self.membership.quorum;
+        let held = |voter: NodeId| match leadership.followers.get(&voter) {
+            _ if voter == id => durable,
+            Some(follower) => follower.matched,
+            None => 0,
         };
-        let mut index = configuration.reached(configuration.quorum(), held);
+        let mut index = quorum.reached(0, held);
         if self.config.bugs.has(Bug::QuorumMinusOne) {
-            let early = configuration.reached((configuration.quorum() - 1).max(1), held);
+            let early = quorum.reached(1, held);
             effects.push(Effect::Mark(Bug::QuorumMinusOne, Mark::Reached));
             if early > index.max(self.commit)
                 && self.log.term_at(early) == Some(self.hard_state.term)
@@ -151,6 +153,7 @@ impl Raft {
             self.commit_up_to(index, effects);
             let Standing::Leader(leadership) = &mut self.standing else { return };
             leadership.uncommitted_bytes = leadership.uncommitted_bytes.saturating_sub(bytes);
+            self.configuration_committed(effects);
             self.advance_reads(effects);
         }
     }
@@ -221,10 +224,13 @@ impl Raft {
                 continue;
             }
             if entry.index <= self.log.last().index {
-                self.truncate_from(entry.index);
+                self.truncate_from(entry.index, effects);
             }
             self.gate.write_entry(entry.clone());
-            self.log.append(entry);
+            self.log.append(entry.clone());
+            if let Payload::Configuration(configuration) = &entry.payload {
+                self.configuration_appended(entry.index, configuration, effects);
+            }
         }
         self.commit_up_to(commit.min(matched), effects);
         let answer = self.message(from, Body::AppendAccepted { matched });
@@ -232,7 +238,7 @@ impl Raft {
     }
 
     /// Forgets what conflicts with the leader's log.
-    fn truncate_from(&mut self, index: Index) {
+    fn truncate_from(&mut self, index: Index, effects: &mut Vec<Effect>) {
         if index <= self.commit {
             assert!(
                 !self.config.bugs.is_empty(),
@@ -246,6 +252,9 @@ impl Raft {
         }
         self.gate.write_truncation(index);
         self.log.truncate_from(index);
+        if self.membership.truncated(index) {
+            self.configuration_in_force(effects);
+        }
     }
 
     /// The refusal of an append after `base`.

@@ -50,7 +50,7 @@ impl Raft {
         if leadership.transfer.is_some() {
             return Err(Rejection::Transferring);
         }
-        let voters = &self.config.configuration.voters;
+        let voters = &self.configuration().voters;
         match to {
             Some(to) if to == self.config.id => Err(Rejection::Invalid("this node leads already")),
             Some(to) if voters.contains(&to) => Ok(to),
@@ -116,7 +116,7 @@ impl Raft {
     /// already does what it can.
     pub(super) fn timeout_now(&mut self, effects: &mut Vec<Effect>) {
         let waits = matches!(self.standing, Standing::Follower | Standing::PreCandidate(_));
-        if waits && self.config.configuration.voters.contains(&self.config.id) {
+        if waits && self.configuration().is_voter(self.config.id) {
             self.leader = None;
             self.contact = false;
             self.campaign(true, effects);

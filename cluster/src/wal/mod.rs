@@ -18,6 +18,7 @@
 mod commit;
 pub mod disk;
 mod format;
+mod members;
 #[cfg(test)]
 mod memory;
 mod recovery;

@@ -5,7 +5,8 @@
 use crate::machine::Machine;
 use cluster::bug::Mark;
 use cluster::raft::{
-    Batch, Config, Configuration, Effect, Event, Message, NodeId, Proposal, Rejection, Role, Timer,
+    Batch, Change, Config, Configuration, Effect, Event, Message, NodeId, Proposal, Rejection,
+    Role, Timer,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -44,6 +45,19 @@ impl Network {
             network.machine(id).start();
         }
         network
+    }
+
+    /// Adds a node that waits to be told of a cluster; `adjust` may change its settings.
+    pub(crate) fn join(&mut self, id: NodeId, adjust: impl Fn(&mut Config)) {
+        let mut config = Config::new(id, Configuration::default());
+        adjust(&mut config);
+        self.machines.insert(id, Machine::new(config));
+        self.restart(id);
+    }
+
+    /// An operator asks a node for a change; done when `settle` says so.
+    pub(crate) fn change(&mut self, id: NodeId, change: Change) {
+        self.event(id, Event::Change { tag: 800, change });
     }
 
     pub(crate) fn machine(&mut self, id: NodeId) -> &mut Machine {
@@ -193,6 +207,8 @@ fn describe(id: NodeId, effect: &Effect) -> Option<String> {
         }
         Effect::ReadReady { tag, index } => format!("n{id} read {tag} ready at {index}"),
         Effect::ReadFailed { tag, reason } => format!("n{id} read {tag} failed, {}", why(reason)),
+        Effect::Membership(configuration) => format!("n{id} uses {configuration}"),
+        Effect::ChangeDone { tag } => format!("n{id} change {tag} is done"),
         Effect::TransferEnded { tag, moved: true } => format!("n{id} transfer {tag} is done"),
         Effect::TransferEnded { tag, moved: false } => format!("n{id} gives transfer {tag} up"),
         Effect::Role { role, term, leader } => match (role, leader) {
@@ -212,6 +228,8 @@ fn why(reason: &Rejection) -> String {
         Rejection::NotLeader { leader: None } => "ask nobody".to_owned(),
         Rejection::Overloaded => "overloaded".to_owned(),
         Rejection::Transferring => "leadership is being transferred".to_owned(),
+        Rejection::ChangePending => "a change is pending".to_owned(),
+        Rejection::NotCaughtUp => "too far behind".to_owned(),
         Rejection::Invalid(text) => (*text).to_owned(),
     }
 }
