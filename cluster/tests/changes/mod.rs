@@ -21,7 +21,10 @@ async fn leadership_moves_on_request_and_writes_go_on() {
     let refused = nodes.transfer(target, leader).await.error.unwrap();
     assert_eq!((refused.code(), refused.leader), (ErrorCode::NotLeader, leader));
     let stranger = nodes.transfer(leader, 9).await.error.unwrap();
-    assert_eq!((stranger.code(), stranger.reason()), (ErrorCode::DefinitelyNotApplied, Reason::InvalidChange));
+    assert_eq!(
+        (stranger.code(), stranger.reason()),
+        (ErrorCode::DefinitelyNotApplied, Reason::InvalidChange)
+    );
     let mut client = nodes.client(leader).await;
     assert_eq!(client.execute(write("k", "1")).await, Answer::Done);
     let moved = nodes.transfer(leader, target).await;
@@ -100,10 +103,11 @@ async fn a_dead_node_is_replaced_by_one_that_joins() {
     assert_eq!(client.execute(read("k")).await, Answer::value("x"));
 }
 
-/// Five changes of one after another, with the leader itself removed at last.
+/// Five changes, one after another; the last one removes the leader itself.
 #[tokio::test]
 async fn a_cluster_grows_shrinks_and_removes_its_leader() {
     let mut nodes = Nodes::start(1, Bugs::NONE);
+    assert_eq!(nodes.leader().await, 1);
     for id in 2..=3 {
         nodes.join(id);
         assert_eq!(nodes.change(1, learner(&nodes, id)).await, None);

@@ -17,8 +17,9 @@ use cluster::node::{Config, Listeners, NodeError, serve};
 use cluster::proto::admin_client::AdminClient;
 use cluster::proto::kv_client::KvClient;
 use cluster::proto::{
-    Cas, Delete, Error, ErrorCode, OpenSessionRequest, Read, Reason, Request, Response, Role,
-    ChangeRequest, StatusRequest, StatusResponse, TransferRequest, TransferResponse, Write, change_request, open_session_response, request, response,
+    Cas, ChangeRequest, Delete, Error, ErrorCode, OpenSessionRequest, Read, Reason, Request,
+    Response, Role, StatusRequest, StatusResponse, TransferRequest, TransferResponse, Write,
+    change_request, open_session_response, request, response,
 };
 use cluster::raft::NodeId;
 use cluster::wal::Directory;

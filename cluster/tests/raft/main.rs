@@ -4,9 +4,11 @@
 //! * `paper`: tests named after the sections and figures of the Raft paper.
 //! * `membership`: changes of membership and transfers, from the paper and the thesis, and their bugs.
 //! * `simulation`: seeded random runs of whole clusters, watched by the `oracle`.
+//! * `churn`: random changes of membership under faults.
 //! * `bugs`: each deliberate bug, and what catches it.
 
 mod bugs;
+mod churn;
 mod golden;
 mod machine;
 mod membership;
