@@ -40,11 +40,21 @@ pub enum Bug {
     SnapshotInPlace,
     /// A node takes a snapshot that is older than its state (in `raft/snapshot.rs`).
     SnapshotRegress,
+    /// A leader changes one voter at a time without a joint phase, before it has committed anything of its term (in `raft/membership.rs`).
+    SingleChangeNoCommit,
+    /// In a joint configuration only the new voters count (in `raft/quorum.rs`).
+    JointNewOnly,
+    /// Only the leader that proposed a joint configuration ends it (in `raft/membership.rs`).
+    JointStuck,
+    /// Learners count as voters (in `raft/quorum.rs`).
+    LearnerCounts,
+    /// Who is no voter campaigns all the same (in `raft/election.rs`).
+    RemovedDisrupts,
 }
 
 impl Bug {
     /// Every bug, in the order in which they are listed to people.
-    pub const ALL: [Bug; 11] = [
+    pub const ALL: [Bug; 16] = [
         Bug::LocalRead,
         Bug::FollowerRead,
         Bug::AckOnAppend,
@@ -56,6 +66,11 @@ impl Bug {
         Bug::SnapshotOffByOne,
         Bug::SnapshotInPlace,
         Bug::SnapshotRegress,
+        Bug::SingleChangeNoCommit,
+        Bug::JointNewOnly,
+        Bug::JointStuck,
+        Bug::LearnerCounts,
+        Bug::RemovedDisrupts,
     ];
 
     /// The name used on the command line.
@@ -72,6 +87,11 @@ impl Bug {
             Bug::SnapshotOffByOne => "snapshot-off-by-one",
             Bug::SnapshotInPlace => "snapshot-in-place",
             Bug::SnapshotRegress => "snapshot-regress",
+            Bug::SingleChangeNoCommit => "single-change-no-commit",
+            Bug::JointNewOnly => "joint-new-only",
+            Bug::JointStuck => "joint-stuck",
+            Bug::LearnerCounts => "learner-counts",
+            Bug::RemovedDisrupts => "removed-disrupts",
         }
     }
 
@@ -120,6 +140,27 @@ impl Bug {
             Bug::SnapshotRegress => {
                 "a node takes a snapshot that is older than what it has applied: it forgets entries that it \
                  had acknowledged"
+            }
+            Bug::SingleChangeNoCommit => {
+                "voters are changed one at a time without a joint phase, by a leader that has \
+                 committed nothing of its own term: an earlier leader's change comes back, and \
+                 two majorities decide different things"
+            }
+            Bug::JointNewOnly => {
+                "in a joint configuration a majority of the new voters is enough: two leaders of \
+                 one term, or commits that the old voters never saw"
+            }
+            Bug::JointStuck => {
+                "only the leader that began a change of voters ends it: after a change of leader \
+                 the cluster stays joint and takes no other change"
+            }
+            Bug::LearnerCounts => {
+                "learners count like voters: an entry commits that no majority of voters holds, \
+                 and is lost"
+            }
+            Bug::RemovedDisrupts => {
+                "a node that was removed campaigns without asking first and is heard: it deposes \
+                 leader after leader"
             }
         }
     }

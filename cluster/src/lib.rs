@@ -12,6 +12,7 @@
 //! | [`snapshot`] | the applied state on disk, and from another node | files |
 //! | [`node`] | the process around them: driver, services, connections, timers | all |
 //! | [`bug_marks`] | counters of the mistakes, in a file that outlives the node | a mapped page |
+//! | `members` | bytes of a configuration, on disk | none |
 //! | [`log`] | what a node says on stderr | stderr |
 //! | [`proto`] | the messages and services on the wire | – |
 //!
@@ -22,6 +23,7 @@ pub mod bug;
 pub mod bug_marks;
 pub mod kv;
 pub mod log;
+mod members;
 pub mod node;
 pub mod proto;
 pub mod raft;

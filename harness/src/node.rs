@@ -25,6 +25,9 @@ pub struct Args {
     /// Another node and the address to dial for it; once for each
     #[arg(long = "peer", value_name = "N=ADDRESS", value_parser = parse_peer)]
     pub peers: Vec<(u64, SocketAddr)>,
+    /// Join a cluster that runs: wait until its leader was told to add this node
+    #[arg(long)]
+    pub join: bool,
     /// Where to listen for other nodes; port 0 takes any
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub listen_peer: SocketAddr,
@@ -83,6 +86,7 @@ fn config(args: Args) -> Result<Config, Failure> {
     {
         return Err(Failure::usage(format!("descriptor {fd} in `--ready-fd` is not open")));
     }
+    config.join = args.join;
     config.listen_peer = args.listen_peer;
     config.listen_client = args.listen_client;
     config.ready_fd = args.ready_fd;

@@ -10,11 +10,11 @@
 use tokio::time::Instant;
 
 use super::pending::{PENDING_MAX, Pending};
-use super::reply::{Outcome, Reply, Task, Work, definitely_not, not_leader, unknown};
+use super::reply::{Outcome, Reply, Task, Work, definitely_not, rejected, unknown};
 use crate::bug::Bugs;
 use crate::kv::{Action, Answer, Applied, Store};
 use crate::proto::{Error, Reason};
-use crate::raft::{Effect, Entry, Payload, Position, Rejection, Term};
+use crate::raft::{Effect, Entry, NodeId, Payload, Position, Term};
 
 /// The state machine with the tasks that wait for it.
 pub(super) struct Answers {
@@ -63,14 +63,8 @@ impl Answers {
                 self.pending.appended(tag, Position { term, index });
             }
             Effect::AckEarly { tag } => self.answer_early(tag, term),
-            Effect::Rejected { tag, reason } => {
-                let error = match reason {
-                    Rejection::NotLeader { leader } => not_leader(leader),
-                    Rejection::Overloaded => {
-                        definitely_not(Reason::Overloaded, "too many bytes wait to be committed")
-                    }
-                };
-                self.answer_tag(tag, Reply::error(term, error));
+            Effect::Rejected { tag, reason } | Effect::ReadFailed { tag, reason } => {
+                self.answer_tag(tag, Reply::error(term, rejected(reason)));
             }
             Effect::Apply(entries) => entries.into_iter().for_each(|entry| self.apply(entry, term)),
             Effect::ReadReady { tag, .. } => {
@@ -79,8 +73,13 @@ impl Answers {
                     self.answer_tag(tag, Reply { term, replayed: false, outcome });
                 }
             }
-            Effect::ReadFailed { tag, leader } => {
-                self.answer_tag(tag, Reply::error(term, not_leader(leader)));
+            Effect::ChangeDone { tag } => {
+                let reply = Reply { term, replayed: false, outcome: Outcome::Changed };
+                self.answer_tag(tag, reply);
+            }
+            Effect::TransferEnded { tag, moved: false } => {
+                let message = "the target did not take over within an election timeout";
+                self.answer_tag(tag, Reply::error(term, unknown(Reason::Deadline, message)));
             }
             // The driver's own.
             Effect::SetTimer(_)
@@ -90,6 +89,8 @@ impl Answers {
             | Effect::Role { .. }
             | Effect::SendSnapshot { .. }
             | Effect::Restore(_)
+            | Effect::Membership(_)
+            | Effect::TransferEnded { moved: true, .. }
             | Effect::Mark(..) => {}
         }
     }
@@ -101,9 +102,15 @@ impl Answers {
         std::mem::replace(&mut self.store, store)
     }
 
+    /// Leadership was handed over, to `leader`.
+    pub(super) fn moved(&mut self, tag: u64, leader: Option<NodeId>, term: Term) {
+        let outcome = Outcome::Moved(leader);
+        self.answer_tag(tag, Reply { term, replayed: false, outcome });
+    }
+
     fn apply(&mut self, entry: Entry, term: Term) {
         let applied = match &entry.payload {
-            Payload::Noop => {
+            Payload::Noop | Payload::Configuration(_) => {
                 self.store.skip(entry.index);
                 None
             }
@@ -170,7 +177,7 @@ impl Answers {
 fn give_up(work: Work, term: Term, reason: Reason, message: &str) {
     let error = match work.task {
         Task::Read(_) => definitely_not(reason, message),
-        Task::Command(_) => unknown(reason, message),
+        Task::Command(_) | Task::Transfer(_) | Task::Change(_) => unknown(reason, message),
     };
     answer(work, Reply::error(term, error));
 }

@@ -31,6 +31,9 @@ pub struct Config {
     pub data: PathBuf,
     /// The address to dial for each other node: one per directed link, so possibly a proxy's.
     pub peers: BTreeMap<NodeId, SocketAddr>,
+    /// Join a cluster: start without a configuration and wait until a leader tells it. Otherwise this node
+    /// and its peers are the voters of a new cluster. Either way the log, once it says more, is right.
+    pub join: bool,
     /// Where to listen for the other nodes; port 0 takes any.
     pub listen_peer: SocketAddr,
     /// Where to listen for clients; port 0 takes any.
@@ -68,6 +71,7 @@ impl Config {
             cluster: 1,
             data: data.into(),
             peers: BTreeMap::new(),
+            join: false,
             listen_peer: anywhere,
             listen_client: anywhere,
             ready_fd: None,
@@ -81,6 +85,12 @@ impl Config {
             marks: None,
             parent_death_signal: false,
         }
+    }
+
+    /// Heartbeats in the shortest election timeout.
+    pub(super) fn election_beats(&self) -> u8 {
+        let beats = self.election.as_nanos() / self.heartbeat.as_nanos().max(1);
+        u8::try_from(beats).unwrap_or(u8::MAX)
     }
 
     /// Refuses settings that no cluster could run with.

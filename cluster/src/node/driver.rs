@@ -38,6 +38,8 @@ const GATHER: usize = 1024;
 const WAL_BEHIND: usize = 256;
 /// Wakes at least this often; nothing depends on it.
 const IDLE: Duration = Duration::from_secs(60);
+/// The tag of the transfer by which a leader takes its leave; those of tasks start at 1.
+const FAREWELL: u64 = 0;
 
 /// Where the driver's events come from.
 pub(super) struct Inputs {
@@ -45,6 +47,17 @@ pub(super) struct Inputs {
     pub(super) work: mpsc::Receiver<Work>,
     pub(super) status: mpsc::Receiver<oneshot::Sender<StatusResponse>>,
     pub(super) snapshots: mpsc::Receiver<News>,
+}
+
+/// How far a node that is to stop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// Nobody said that it should.
+    No,
+    /// Hands its leadership over, until then at the latest.
+    Until(Instant),
+    /// Leads no more, or nobody can take over.
+    Done,
 }
 
 /// One running node.
@@ -61,12 +74,15 @@ pub(super) struct Driver {
     pub(super) role: Role,
     /// The newest ticket that the core was told to be durable.
     pub(super) durable: u64,
-    pub(super) members: Vec<u64>,
     pub(super) effects: Vec<Effect>,
+    /// The shortest election timeout: as long as a leader that stops waits for its successor.
+    pub(super) patience: Duration,
+    pub(super) leaving: Leaving,
 }
 
 impl Driver {
-    /// Runs until `stop` is ready or the log fails. Every task that was taken in is answered.
+    /// Runs until `stop` is ready or the log fails; a leader hands its leadership over first. Every task
+    /// that was taken in is answered.
     pub(super) async fn run(
         mut self,
         mut inputs: Inputs,
@@ -77,9 +93,9 @@ impl Driver {
         let (mut messages, mut work) = (Vec::new(), Vec::new());
         self.raft.start(&mut self.effects);
         let mut result = self.carry_out();
-        while result.is_ok() {
+        while result.is_ok() && !self.has_left() {
             tokio::select! {
-                () = &mut stop => break,
+                () = &mut stop, if self.leaving == Leaving::No => result = self.leave(),
                 () = sleep_until(self.next_wake()) => {}
                 changed = progress.changed() => result = changed.map_err(|_| thread_gone()),
                 _ = inputs.messages.recv_many(&mut messages, GATHER) => {}
@@ -98,8 +114,27 @@ impl Driver {
         result
     }
 
+    /// Starts to stop: a leader goes on until another node leads, but not for long.
+    fn leave(&mut self) -> Result<(), NodeError> {
+        self.leaving = Leaving::Until(Instant::now() + self.patience);
+        self.step(Event::Transfer { tag: FAREWELL, to: None })
+    }
+
+    fn has_left(&self) -> bool {
+        match self.leaving {
+            Leaving::No => false,
+            Leaving::Until(end) => Instant::now() >= end,
+            Leaving::Done => true,
+        }
+    }
+
     fn next_wake(&self) -> Instant {
-        let next = self.timers.next().into_iter().chain(self.answers.next_deadline()).min();
+        let leaving = match self.leaving {
+            Leaving::Until(end) => Some(end),
+            Leaving::No | Leaving::Done => None,
+        };
+        let due = self.timers.next().into_iter().chain(self.answers.next_deadline());
+        let next = due.chain(leaving).min();
         next.unwrap_or_else(|| Instant::now() + IDLE)
     }
 
@@ -119,6 +154,7 @@ impl Driver {
             self.step(Event::Durable { ticket: durable })?;
         }
         let now = Instant::now();
+        self.transport.hang_up(now);
         while let Some(timer) = self.timers.take_due(now) {
             self.step(Event::Timeout(timer))?;
         }
@@ -144,8 +180,23 @@ impl Driver {
                 drop(work.reply.send(Reply::error(term, error)));
                 continue;
             }
+            if self.leaving != Leaving::No {
+                let error = definitely_not(Reason::Stopping, "the node is shutting down");
+                drop(work.reply.send(Reply::error(term, error)));
+                continue;
+            }
             self.decide_early(&mut work.task);
             match &work.task {
+                Task::Change(change) => {
+                    let change = change.clone();
+                    let tag = self.answers.add(work);
+                    self.step(Event::Change { tag, change })?;
+                }
+                Task::Transfer(to) => {
+                    let to = *to;
+                    let tag = self.answers.add(work);
+                    self.step(Event::Transfer { tag, to })?;
+                }
                 Task::Read(_) => reads.push(self.answers.add(work)),
                 Task::Command(command) => {
                     let command = command.encode();
@@ -193,10 +244,16 @@ impl Driver {
                     self.wal.append(batch).map_err(|e| NodeError::Storage(e.to_string()))?;
                 }
                 Effect::Send(message) => self.transport.send(message),
+                Effect::Membership(configuration) => self.transport.follow(&configuration),
                 Effect::Role { role, term, leader } => self.take_role(role, term, leader),
                 Effect::Mark(bug, mark) => self.mark(bug, mark),
                 Effect::SendSnapshot { to, snapshot } => self.snapshots.send(to, term, &snapshot),
                 Effect::Restore(snapshot) => self.restore(&snapshot),
+                Effect::TransferEnded { tag: FAREWELL, .. }
+                | Effect::Rejected { tag: FAREWELL, .. } => self.leaving = Leaving::Done,
+                Effect::TransferEnded { tag, moved: true } => {
+                    self.answers.moved(tag, self.raft.leader(), term);
+                }
                 other => {
                     if let Effect::Apply(entries) = &other {
                         self.snapshots.count(entries);

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 use tonic::transport::Channel;
 
+use super::addresses::Book;
 use super::config::{Config, REQUEST_MAX};
 use super::reply::{definitely_not, unknown};
 use super::transport;
@@ -28,7 +29,8 @@ use crate::raft::NodeId;
 pub(super) struct Forwarder {
     id: NodeId,
     cluster: u64,
-    links: Arc<BTreeMap<NodeId, Link>>,
+    addresses: Book,
+    links: Arc<Mutex<BTreeMap<NodeId, Arc<Link>>>>,
 }
 
 struct Link {
@@ -57,10 +59,19 @@ impl Failure {
 
 impl Forwarder {
     /// Nothing is dialled yet.
-    pub(super) fn new(config: &Config) -> Forwarder {
-        let link = |address| Link { address, client: Mutex::new(None) };
-        let links = config.peers.iter().map(|(peer, address)| (*peer, link(*address)));
-        Forwarder { id: config.id, cluster: config.cluster, links: Arc::new(links.collect()) }
+    pub(super) fn new(config: &Config, addresses: Book) -> Forwarder {
+        let links = Arc::default();
+        Forwarder { id: config.id, cluster: config.cluster, addresses, links }
+    }
+
+    /// The link to a node at its present address; none if that is not known.
+    async fn link(&self, to: NodeId) -> Option<Arc<Link>> {
+        let address = self.addresses.of(to)?;
+        let mut links = self.links.lock().await;
+        // Leaders are few; but over years of changes there may have been many.
+        links.retain(|id, link| self.addresses.of(*id) == Some(link.address));
+        let link = || Arc::new(Link { address, client: Mutex::new(None) });
+        Some(Arc::clone(links.entry(to).or_insert_with(link)))
     }
 
     /// Has `leader` execute the request. `here` is this node's own answer, for its term.
@@ -111,7 +122,7 @@ impl Forwarder {
         request: forward_request::Request,
         deadline: Instant,
     ) -> Result<forward_response::Response, Failure> {
-        let link = self.links.get(&leader);
+        let link = self.link(leader).await;
         let link =
             link.ok_or_else(|| Failure::Refused(format!("no address of node {leader} is known")))?;
         let connected = timeout_at(deadline, link.client()).await;

@@ -14,6 +14,7 @@
 //! Invariants: every queue has a bound and every wait an end; what a client is told is typed, and definite
 //! only when the node knows; after an error of the log nothing more is promised and the process ends.
 
+mod addresses;
 mod answer;
 mod config;
 mod driver;
@@ -47,8 +48,9 @@ use crate::log::{info, warning};
 use crate::raft::{self, Configuration, Limits, Raft, Recovered, Snapshot};
 use crate::snapshot::{Files, SnapshotError};
 use crate::wal::{Contents, Disk, Report, Wal, WalError};
+use addresses::Book;
 use answer::Answers;
-use driver::Driver;
+use driver::{Driver, Leaving};
 use forward::Forwarder;
 use server::Front;
 use snapshots::Snapshots;
@@ -117,13 +119,14 @@ pub async fn serve(
     log_recovery(snapshot.as_ref(), &contents, &report);
     let recovered = recovered(&*disk, snapshot, contents)?;
     let marks = config.marks.as_deref().map(Marks::open).transpose()?;
-    let mut members: Vec<_> = config.peers.keys().copied().chain([config.id]).collect();
-    members.sort_unstable();
-    let (front, inputs, term) = Front::new(&config, &members, files.clone());
+    let own = Some(listeners.peer.local_addr()?).filter(|address| !address.ip().is_unspecified());
+    let addresses = Book::new(config.peers.clone());
+    let (front, inputs, term) = Front::new(&config, addresses.clone(), files.clone());
     let settings = raft::Config {
         bugs: config.bugs,
         limits: limits(&config),
-        ..raft::Config::new(config.id, Configuration::of(members.iter().copied()))
+        election_beats: config.election_beats(),
+        ..raft::Config::new(config.id, first_configuration(&config, own))
     };
     let raft = Raft::new(settings, recovered);
     let driver = Driver {
@@ -131,17 +134,19 @@ pub async fn serve(
         durable: 0,
         raft,
         answers: Answers::new(store.unwrap_or_else(|| Store::new(config.bugs)), config.bugs),
-        snapshots: Snapshots::new(&config, files, front.snapshots.clone()),
+        snapshots: Snapshots::new(&config, addresses.clone(), files, front.snapshots.clone()),
         wal,
         timers: Timers::new(config.heartbeat, config.election),
-        transport: Transport::start(config.cluster, &config.peers),
+        transport: Transport::new(&config, own, addresses.clone()),
         marks,
         term,
-        members,
         effects: Vec::new(),
+        patience: config.election,
+        leaving: Leaving::No,
     };
     let mut peers = server::serve_peers(front.clone(), listeners.peer);
-    let mut clients = server::serve_clients(front, Forwarder::new(&config), listeners.client);
+    let mut clients =
+        server::serve_clients(front, Forwarder::new(&config, addresses), listeners.client);
     ready()?;
     let ended = |result| NodeError::Server(format!("{result:?}"));
     let result = tokio::select! {
@@ -154,6 +159,20 @@ pub async fn serve(
     peers.abort();
     clients.abort();
     result
+}
+
+/// Who is in the cluster as long as the log does not say: nobody for a node that joins one.
+fn first_configuration(config: &Config, own: Option<SocketAddr>) -> Configuration {
+    if config.join {
+        return Configuration::default();
+    }
+    let own = own.map(|address| (config.id, address));
+    let peers = config.peers.iter().map(|(id, address)| (*id, *address));
+    let addresses = peers.chain(own).map(|(id, address)| (id, address.to_string().into()));
+    Configuration {
+        addresses: addresses.collect(),
+        ..Configuration::of(config.peers.keys().copied().chain([config.id]))
+    }
 }
 
 /// The sockets of a node.

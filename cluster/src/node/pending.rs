@@ -88,9 +88,10 @@ impl Pending {
         expired
     }
 
-    /// Takes out all proposals.
+    /// Takes out all proposals, changes of the cluster among them.
     pub(super) fn take_proposals(&mut self) -> Vec<Work> {
-        let is_command = |waiting: &Waiting| matches!(waiting.work.task, Task::Command(_));
+        let is_command =
+            |waiting: &Waiting| matches!(waiting.work.task, Task::Command(_) | Task::Change(_));
         let tags: Vec<u64> =
             self.waiting.iter().filter(|(_, w)| is_command(w)).map(|(tag, _)| *tag).collect();
         tags.into_iter().filter_map(|tag| self.take(tag)).collect()

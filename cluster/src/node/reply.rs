@@ -12,7 +12,7 @@ use crate::proto::{
     self, CasResult, Done, Error, ErrorCode, ReadKind, ReadResult, Reason, open_session_response,
     response,
 };
-use crate::raft::NodeId;
+use crate::raft::{Change, NodeId, Rejection};
 
 /// One thing that a client wants.
 #[derive(Debug)]
@@ -21,6 +21,10 @@ pub(super) enum Task {
     Read(Bytes),
     /// A command for the log.
     Command(Command),
+    /// Another leader: this one, or whoever is furthest.
+    Transfer(Option<NodeId>),
+    /// Another configuration.
+    Change(Change),
 }
 
 /// A task on its way to the driver.
@@ -45,6 +49,10 @@ pub(super) struct Reply {
 pub(super) enum Outcome {
     Value(Option<Bytes>),
     Answer(Answer),
+    /// This node leads now.
+    Moved(Option<NodeId>),
+    /// The configuration that was wanted is committed.
+    Changed,
     Error(Error),
 }
 
@@ -55,6 +63,26 @@ pub(super) fn not_leader(leader: Option<NodeId>) -> Error {
         None => "this node does not lead and knows no leader".to_owned(),
     };
     error(ErrorCode::NotLeader, Reason::Unspecified, message, leader)
+}
+
+/// What a refusal by Raft is to whoever asked.
+pub(super) fn rejected(reason: Rejection) -> Error {
+    match reason {
+        Rejection::NotLeader { leader } => not_leader(leader),
+        Rejection::Overloaded => definitely_not(Reason::Overloaded, "too much is waiting already"),
+        Rejection::Transferring => {
+            definitely_not(Reason::Transferring, "this leader is handing its leadership over")
+        }
+        Rejection::ChangePending => {
+            let message = "an earlier change is not done, or nothing of this term is committed yet";
+            definitely_not(Reason::ChangePending, message)
+        }
+        Rejection::NotCaughtUp => definitely_not(
+            Reason::NotCaughtUp,
+            "the log of a node that is to vote is too far behind",
+        ),
+        Rejection::Invalid(message) => definitely_not(Reason::InvalidChange, message),
+    }
 }
 
 /// Nothing was done and nothing of this attempt is left anywhere.
@@ -106,6 +134,7 @@ impl Reply {
             Outcome::Answer(other) => {
                 response::Outcome::Error(refusal(other).unwrap_or_else(misplaced))
             }
+            Outcome::Moved(_) | Outcome::Changed => response::Outcome::Error(misplaced()),
             Outcome::Error(error) => response::Outcome::Error(error),
         };
         let Reply { term, replayed, .. } = self;
@@ -122,9 +151,31 @@ impl Reply {
                 open_session_response::Outcome::Error(refusal(other).unwrap_or_else(misplaced))
             }
             Outcome::Error(error) => open_session_response::Outcome::Error(error),
-            Outcome::Value(_) => open_session_response::Outcome::Error(misplaced()),
+            Outcome::Value(_) | Outcome::Moved(_) | Outcome::Changed => {
+                open_session_response::Outcome::Error(misplaced())
+            }
         };
         proto::OpenSessionResponse { node, term: self.term, outcome: Some(outcome) }
+    }
+
+    /// The message for the answer to `Change`.
+    pub(super) fn into_change(self, node: NodeId) -> proto::ChangeResponse {
+        let error = match self.outcome {
+            Outcome::Changed => None,
+            Outcome::Error(error) => Some(error),
+            Outcome::Value(_) | Outcome::Answer(_) | Outcome::Moved(_) => Some(misplaced()),
+        };
+        proto::ChangeResponse { node, term: self.term, error }
+    }
+
+    /// The message for the answer to `Transfer`.
+    pub(super) fn into_transfer(self, node: NodeId) -> proto::TransferResponse {
+        let (leader, error) = match self.outcome {
+            Outcome::Moved(leader) => (leader.unwrap_or(0), None),
+            Outcome::Error(error) => (0, Some(error)),
+            Outcome::Value(_) | Outcome::Answer(_) | Outcome::Changed => (0, Some(misplaced())),
+        };
+        proto::TransferResponse { node, term: self.term, leader, error }
     }
 }
 

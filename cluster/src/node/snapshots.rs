@@ -5,7 +5,6 @@
 //! own. One that arrives has been checked and decoded before the loop hears of it. Whatever happens comes back
 //! as [`News`], each once.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::addresses::Book;
 use super::config::Config;
 use super::driver::Driver;
 use super::{NodeError, transport};
@@ -58,7 +58,7 @@ pub(super) struct Snapshots {
     news: mpsc::Sender<News>,
     id: NodeId,
     cluster: u64,
-    peers: BTreeMap<NodeId, SocketAddr>,
+    addresses: Book,
     pace: Pace,
     /// Entries and bytes after which one is taken.
     every: (u64, u64),
@@ -78,14 +78,19 @@ impl Drop for Snapshots {
 }
 
 impl Snapshots {
-    pub(super) fn new(config: &Config, files: Files, news: mpsc::Sender<News>) -> Snapshots {
+    pub(super) fn new(
+        config: &Config,
+        addresses: Book,
+        files: Files,
+        news: mpsc::Sender<News>,
+    ) -> Snapshots {
         let entries = if config.snapshot_entries == 0 { u64::MAX } else { config.snapshot_entries };
         Snapshots {
             files,
             news,
             id: config.id,
             cluster: config.cluster,
-            peers: config.peers.clone(),
+            addresses,
             pace: Pace { rate: config.snapshot_rate, stop: Arc::new(AtomicBool::new(false)) },
             every: (entries, config.snapshot_bytes),
             since: (0, 0),
@@ -123,7 +128,7 @@ impl Snapshots {
     pub(super) fn send(&mut self, to: NodeId, term: Term, least: &Snapshot) {
         let index = least.last.index;
         let news = self.news.clone();
-        let address = self.peers.get(&to).copied();
+        let address = self.addresses.of(to);
         let offer =
             SnapshotOffer { cluster: self.cluster, from: self.id, to, term, last: None, size: 0 };
         let (files, pace) = (self.files.clone(), self.pace.clone());

@@ -43,7 +43,10 @@ impl Driver {
             }),
             keys: self.answers.store.key_count() as u64,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            members: self.members.clone(),
+            members: raft.configuration().members().into_iter().collect(),
+            voters: raft.configuration().voters.iter().copied().collect(),
+            outgoing: raft.configuration().outgoing.iter().copied().collect(),
+            learners: raft.configuration().learners.iter().copied().collect(),
             pending: self.answers.count() as u64,
             first: raft.first(),
             snapshot: Some(SnapshotStatus {

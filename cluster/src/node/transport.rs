@@ -1,5 +1,7 @@
 //! The way out to the other nodes: one queue, one task and one connection for each.
 //!
+//! Who they are is the configuration's to say: its members are dialled and whoever leaves it is hung up on.
+//!
 //! Raft tolerates loss, so nothing here waits for a peer. A queue is bounded in messages and bytes, and when it
 //! is full its oldest message is dropped: the newest say most. A connection that breaks is dialled again
 //! after a pause that doubles; a peer that falls silent is noticed by keep-alive pings, because after a
@@ -12,16 +14,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_stream::Stream;
+use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 
+use super::addresses::Book;
+use super::config::Config;
 use super::wire;
 use crate::log::{info, warning};
 use crate::proto::Envelope;
 use crate::proto::peer_client::PeerClient;
-use crate::raft::{Body, Message, NodeId};
+use crate::raft::{Body, Configuration, Message, NodeId};
 
 /// Messages that may wait for one peer.
 const QUEUE_MESSAGES: usize = 1024;
@@ -33,6 +38,10 @@ const CONNECT: Duration = Duration::from_millis(500);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 /// Ping a peer that has said nothing for so long, and give it as long again to answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
+/// How long to stay connected to a node that is no member after the last word to it.
+const LINGER: Duration = Duration::from_secs(5);
+/// The metadata in which a node says where it listens for others.
+pub(super) const PEER_ADDRESS: &str = "peer-address";
 /// HTTP/2 flow control windows: large enough that they never limit appends in flight.
 const WINDOW: u32 = 8 << 20;
 
@@ -62,32 +71,87 @@ fn innermost(error: &dyn std::error::Error) -> String {
     error.to_string()
 }
 
-/// The queues to all peers.
+/// The queues to the other nodes.
 pub(super) struct Transport {
+    id: NodeId,
     cluster: u64,
-    queues: BTreeMap<NodeId, Queue>,
+    /// Where this node listens, for peers that do not know it.
+    own: Option<SocketAddr>,
+    addresses: Book,
+    links: BTreeMap<NodeId, Link>,
     // Aborts the tasks when the node goes.
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
+}
+
+struct Link {
+    address: SocketAddr,
+    queue: Queue,
+    task: AbortHandle,
+    /// For who is no member: when to hang up, unless there is something to say before.
+    until: Option<Instant>,
 }
 
 impl Transport {
-    /// Starts to dial all peers.
-    pub(super) fn start(cluster: u64, peers: &BTreeMap<NodeId, SocketAddr>) -> Transport {
-        let mut tasks = JoinSet::new();
-        let mut queues = BTreeMap::new();
-        for (peer, address) in peers {
-            let queue = Queue::default();
-            queues.insert(*peer, queue.clone());
-            tasks.spawn(keep_connected(*peer, *address, queue));
-        }
-        Transport { cluster, queues, _tasks: tasks }
+    /// Dials nobody yet.
+    pub(super) fn new(config: &Config, own: Option<SocketAddr>, addresses: Book) -> Transport {
+        let Config { id, cluster, .. } = *config;
+        Transport { id, cluster, own, addresses, links: BTreeMap::new(), tasks: JoinSet::new() }
     }
 
-    /// Sends a message, or loses it.
-    pub(super) fn send(&self, message: Message) {
-        if let Some(queue) = self.queues.get(&message.to) {
-            queue.push(weight(&message), wire::encode(self.cluster, message));
+    /// Another configuration is in force: dials its members, and soon hangs up on all others.
+    pub(super) fn follow(&mut self, configuration: &Configuration) {
+        self.addresses.follow(configuration);
+        let members = configuration.members();
+        for link in self.links.values_mut() {
+            link.until.get_or_insert(Instant::now() + LINGER);
         }
+        for member in members {
+            let address = self.addresses.of(member).filter(|_| member != self.id);
+            if let Some(address) = address {
+                self.link(member, address).until = None;
+            }
+        }
+    }
+
+    /// Hangs up on nodes that are no members and have not been spoken to for a while.
+    pub(super) fn hang_up(&mut self, now: Instant) {
+        self.links.retain(|_, link| {
+            let keep = link.until.is_none_or(|until| now < until);
+            if !keep {
+                link.task.abort();
+            }
+            keep
+        });
+    }
+
+    /// The link to `to` at this address, dialled now if there is none.
+    fn link(&mut self, to: NodeId, address: SocketAddr) -> &mut Link {
+        if let Some(old) = self.links.get(&to)
+            && old.address != address
+        {
+            old.task.abort();
+            self.links.remove(&to);
+        }
+        self.links.entry(to).or_insert_with(|| {
+            let queue = Queue::default();
+            let task = self.tasks.spawn(keep_connected(to, address, self.own, queue.clone()));
+            Link { address, queue, task, until: None }
+        })
+    }
+
+    /// Sends a message, or loses it. Who is no member is dialled too, if it can be: it may be ahead of this
+    /// node's configuration, or one that is to learn of its removal.
+    pub(super) fn send(&mut self, message: Message) {
+        let to = message.to;
+        if !self.links.contains_key(&to) {
+            let Some(address) = self.addresses.of(to) else { return };
+            self.link(to, address).until = Some(Instant::now());
+        }
+        let Some(link) = self.links.get_mut(&to) else { return };
+        if link.until.is_some() {
+            link.until = Some(Instant::now() + LINGER);
+        }
+        link.queue.push(weight(&message), wire::encode(self.cluster, message));
     }
 }
 
@@ -101,7 +165,8 @@ fn weight(message: &Message) -> usize {
     }
 }
 
-async fn keep_connected(peer: NodeId, address: SocketAddr, queue: Queue) {
+async fn keep_connected(peer: NodeId, address: SocketAddr, own: Option<SocketAddr>, queue: Queue) {
+    let own: Option<MetadataValue<_>> = own.and_then(|own| own.to_string().parse().ok());
     let mut pause = PAUSE.0;
     let mut said = String::new();
     loop {
@@ -110,7 +175,11 @@ async fn keep_connected(peer: NodeId, address: SocketAddr, queue: Queue) {
             Ok(channel) => {
                 let mut client = PeerClient::new(channel);
                 info!("connected to node {peer}");
-                match client.raft(queue.stream()).await {
+                let mut call = tonic::Request::new(queue.stream());
+                if let Some(own) = own.clone() {
+                    call.metadata_mut().insert(PEER_ADDRESS, own);
+                }
+                match client.raft(call).await {
                     Ok(_) => "it ended the stream".to_owned(),
                     Err(status) => innermost(&status),
                 }

@@ -1,11 +1,15 @@
 //! Raft messages as they travel: [`Message`] to [`Envelope`] and back.
 //!
-//! What comes in may be anything, so [`decode`] checks that it is for this node, from a member, and whole.
+//! What comes in may be anything, so [`decode`] checks that it is for this node and whole. Whether its
+//! sender is a member is Raft's to judge.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::proto::{self, Envelope, envelope};
-use crate::raft::{Body, Entry, Hint, Message, NodeId, Payload, Position};
+use crate::raft::{Body, Configuration, Entry, Hint, Message, NodeId, Payload, Position};
 
 /// Wraps a message of `cluster`.
 pub(super) fn encode(cluster: u64, message: Message) -> Envelope {
@@ -17,7 +21,9 @@ pub(super) fn encode(cluster: u64, message: Message) -> Envelope {
         Body::PreVoteAnswer { term, granted } => {
             envelope::Body::PreVoteAnswer(proto::PreVoteAnswer { term, granted })
         }
-        Body::Vote { last } => envelope::Body::Vote(proto::Vote { last: position(last) }),
+        Body::Vote { last, forced } => {
+            envelope::Body::Vote(proto::Vote { last: position(last), forced })
+        }
         Body::VoteAnswer { granted } => envelope::Body::VoteAnswer(proto::VoteAnswer { granted }),
         Body::Append { base, entries, commit } => {
             let entries = entries.into_iter().map(encode_entry).collect();
@@ -39,17 +45,13 @@ pub(super) fn encode(cluster: u64, message: Message) -> Envelope {
         Body::HeartbeatAnswer { round } => {
             envelope::Body::HeartbeatAnswer(proto::HeartbeatAnswer { round })
         }
+        Body::TimeoutNow => envelope::Body::TimeoutNow(proto::TimeoutNow {}),
     };
     Envelope { cluster, from, to, term, body: Some(body) }
 }
 
 /// Unwraps a message for node `id` of `cluster`, or says why it is none.
-pub(super) fn decode(
-    envelope: Envelope,
-    cluster: u64,
-    id: NodeId,
-    member: impl Fn(NodeId) -> bool,
-) -> Result<Message, String> {
+pub(super) fn decode(envelope: Envelope, cluster: u64, id: NodeId) -> Result<Message, String> {
     let Envelope { cluster: theirs, from, to, term, body } = envelope;
     if theirs != cluster {
         return Err(format!("a message of cluster {theirs} reached cluster {cluster}"));
@@ -57,8 +59,8 @@ pub(super) fn decode(
     if to != id {
         return Err(format!("a message for node {to} reached node {id}"));
     }
-    if !member(from) {
-        return Err(format!("a message came from node {from}, which is no member"));
+    if from == 0 {
+        return Err("a message came from node 0, which is none".to_owned());
     }
     let body = body.and_then(decode_body).ok_or("a message is empty or of an unknown kind")?;
     Ok(Message { from, to, term, body })
@@ -70,7 +72,7 @@ fn decode_body(body: envelope::Body) -> Option<Body> {
         envelope::Body::PreVoteAnswer(m) => {
             Body::PreVoteAnswer { term: m.term, granted: m.granted }
         }
-        envelope::Body::Vote(m) => Body::Vote { last: place(m.last)? },
+        envelope::Body::Vote(m) => Body::Vote { last: place(m.last)?, forced: m.forced },
         envelope::Body::VoteAnswer(m) => Body::VoteAnswer { granted: m.granted },
         envelope::Body::Append(m) => Body::Append {
             base: place(m.base)?,
@@ -83,6 +85,7 @@ fn decode_body(body: envelope::Body) -> Option<Body> {
             hint: Hint { term: m.hint_term, first: m.hint_first },
         },
         envelope::Body::Heartbeat(m) => Body::Heartbeat { commit: m.commit, round: m.round },
+        envelope::Body::TimeoutNow(_) => Body::TimeoutNow,
         envelope::Body::HeartbeatAnswer(m) => Body::HeartbeatAnswer { round: m.round },
     })
 }
@@ -96,20 +99,43 @@ fn place(position: Option<proto::Position>) -> Option<Position> {
 }
 
 fn encode_entry(entry: Entry) -> proto::Entry {
-    let command = match entry.payload {
-        Payload::Noop => None,
+    let (command, configuration) = match entry.payload {
+        Payload::Noop => (None, None),
         // Shares the bytes of the log.
-        Payload::Command(command) => Some(Bytes::from_owner(command)),
+        Payload::Command(command) => (Some(Bytes::from_owner(command)), None),
+        Payload::Configuration(configuration) => (None, Some(members(&configuration))),
     };
-    proto::Entry { term: entry.term, index: entry.index, command }
+    proto::Entry { term: entry.term, index: entry.index, command, configuration }
 }
 
 fn decode_entry(entry: proto::Entry) -> Entry {
-    let payload = match entry.command {
-        None => Payload::Noop,
-        Some(command) => Payload::Command(command.as_ref().into()),
+    let payload = match (entry.configuration, entry.command) {
+        (Some(configuration), _) => Payload::Configuration(Arc::new(configure(configuration))),
+        (None, None) => Payload::Noop,
+        (None, Some(command)) => Payload::Command(command.as_ref().into()),
     };
     Entry { term: entry.term, index: entry.index, payload }
+}
+
+fn members(configuration: &Configuration) -> proto::Configuration {
+    let list = |ids: &BTreeSet<NodeId>| ids.iter().copied().collect();
+    let address = |(id, address): (&NodeId, &Arc<str>)| (*id, address.to_string());
+    proto::Configuration {
+        voters: list(&configuration.voters),
+        outgoing: list(&configuration.outgoing),
+        learners: list(&configuration.learners),
+        addresses: configuration.addresses.iter().map(address).collect(),
+    }
+}
+
+fn configure(configuration: proto::Configuration) -> Configuration {
+    let address = |(id, address): (NodeId, String)| (id, address.into());
+    Configuration {
+        voters: configuration.voters.into_iter().collect(),
+        outgoing: configuration.outgoing.into_iter().collect(),
+        learners: configuration.learners.into_iter().collect(),
+        addresses: configuration.addresses.into_iter().map(address).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -128,12 +154,22 @@ mod tests {
         let noop = Entry { term: 3, index: 9, payload: Payload::Noop };
         let empty = Entry { term: 4, index: 10, payload: Payload::Command([].into()) };
         let full = Entry { term: 4, index: 11, payload: Payload::Command([1, 2].into()) };
+        let members = Configuration {
+            voters: [1, 2].into(),
+            outgoing: [2, 3].into(),
+            learners: [4].into(),
+            addresses: [(4, "127.0.0.1:4".into())].into(),
+        };
+        let members = Payload::Configuration(Arc::new(members));
+        let members = Entry { term: 4, index: 12, payload: members };
         let bodies = [
             Body::PreVote { term: 10, last },
             Body::PreVoteAnswer { term: 10, granted: true },
-            Body::Vote { last: Position::default() },
+            Body::Vote { last: Position::default(), forced: false },
+            Body::Vote { last, forced: true },
+            Body::TimeoutNow,
             Body::VoteAnswer { granted: false },
-            Body::Append { base: last, entries: vec![noop, empty, full], commit: 7 },
+            Body::Append { base: last, entries: vec![noop, empty, full, members], commit: 7 },
             Body::AppendAccepted { matched: 11 },
             Body::AppendRejected { base: 8, hint: Hint { term: None, first: 5 } },
             Body::AppendRejected { base: 8, hint: Hint { term: Some(0), first: 5 } },
@@ -143,16 +179,16 @@ mod tests {
         for body in bodies {
             let bytes = encode(7, message(body.clone())).encode_to_vec();
             let envelope = Envelope::decode(bytes.as_slice()).unwrap();
-            assert_eq!(decode(envelope, 7, 1, |from| from == 2), Ok(message(body)));
+            assert_eq!(decode(envelope, 7, 1), Ok(message(body)));
         }
     }
 
     #[test]
     fn a_message_that_is_not_for_this_node_is_refused() {
         let envelope = || encode(7, message(Body::HeartbeatAnswer { round: 1 }));
-        assert!(decode(envelope(), 8, 1, |_| true).is_err());
-        assert!(decode(envelope(), 7, 2, |_| true).is_err());
-        assert!(decode(envelope(), 7, 1, |_| false).is_err());
-        assert!(decode(Envelope { body: None, ..envelope() }, 7, 1, |_| true).is_err());
+        assert!(decode(envelope(), 8, 1).is_err());
+        assert!(decode(envelope(), 7, 2).is_err());
+        assert!(decode(Envelope { from: 0, ..envelope() }, 7, 1).is_err());
+        assert!(decode(Envelope { body: None, ..envelope() }, 7, 1).is_err());
     }
 }

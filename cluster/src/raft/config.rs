@@ -9,10 +9,14 @@ use crate::bug::Bugs;
 pub struct Config {
     /// Who this node is.
     pub id: NodeId,
-    /// Who votes, this node among them.
+    /// Who is in the cluster, as long as the log says nothing else. Empty for a node that joins a
+    /// cluster: it waits until a leader tells it.
     pub configuration: Configuration,
     /// Bounds on what is sent and held.
     pub limits: Limits,
+    /// Heartbeats in the shortest election timeout. A leader whose own disk, or whose followers, have
+    /// owed something for more beats than this and done nothing steps down.
+    pub election_beats: u8,
     /// Deliberate bugs; none in a correct node.
     pub bugs: Bugs,
 }
@@ -20,7 +24,8 @@ pub struct Config {
 impl Config {
     /// A correct node with the default limits.
     pub fn new(id: NodeId, configuration: Configuration) -> Config {
-        Config { id, configuration, limits: Limits::default(), bugs: Bugs::NONE }
+        let (limits, bugs) = (Limits::default(), Bugs::NONE);
+        Config { id, configuration, limits, election_beats: 3, bugs }
     }
 }
 
@@ -44,6 +49,10 @@ pub struct Limits {
     pub tail_entries: u64,
     /// Bytes of commands in that tail.
     pub tail_bytes: usize,
+    /// Reads that wait to be confirmed.
+    pub reads_waiting: usize,
+    /// Entries by which a learner may lag and still be promoted.
+    pub catch_up_entries: u64,
 }
 
 impl Default for Limits {
@@ -56,6 +65,8 @@ impl Default for Limits {
             apply_entries: 1024,
             tail_entries: 4096,
             tail_bytes: 16 << 20,
+            reads_waiting: 4096,
+            catch_up_entries: 256,
         }
     }
 }

@@ -10,9 +10,11 @@
 //! because by asking it says that it no longer leads (hashicorp/raft#606).
 //!
 //! The leader's own election timer serves *check-quorum*: a leader that a quorum has not answered
-//! since the last time it fired steps down, so that its clients look elsewhere. So does one whose disk
-//! has made no progress all that time: it could only hold up the cluster (etcd#13527). Nor does a node
-//! with such a disk campaign.
+//! since the last time it fired steps down, so that its clients look elsewhere. Answers to heartbeats
+//! are not enough: at every heartbeat a leader also counts for how long its own disk (etcd#13527) and
+//! its followers' have owed something and done nothing. Once that is longer than the shortest election
+//! timeout, for itself or for so many that no quorum is left, it steps down: it could only hold up the
+//! cluster. Nor does a node with such a disk campaign.
 
 use super::event::{Effect, HardState, Timer};
 use super::gate::Promise;
@@ -32,9 +34,21 @@ impl Raft {
         let stalled = owed.is_some() && owed == self.owed_at_last_timeout;
         self.owed_at_last_timeout = owed;
         match &self.standing {
-            Standing::Leader(_) => self.check_quorum(stalled, effects),
+            Standing::Leader(_) => self.check_quorum(effects),
             // Its vote could not become durable either; a higher term would only disturb others.
             _ if stalled => {}
+            // Nobody counts the votes of who is no voter: a joining or removed node waits to be told.
+            _ if !self.configuration().is_voter(self.config.id) && !self.disrupts() => {
+                self.contact = false;
+                self.follow(self.hard_state.term, None, effects);
+            }
+            _ if self.disrupts() => {
+                effects.push(Effect::Mark(Bug::RemovedDisrupts, Mark::Reached));
+                effects.push(Effect::Mark(Bug::RemovedDisrupts, Mark::Triggered));
+                self.leader = None;
+                self.contact = false;
+                self.campaign(false, effects);
+            }
             _ => self.ask_for_pre_votes(effects),
         }
     }
@@ -77,8 +91,8 @@ impl Raft {
             return;
         }
         votes.insert(from, granted);
-        match self.config.configuration.tally(votes) {
-            Tally::Won => self.campaign(effects),
+        match self.membership.quorum.tally(votes) {
+            Tally::Won => self.campaign(false, effects),
             Tally::Lost => self.standing = Standing::Follower,
             Tally::Pending => {}
         }
@@ -86,7 +100,7 @@ impl Raft {
 
     /// Raises the term and asks for votes. The requests leave, and the node's own vote counts, when
     /// term, vote and log are durable.
-    fn campaign(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn campaign(&mut self, forced: bool, effects: &mut Vec<Effect>) {
         self.gate.forget_promises();
         let (id, term) = (self.config.id, self.hard_state.term + 1);
         self.set_hard_state(HardState { term, vote: Some(id) });
@@ -94,7 +108,7 @@ impl Raft {
         effects.push(Effect::SetTimer(Timer::Election));
         let last = self.log.last();
         for peer in self.peers() {
-            let request = self.message(peer, Body::Vote { last });
+            let request = self.message(peer, Body::Vote { last, forced });
             self.promise(Promise::Send(request), effects);
         }
         self.promise(Promise::OwnVote, effects);
@@ -120,15 +134,26 @@ impl Raft {
     pub(super) fn count_vote(&mut self, from: NodeId, granted: bool, effects: &mut Vec<Effect>) {
         let Standing::Candidate(votes) = &mut self.standing else { return };
         votes.insert(from, granted);
-        match self.config.configuration.tally(votes) {
+        match self.membership.quorum.tally(votes) {
             Tally::Won => self.lead(effects),
             Tally::Lost => self.standing = Standing::Follower,
             Tally::Pending => {}
         }
     }
 
+    /// The bug `removed-disrupts`: a node that is no voter campaigns all the same, without asking first.
+    fn disrupts(&self) -> bool {
+        self.config.bugs.has(Bug::RemovedDisrupts)
+            && !self.log.is_empty()
+            && !self.configuration().voters.contains(&self.config.id)
+    }
+
     /// Whether this node leads or hears a leader other than `from`.
     pub(super) fn is_content_without(&self, from: NodeId) -> bool {
+        // The other half of the bug `removed-disrupts`.
+        if self.config.bugs.has(Bug::RemovedDisrupts) && !self.configuration().contains(from) {
+            return false;
+        }
         match self.standing {
             Standing::Leader(_) => true,
             _ => self.contact && self.leader != Some(from),
@@ -153,15 +178,20 @@ impl Raft {
     /// A quorum voted: leads this term, and opens it with a no-op.
     fn lead(&mut self, effects: &mut Vec<Effect>) {
         let last = self.log.last().index;
-        let peers = self.peers();
+        let peers: Vec<NodeId> =
+            self.configuration().members().into_iter().filter(|id| *id != self.config.id).collect();
         let followers = peers.iter().map(|peer| (*peer, Progress::new(last + 1))).collect();
-        let uncommitted = self.log.between(self.commit, last);
         self.leader = Some(self.config.id);
+        self.owed_at_last_beat = (None, 0);
+        self.end_transfer(false, effects);
+        let uncommitted = self.log.between(self.commit, last);
         self.standing = Standing::Leader(Box::new(Leadership {
             followers,
             first: last + 1,
             uncommitted_bytes: uncommitted.iter().map(|entry| entry.payload.size()).sum(),
             reads: Reads::default(),
+            transfer: None,
+            change: None,
         }));
         effects.push(Effect::SetTimer(Timer::Election));
         effects.push(Effect::SetTimer(Timer::Heartbeat));
@@ -172,18 +202,33 @@ impl Raft {
     }
 
     /// Once per election timeout: is this node still a leader that gets anything done?
-    fn check_quorum(&mut self, stalled: bool, effects: &mut Vec<Effect>) {
+    fn check_quorum(&mut self, effects: &mut Vec<Effect>) {
         let Standing::Leader(leadership) = &self.standing else { return };
-        if stalled || !self.heard_from_quorum(leadership) {
+        if !self.heard_from_quorum(leadership) {
             return self.follow(self.hard_state.term, None, effects);
         }
+        self.give_up_transfer(effects);
         let Standing::Leader(leadership) = &mut self.standing else { return };
         leadership.followers.values_mut().for_each(|follower| follower.answered = false);
     }
 
+    /// At each heartbeat: whether this leader's disk, or too many of its followers, have stored nothing
+    /// for an election timeout although there was something to store.
+    pub(super) fn gets_nothing_stored(&mut self) -> bool {
+        let (owed, beats) = (self.gate.owed_since(), self.config.election_beats);
+        let (before, idle) = self.owed_at_last_beat;
+        let idle = if owed.is_some() && owed == before { idle.saturating_add(1) } else { 0 };
+        self.owed_at_last_beat = (owed, idle);
+        let Standing::Leader(leadership) = &self.standing else { return false };
+        let followers = &leadership.followers;
+        let works = |id: NodeId| followers.get(&id).is_some_and(|f| !f.stores_nothing(beats));
+        idle >= beats || !self.membership.quorum.holds(|id| id == self.config.id || works(id))
+    }
+
     /// Whether a quorum, this leader included, has answered since the last election timeout.
     pub(super) fn heard_from_quorum(&self, leadership: &Leadership) -> bool {
-        let answered = leadership.followers.values().filter(|follower| follower.answered).count();
-        answered + 1 >= self.config.configuration.quorum()
+        let followers = &leadership.followers;
+        let answered = |id: NodeId| followers.get(&id).is_some_and(|follower| follower.answered);
+        self.membership.quorum.holds(|id| id == self.config.id || answered(id))
     }
 }

@@ -5,7 +5,7 @@
 //! comes before the [`Effect::ReadReady`] that relies on it.
 
 use super::message::{Entry, Index, Message, NodeId, Position, Term};
-use super::quorum::Configuration;
+use super::quorum::{Change, Configuration};
 use crate::bug::{Bug, Mark};
 use std::sync::Arc;
 
@@ -52,6 +52,22 @@ pub enum Event {
     Propose(Vec<Proposal>),
     /// Clients want to read; one tag each.
     Read(Vec<u64>),
+    /// An operator wants another configuration.
+    Change {
+        /// The driver's name for the request; comes back in [`Effect::ChangeDone`] or
+        /// [`Effect::Rejected`].
+        tag: u64,
+        /// What is to change.
+        change: Change,
+    },
+    /// An operator wants another node to lead.
+    Transfer {
+        /// The driver's name for the request; comes back in [`Effect::TransferEnded`], or in
+        /// [`Effect::Rejected`] if nothing was tried.
+        tag: u64,
+        /// Who is to lead; none for whichever follower is furthest.
+        to: Option<NodeId>,
+    },
     /// The batch with this ticket, and every earlier one, will survive a crash.
     Durable {
         /// The ticket of an [`Effect::Persist`].
@@ -137,7 +153,7 @@ pub enum Role {
     Leader,
 }
 
-/// Why a proposal was refused. In either case it was certainly not appended.
+/// Why something was refused. In every case nothing was appended and nothing was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rejection {
     /// This node does not lead.
@@ -145,8 +161,16 @@ pub enum Rejection {
         /// Who does, as far as this node knows.
         leader: Option<NodeId>,
     },
-    /// Too many bytes wait to be committed already.
+    /// Too much is waiting already: bytes to be committed, or reads to be confirmed.
     Overloaded,
+    /// This leader is handing its leadership over.
+    Transferring,
+    /// An earlier change is not done, or this leader has not committed anything of its term yet.
+    ChangePending,
+    /// A new voter's log is too far behind.
+    NotCaughtUp,
+    /// The request makes no sense here, in words.
+    Invalid(&'static str),
 }
 
 /// What the driver is to do.
@@ -175,9 +199,9 @@ pub enum Effect {
         /// The proposal's tag.
         tag: u64,
     },
-    /// The proposal was refused and is not in the log.
+    /// The proposal, or the operator's request, was refused; nothing of it is in the log.
     Rejected {
-        /// The proposal's tag.
+        /// Its tag.
         tag: u64,
         /// Why.
         reason: Rejection,
@@ -207,8 +231,23 @@ pub enum Effect {
     ReadFailed {
         /// The read's tag.
         tag: u64,
-        /// Who leads, as far as this node knows.
-        leader: Option<NodeId>,
+        /// Why.
+        reason: Rejection,
+    },
+    /// This configuration is in force from now on: it was appended, or what came after it was
+    /// truncated. Also told at the start.
+    Membership(Arc<Configuration>),
+    /// The configuration that the change leads to, not a joint one, is committed.
+    ChangeDone {
+        /// The tag of the request.
+        tag: u64,
+    },
+    /// A transfer of leadership that was under way has ended.
+    TransferEnded {
+        /// The tag of the request.
+        tag: u64,
+        /// Another node leads now; otherwise it was given up.
+        moved: bool,
     },
     /// Role, term or known leader changed.
     Role {

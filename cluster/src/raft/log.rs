@@ -32,6 +32,11 @@ impl Log {
         self.base
     }
 
+    /// Whether there is no entry.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// The end of the log.
     pub(super) fn last(&self) -> Position {
         self.entries.last().map_or(self.base, Entry::position)

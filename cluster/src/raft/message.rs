@@ -4,6 +4,7 @@
 //! here relies on a connection. Answers name what they answer (a position, a round), so that an old
 //! one cannot be taken for a new one.
 
+use super::quorum::Configuration;
 use std::fmt;
 use std::sync::Arc;
 
@@ -38,14 +39,17 @@ pub enum Payload {
     Noop,
     /// A command for the state machine; opaque here.
     Command(Arc<[u8]>),
+    /// Who is in the cluster from here on (§6). In force when appended, not when committed.
+    Configuration(Arc<Configuration>),
 }
 
 impl Payload {
-    /// The number of bytes of the command; 0 for a no-op.
+    /// The number of bytes of the command, roughly those of a configuration; 0 for a no-op.
     pub fn size(&self) -> usize {
         match self {
             Payload::Noop => 0,
             Payload::Command(command) => command.len(),
+            Payload::Configuration(configuration) => 64 + 32 * configuration.members().len(),
         }
     }
 }
@@ -102,6 +106,8 @@ pub enum Body {
     Vote {
         /// The end of the candidate's log.
         last: Position,
+        /// The leader asked for this election, so contact with it is no reason to refuse.
+        forced: bool,
     },
     /// The answer to [`Body::Vote`]; a granted one leaves only when the vote is durable.
     VoteAnswer {
@@ -141,6 +147,8 @@ pub enum Body {
         /// The round of the heartbeat that is answered.
         round: u64,
     },
+    /// "Campaign now": the leader hands its leadership over (thesis §3.10).
+    TimeoutNow,
 }
 
 /// Why an append was refused, so that the leader can skip a whole term at once instead of an

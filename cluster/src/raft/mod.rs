@@ -47,6 +47,9 @@
 //! *Reads* do not need the log, but they need a leader that still is one: it asks a majority after
 //! the read came in, and answers from a state that contains all that was committed by then.
 //!
+//! *Membership.* Who votes is itself an entry of the log. While voters change, a majority of the old
+//! and one of the new must both agree.
+//!
 //! # Words
 //!
 //! | word | meaning |
@@ -78,7 +81,7 @@
 //!
 //! `message`, what nodes say to each other; `event`, the seam to the driver; `node`, the state, the
 //! dispatch and terms; `election`; `replication`, with `progress` for its pace; `gate`, what must wait
-//! for the disk; `snapshot`; `reads`. The rest is small: `log`, `quorum`, `config`, `status`, `invariants`, `trace`.
+//! for the disk; `snapshot`; `reads`; `transfer`; `membership`, with `quorum`. The rest is small: `log`, `config`, `status`, `invariants`, `trace`.
 //!
 //! # What the driver owes
 //!
@@ -94,8 +97,8 @@
 //!
 //! # Not here
 //!
-//! Membership changes, leadership transfer and lease reads. Commands are opaque bytes; sessions that make
-//! retries harmless belong to the state machine, and with it into the snapshot.
+//! Lease reads. Commands are opaque bytes; sessions that make retries harmless belong to the state machine,
+//! and with it into the snapshot.
 #![forbid(unsafe_code)]
 
 mod config;
@@ -104,6 +107,7 @@ mod event;
 mod gate;
 mod invariants;
 mod log;
+mod membership;
 mod message;
 mod node;
 mod progress;
@@ -113,6 +117,7 @@ mod replication;
 mod snapshot;
 mod status;
 mod trace;
+mod transfer;
 
 pub use config::{Config, Limits};
 pub use event::{
@@ -120,4 +125,4 @@ pub use event::{
 };
 pub use message::{Body, Entry, Hint, Index, Message, NodeId, Payload, Position, Term};
 pub use node::Raft;
-pub use quorum::Configuration;
+pub use quorum::{Change, Configuration};

@@ -7,9 +7,11 @@ use super::config::Config;
 use super::event::{Effect, Event, HardState, Recovered, Snapshot, Timer};
 use super::gate::{Gate, Promise};
 use super::log::Log;
+use super::membership::Membership;
 use super::message::{Body, Index, Message, NodeId, Term};
 use super::progress::Leadership;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One node of a cluster. See the [module](super) for how to drive it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +20,7 @@ pub struct Raft {
     /// Term and vote, as last handed to the disk.
     pub(super) hard_state: HardState,
     pub(super) log: Log,
+    pub(super) membership: Membership,
     /// What is durable, and the promises that wait for it.
     pub(super) gate: Gate,
     /// The highest index known to be committed.
@@ -33,6 +36,11 @@ pub struct Raft {
     pub(super) contact: bool,
     /// What the disk had done at the last election timeout, if it owed anything then.
     pub(super) owed_at_last_timeout: Option<u64>,
+    /// For a leader: what its disk had done at the last heartbeat, if it owed anything then, and for
+    /// how many heartbeats it has done nothing since.
+    pub(super) owed_at_last_beat: (Option<u64>, u8),
+    /// A transfer whose target has taken the term; it ends when a leader is heard.
+    pub(super) handed_over: Option<u64>,
     pub(super) standing: Standing,
 }
 
@@ -51,30 +59,27 @@ impl Raft {
     /// A node with what it read back from its disk. It does nothing before [`Raft::start`].
     ///
     /// # Panics
-    /// If the recovered entries have gaps, the snapshot does not cover what is before them, or the
-    /// configuration lacks this node.
+    /// If the recovered entries have gaps, or the snapshot does not cover what is before them.
     pub fn new(config: Config, recovered: Recovered) -> Raft {
-        assert!(
-            config.configuration.voters.contains(&config.id),
-            "n{} is not in its own configuration {:?}",
-            config.id,
-            config.configuration.voters
-        );
         let Recovered { hard_state, snapshot, base, log } = recovered;
         let covered = snapshot.as_ref().map(|snapshot| snapshot.last).unwrap_or_default();
         assert!(base.index <= covered.index, "n{}: {base} is not in the snapshot", config.id);
+        let membership = Membership::recovered(&config, snapshot.as_ref(), &log);
         let log = Log::recovered(base, log);
         let mut raft = Raft {
             gate: Gate::new(log.last().index),
             config,
             hard_state,
             log,
+            membership,
             commit: covered.index,
             applied: covered.index,
             snapshot: None,
             leader: None,
             contact: false,
             owed_at_last_timeout: None,
+            owed_at_last_beat: (None, 0),
+            handed_over: None,
             standing: Standing::Follower,
         };
         if let Some(snapshot) = snapshot {
@@ -91,14 +96,16 @@ impl Raft {
         }
         if !self.log.has(snapshot.last) {
             self.log = Log::after(snapshot.last);
+            self.membership = Membership::as_of(&snapshot, self.config.bugs);
             self.gate.write_reset(snapshot.clone());
         }
         self.snapshot = Some(snapshot);
     }
 
-    /// The first effects: sets the election timer and reports the role. Call once.
+    /// The first effects: sets the election timer, reports the configuration and the role. Call once.
     pub fn start(&mut self, effects: &mut Vec<Effect>) {
         effects.push(Effect::SetTimer(Timer::Election));
+        effects.push(Effect::Membership(Arc::clone(self.membership.newest().1)));
         effects.push(self.describe());
         self.gate.finish(self.log.last().index, effects);
     }
@@ -117,6 +124,8 @@ impl Raft {
             Event::Receive(message) => self.receive(message, effects),
             Event::Propose(proposals) => self.propose(proposals, effects),
             Event::Read(tags) => self.read(&tags, effects),
+            Event::Change { tag, change } => self.change(tag, &change, effects),
+            Event::Transfer { tag, to } => self.transfer(tag, to, effects),
             Event::Durable { ticket } => self.durable_up_to(ticket, effects),
             Event::ApplyMore => {
                 self.hand_out(effects);
@@ -135,7 +144,9 @@ impl Raft {
         if after != before {
             effects.push(after);
         }
-        debug_assert_eq!(self.check(hard_state), Ok(()), "{self:#?}");
+        if self.config.bugs.is_empty() {
+            debug_assert_eq!(self.check(hard_state), Ok(()), "{self:#?}");
+        }
     }
 
     fn durable_up_to(&mut self, ticket: u64, effects: &mut Vec<Effect>) {
@@ -161,7 +172,9 @@ impl Raft {
 
     fn receive(&mut self, message: Message, effects: &mut Vec<Effect>) {
         let Message { from, to, term, body } = message;
-        if to != self.config.id || from == to || !self.config.configuration.voters.contains(&from) {
+        // Who sends is not looked at: a node may lag behind the configuration that made its sender a
+        // leader or a candidate (§6). Only who counts, and who campaigns, depends on it.
+        if to != self.config.id || from == to {
             return;
         }
         // A pre-vote is a question: whatever its term, it changes nothing here.
@@ -169,7 +182,7 @@ impl Raft {
             return self.answer_pre_vote(from, term, last, effects);
         }
         if term > self.hard_state.term {
-            if matches!(body, Body::Vote { .. }) && self.is_content_without(from) {
+            if matches!(body, Body::Vote { forced: false, .. }) && self.is_content_without(from) {
                 return;
             }
             let leads = matches!(body, Body::Append { .. } | Body::Heartbeat { .. });
@@ -184,7 +197,7 @@ impl Raft {
         }
         match body {
             Body::PreVote { .. } | Body::PreVoteAnswer { .. } => {}
-            Body::Vote { last } => self.answer_vote(from, last, effects),
+            Body::Vote { last, .. } => self.answer_vote(from, last, effects),
             Body::VoteAnswer { granted } => self.count_vote(from, granted, effects),
             Body::Append { base, entries, commit } => {
                 self.append(from, base, entries, commit, effects);
@@ -193,6 +206,7 @@ impl Raft {
             Body::AppendRejected { base, hint } => self.append_rejected(from, base, hint, effects),
             Body::Heartbeat { commit, round } => self.heartbeat(from, commit, round, effects),
             Body::HeartbeatAnswer { round } => self.heartbeat_answered(from, round, effects),
+            Body::TimeoutNow => self.timeout_now(effects),
         }
     }
 
@@ -211,7 +225,8 @@ impl Raft {
 
     /// Becomes a follower, in `term`, of `leader` if that is known.
     pub(super) fn follow(&mut self, term: Term, leader: Option<NodeId>, effects: &mut Vec<Effect>) {
-        if term > self.hard_state.term {
+        let rises = term > self.hard_state.term;
+        if rises {
             self.set_hard_state(HardState { term, vote: None });
             self.gate.forget_promises();
             self.contact = false;
@@ -220,6 +235,7 @@ impl Raft {
         match std::mem::replace(&mut self.standing, Standing::Follower) {
             Standing::Leader(leadership) => {
                 effects.extend(leadership.reads.abandon(leader));
+                self.leave_transfer(leadership.transfer, rises, effects);
                 effects.push(Effect::StopTimer(Timer::Heartbeat));
                 effects.push(Effect::SetTimer(Timer::Election));
             }
@@ -232,13 +248,14 @@ impl Raft {
     /// The leader of this term was heard.
     pub(super) fn heard_leader(&mut self, leader: NodeId, effects: &mut Vec<Effect>) {
         assert!(
-            !matches!(self.standing, Standing::Leader(_)),
+            !matches!(self.standing, Standing::Leader(_)) || !self.config.bugs.is_empty(),
             "n{leader} and n{} both lead term {}",
             self.config.id,
             self.hard_state.term
         );
         self.follow(self.hard_state.term, Some(leader), effects);
         self.contact = true;
+        self.end_transfer(true, effects);
         effects.push(Effect::SetTimer(Timer::Election));
         effects.push(Effect::SetTimer(Timer::Contact));
     }
@@ -284,9 +301,16 @@ impl Raft {
         Effect::Send(self.message(to, body))
     }
 
-    /// Every other voter.
+    /// Every other voter; for a leader, everyone it sends to.
     pub(super) fn peers(&self) -> Vec<NodeId> {
-        self.config.configuration.peers(self.config.id).collect()
+        match &self.standing {
+            Standing::Leader(leadership) => leadership.followers.keys().copied().collect(),
+            _ => {
+                let current = self.configuration();
+                let others = current.voters.union(&current.outgoing).copied();
+                others.filter(|voter| *voter != self.config.id).collect()
+            }
+        }
     }
 
     fn describe(&self) -> Effect {

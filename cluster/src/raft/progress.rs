@@ -8,6 +8,7 @@
 use super::config::Limits;
 use super::message::{Index, NodeId};
 use super::reads::Reads;
+use super::transfer::Transfer;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Heartbeat timeouts that an append may go unanswered, while the follower does answer heartbeats,
@@ -17,7 +18,7 @@ const PATIENCE: u8 = 2;
 /// What only a leader has.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Leadership {
-    /// Every other voter.
+    /// Every other member, and those who leave and may not know it yet.
     pub(super) followers: BTreeMap<NodeId, Progress>,
     /// The index of the no-op that opened this term.
     pub(super) first: Index,
@@ -25,6 +26,11 @@ pub(super) struct Leadership {
     pub(super) uncommitted_bytes: usize,
     /// Reads that wait to be confirmed.
     pub(super) reads: Reads,
+    /// The transfer of leadership that is under way.
+    pub(super) transfer: Option<Transfer>,
+    /// The tag of the change that this leader was asked for and that is not done, with the index of
+    /// its first entry.
+    pub(super) change: Option<(u64, Index)>,
 }
 
 /// One follower, seen from the leader.
@@ -41,6 +47,9 @@ pub(super) struct Progress {
     flow: Flow,
     /// Heartbeat timeouts since the last answer to an append, while one is outstanding.
     beats: u8,
+    /// Heartbeat timeouts since the last answer to an append, however often one was sent again
+    /// meanwhile.
+    starved: u8,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +72,7 @@ impl Progress {
             round: 0,
             flow: Flow::Probe { waiting: false },
             beats: 0,
+            starved: 0,
         }
     }
 
@@ -93,7 +103,7 @@ impl Progress {
 
     /// An append was accepted.
     pub(super) fn accepted(&mut self, matched: Index) {
-        self.beats = 0;
+        (self.beats, self.starved) = (0, 0);
         self.matched = self.matched.max(matched);
         self.next = self.next.max(self.matched + 1);
         match &mut self.flow {
@@ -145,7 +155,20 @@ impl Progress {
     pub(super) fn beat(&mut self) {
         if self.outstanding() {
             self.beats = (self.beats + 1).min(PATIENCE);
+            self.starved = self.starved.saturating_add(1);
+        } else {
+            self.starved = 0;
         }
+    }
+
+    /// An append was refused: the follower works, even if its log does not fit yet.
+    pub(super) fn refused(&mut self) {
+        self.starved = 0;
+    }
+
+    /// Whether appends to it went unanswered for more than `beats` heartbeat timeouts.
+    pub(super) fn stores_nothing(&self, beats: u8) -> bool {
+        self.starved > beats
     }
 
     /// The follower answered a heartbeat, so it lives: an append that it has owed an answer for so

@@ -12,9 +12,9 @@
 //! its own no-op comes after (§5.4.2). So the index to wait for is at least the no-op's.
 //!
 //! Reads that arrive together share a round, and at most one round is out: under load rounds get
-//! larger, not more frequent.
+//! larger, not more frequent. Behind a partition no round is confirmed, so their number has a bound.
 
-use super::event::{Effect, Role};
+use super::event::{Effect, Rejection, Role};
 use super::message::{Index, NodeId};
 use super::node::{Raft, Standing};
 use crate::bug::{Bug, Mark};
@@ -49,7 +49,8 @@ impl Reads {
 
     /// Gives up every read: this node leads no more.
     pub(super) fn abandon(self, leader: Option<NodeId>) -> impl Iterator<Item = Effect> {
-        self.waiting.into_iter().map(move |read| Effect::ReadFailed { tag: read.tag, leader })
+        let reason = Rejection::NotLeader { leader };
+        self.waiting.into_iter().map(move |read| Effect::ReadFailed { tag: read.tag, reason })
     }
 }
 
@@ -68,12 +69,21 @@ impl Raft {
         }
         let (commit, leader) = (self.commit, self.leader);
         let Standing::Leader(leadership) = &mut self.standing else {
-            effects.extend(tags.iter().map(|tag| Effect::ReadFailed { tag: *tag, leader }));
+            let reason = Rejection::NotLeader { leader };
+            effects.extend(tags.iter().map(|tag| Effect::ReadFailed { tag: *tag, reason }));
             return;
         };
         let index = commit.max(leadership.first);
         let round = leadership.reads.started + 1;
-        leadership.reads.waiting.extend(tags.iter().map(|tag| Waiting { tag: *tag, round, index }));
+        let room = self.config.limits.reads_waiting.saturating_sub(leadership.reads.waiting.len());
+        let (taken, refused) = tags.split_at(room.min(tags.len()));
+        leadership.reads.waiting.extend(taken.iter().map(|tag| Waiting {
+            tag: *tag,
+            round,
+            index,
+        }));
+        let reason = Rejection::Overloaded;
+        effects.extend(refused.iter().map(|tag| Effect::ReadFailed { tag: *tag, reason }));
         self.advance_reads(effects);
     }
 
@@ -108,11 +118,15 @@ impl Raft {
 
     fn answer_confirmed_reads(&mut self, effects: &mut Vec<Effect>) {
         let Standing::Leader(leadership) = &mut self.standing else { return };
-        let configuration = &self.config.configuration;
-        let started = leadership.reads.started;
-        leadership.reads.confirmed = configuration.reached(configuration.quorum(), |voter| {
-            leadership.followers.get(&voter).map_or(started, |follower| follower.round)
-        });
+        let (id, started) = (self.config.id, leadership.reads.started);
+        let round = |voter: NodeId| match leadership.followers.get(&voter) {
+            _ if voter == id => started,
+            Some(follower) => follower.round,
+            None => 0,
+        };
+        // Another configuration may ask for more than the last one did; what is confirmed stays so.
+        let confirmed = self.membership.quorum.reached(0, round);
+        leadership.reads.confirmed = leadership.reads.confirmed.max(confirmed);
         let (confirmed, applied) = (leadership.reads.confirmed, self.commit.min(self.applied));
         let waiting = &mut leadership.reads.waiting;
         let ready = waiting.partition_point(|r| r.round <= confirmed && r.index <= applied);

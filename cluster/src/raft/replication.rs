@@ -24,6 +24,10 @@ impl Raft {
                 effects.push(Effect::Rejected { tag, reason: Rejection::NotLeader { leader } });
                 continue;
             };
+            if leadership.transfer.is_some() {
+                effects.push(Effect::Rejected { tag, reason: Rejection::Transferring });
+                continue;
+            }
             let waiting = leadership.uncommitted_bytes;
             if waiting > 0 && waiting + command.len() > self.config.limits.uncommitted_bytes {
                 effects.push(Effect::Rejected { tag, reason: Rejection::Overloaded });
@@ -87,6 +91,7 @@ impl Raft {
         follower.accepted(matched.min(self.log.last().index));
         self.advance_commit(effects);
         self.replicate(from, effects);
+        self.advance_transfer(effects);
     }
 
     /// A follower lacks `base`. The hint skips all of a term that both logs cannot share.
@@ -100,6 +105,7 @@ impl Raft {
         let Standing::Leader(leadership) = &mut self.standing else { return };
         let Some(follower) = leadership.followers.get_mut(&from) else { return };
         follower.answered = true;
+        follower.refused();
         if !follower.is_news(base) {
             return;
         }
@@ -125,14 +131,16 @@ impl Raft {
     /// committed together with the first entry of this term that follows it.
     pub(super) fn advance_commit(&mut self, effects: &mut Vec<Effect>) {
         let Standing::Leader(leadership) = &self.standing else { return };
-        let configuration = &self.config.configuration;
-        let durable = self.gate.durable();
-        let held = |voter: NodeId| {
-            leadership.followers.get(&voter).map_or(durable, |follower| follower.matched)
+        let (id, durable) = (self.config.id, self.gate.durable());
+        let quorum = &self.membership.quorum;
+        let held = |voter: NodeId| match leadership.followers.get(&voter) {
+            _ if voter == id => durable,
+            Some(follower) => follower.matched,
+            None => 0,
         };
-        let mut index = configuration.reached(configuration.quorum(), held);
+        let mut index = quorum.reached(0, held);
         if self.config.bugs.has(Bug::QuorumMinusOne) {
-            let early = configuration.reached((configuration.quorum() - 1).max(1), held);
+            let early = quorum.reached(1, held);
             effects.push(Effect::Mark(Bug::QuorumMinusOne, Mark::Reached));
             if early > index.max(self.commit)
                 && self.log.term_at(early) == Some(self.hard_state.term)
@@ -147,6 +155,7 @@ impl Raft {
             self.commit_up_to(index, effects);
             let Standing::Leader(leadership) = &mut self.standing else { return };
             leadership.uncommitted_bytes = leadership.uncommitted_bytes.saturating_sub(bytes);
+            self.configuration_committed(effects);
             self.advance_reads(effects);
         }
     }
@@ -155,6 +164,9 @@ impl Raft {
     pub(super) fn heartbeat_timeout(&mut self, effects: &mut Vec<Effect>) {
         let Standing::Leader(leadership) = &mut self.standing else { return };
         leadership.followers.values_mut().for_each(super::progress::Progress::beat);
+        if self.gets_nothing_stored() {
+            return self.follow(self.hard_state.term, None, effects);
+        }
         effects.push(Effect::SetTimer(Timer::Heartbeat));
         self.send_heartbeats(effects);
     }
@@ -215,12 +227,15 @@ impl Raft {
                 continue;
             }
             if entry.index <= self.log.last().index {
-                self.truncate_from(entry.index);
+                self.truncate_from(entry.index, effects);
             }
             let rises = entry.term >= self.log.last().term;
             assert!(rises || !self.config.bugs.is_empty(), "terms decrease at {}", entry.index);
             self.gate.write_entry(entry.clone());
-            self.log.append(entry);
+            self.log.append(entry.clone());
+            if let Payload::Configuration(configuration) = &entry.payload {
+                self.configuration_appended(entry.index, configuration, effects);
+            }
         }
         self.commit_up_to(commit.min(matched), effects);
         let answer = self.message(from, Body::AppendAccepted { matched });
@@ -239,7 +254,7 @@ impl Raft {
     }
 
     /// Forgets what conflicts with the leader's log.
-    fn truncate_from(&mut self, index: Index) {
+    fn truncate_from(&mut self, index: Index, effects: &mut Vec<Effect>) {
         if index <= self.commit {
             assert!(
                 !self.config.bugs.is_empty(),
@@ -253,6 +268,9 @@ impl Raft {
         }
         self.gate.write_truncation(index);
         self.log.truncate_from(index);
+        if self.membership.truncated(index) {
+            self.configuration_in_force(effects);
+        }
     }
 
     /// The refusal of an append after `base`.

@@ -17,13 +17,14 @@
 //! After a crash between the durable file and the record in the log, the file is ahead of the log or at odds
 //! with it. [`Raft::new`](super::Raft::new) draws the same conclusion then: the log is replaced.
 //!
-//! The members are part of a snapshot because the entries that made them may be forgotten; as long as they
-//! never change, what arrives is what everybody knows.
+//! The members are part of a snapshot because the entries that made them may be forgotten: who restores one
+//! is in the configuration that it holds, until the log after it says otherwise.
 //!
 //! [`SnapshotTaken`]: super::Event::SnapshotTaken
 
 use super::event::{Effect, Snapshot};
 use super::gate::Promise;
+use super::membership::Membership;
 use super::message::{Body, Index, NodeId, Position, Term};
 use super::node::{Raft, Standing};
 use crate::bug::{Bug, Mark};
@@ -36,7 +37,7 @@ impl Raft {
         let off_by = u64::from(self.config.bugs.has(Bug::SnapshotOffByOne));
         Snapshot {
             last: Position { term, index: self.applied + off_by },
-            configuration: Arc::new(self.config.configuration.clone()),
+            configuration: Arc::clone(self.membership.at(self.applied)),
         }
     }
 
@@ -111,8 +112,7 @@ impl Raft {
         effects: &mut Vec<Effect>,
     ) {
         let last = snapshot.last;
-        let known = self.config.configuration.voters.contains(&from) && from != self.config.id;
-        if !known {
+        if from == self.config.id {
             return;
         }
         if term < self.hard_state.term {
@@ -155,6 +155,8 @@ impl Raft {
         self.applied = snapshot.last.index;
         self.gate.write_reset(snapshot.clone());
         effects.push(Effect::Restore(snapshot.clone()));
+        self.membership = Membership::as_of(&snapshot, self.config.bugs);
+        self.configuration_in_force(effects);
         self.snapshot = Some(snapshot);
     }
 }

@@ -67,9 +67,9 @@ impl Raft {
         self.log.term_at(index)
     }
 
-    /// Who votes.
+    /// The configuration in force: the newest in its log, committed or not.
     pub fn configuration(&self) -> &Configuration {
-        &self.config.configuration
+        self.membership.newest().1
     }
 
     /// For a leader: each follower with the last index it is known to match. Empty otherwise.

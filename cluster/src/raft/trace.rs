@@ -1,6 +1,8 @@
 //! Messages and entries in words, for logs and golden scripts: `n1@2 → n3 Append base=3@1 …`.
 
-use super::message::{Body, Entry, Hint, Message, Payload};
+use super::message::{Body, Entry, Hint, Message, NodeId, Payload};
+use super::quorum::Configuration;
+use std::collections::BTreeSet;
 use std::fmt;
 
 impl fmt::Display for Message {
@@ -17,7 +19,9 @@ impl fmt::Display for Body {
             Body::PreVoteAnswer { term, granted: vote } => {
                 write!(formatter, "PreVoteAnswer term={term} {}", granted(vote))
             }
-            Body::Vote { last } => write!(formatter, "Vote last={last}"),
+            Body::Vote { last, forced } => {
+                write!(formatter, "Vote last={last}{}", if *forced { " forced" } else { "" })
+            }
             Body::VoteAnswer { granted: vote } => {
                 write!(formatter, "VoteAnswer {}", granted(vote))
             }
@@ -37,6 +41,7 @@ impl fmt::Display for Body {
             Body::Heartbeat { commit, round } => {
                 write!(formatter, "Heartbeat commit={commit} round={round}")
             }
+            Body::TimeoutNow => formatter.write_str("TimeoutNow"),
             Body::HeartbeatAnswer { round } => {
                 write!(formatter, "HeartbeatAnswer round={round}")
             }
@@ -58,6 +63,7 @@ impl fmt::Display for Entry {
         write!(formatter, "{} ", self.position())?;
         match &self.payload {
             Payload::Noop => formatter.write_str("noop"),
+            Payload::Configuration(configuration) => configuration.fmt(formatter),
             Payload::Command(command) => match std::str::from_utf8(command) {
                 Ok(text) if text.len() <= 20 && !text.chars().any(char::is_control) => {
                     formatter.write_str(text)
@@ -65,5 +71,21 @@ impl fmt::Display for Entry {
                 _ => write!(formatter, "{} bytes", command.len()),
             },
         }
+    }
+}
+
+impl fmt::Display for Configuration {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |ids: &BTreeSet<NodeId>| {
+            ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        write!(formatter, "{{{}", list(&self.voters))?;
+        if self.is_joint() {
+            write!(formatter, " from {}", list(&self.outgoing))?;
+        }
+        if !self.learners.is_empty() {
+            write!(formatter, " learning {}", list(&self.learners))?;
+        }
+        formatter.write_str("}")
     }
 }

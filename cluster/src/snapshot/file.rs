@@ -3,30 +3,27 @@
 //! ```text
 //! file    = header block* trailer           file name snapshot-<index>-<term>, twenty digits each
 //! header  = "RAFTSNAP" format:u32 length:u32 body(length) crc:u32
-//! body    = cluster:u64 index:u64 term:u64 count:u32 member*
-//! member  = id:u64 role:u8 length:u16 address        role 1: votes; the address may be empty
+//! body    = cluster:u64 index:u64 term:u64 configuration       see `members`
 //! block   = length:u32 crc:u32 bytes(length)          not empty; what is in it: `kv/export.rs`
 //! trailer = 0:u32 crc:u32 blocks:u64
 //! ```
 //!
 //! Numbers are little-endian. The CRC32C of a block covers all blocks up to it, so that none can be missing,
 //! repeated or out of order; the trailer's covers their number too. Every byte is covered by some checksum or
-//! compared with what it must be. The members are those of the state, not of the cluster as it is now; they
-//! have a role and an address each so that other kinds of member need no other format.
+//! compared with what it must be. The configuration is that of the state, not of the cluster as it is now.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
 use crate::kv::BLOCK_MAX;
-use crate::raft::{Configuration, Position, Snapshot};
+use crate::members;
+use crate::raft::{Position, Snapshot};
 
 const MAGIC: &[u8; 8] = b"RAFTSNAP";
 /// Version of the layout above.
 const FORMAT: u32 = 1;
 /// Largest header body: far more members than any cluster has.
 const BODY_MAX: usize = 1 << 20;
-/// A member that votes.
-const VOTER: u8 = 1;
 
 /// What a header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,12 +51,7 @@ impl Head {
         for number in [self.cluster, last.index, last.term] {
             body.extend_from_slice(&number.to_le_bytes());
         }
-        body.extend_from_slice(&(configuration.voters.len() as u32).to_le_bytes());
-        for voter in &configuration.voters {
-            body.extend_from_slice(&voter.to_le_bytes());
-            body.push(VOTER);
-            body.extend_from_slice(&0_u16.to_le_bytes());
-        }
+        body.extend_from_slice(&members::encode(configuration));
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&FORMAT.to_le_bytes());
         bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
@@ -96,18 +88,9 @@ impl Head {
         let input = &mut body;
         let [cluster, index, term] =
             [take(input)?, take(input)?, take(input)?].map(u64::from_le_bytes);
-        let count = u32::from_le_bytes(take(input)?);
-        let mut voters = Vec::new();
-        for _ in 0..count {
-            voters.push(u64::from_le_bytes(take(input)?));
-            let [role] = take(input)?;
-            let length = usize::from(u16::from_le_bytes(take(input)?));
-            *input = input.split_at_checked(length)?.1;
-            (role == VOTER).then_some(())?;
-        }
-        let configuration = Arc::new(Configuration::of(voters));
+        let configuration = Arc::new(members::decode(input)?);
         let snapshot = Snapshot { last: Position { index, term }, configuration };
-        input.is_empty().then_some(Head { cluster, snapshot })
+        Some(Head { cluster, snapshot })
     }
 }
 

@@ -11,6 +11,7 @@
 //!            entry of a no-op       seal    reset: nothing but a snapshot up to here
 //!          | 7 index:u64 term:u64 segment:u64 term:u64 vote:u64
 //!            compaction: entries up to here, and segments before this one, may be gone
+//!          | 8 index:u64 term:u64 length:u32 configuration (see `members`)
 //! ```
 //!
 //! All numbers are little-endian. A record's CRC32C covers the segment's salt, the sequence and the payload,
@@ -20,12 +21,16 @@
 //! A seal is the last item of a segment that has a successor. A compaction restates the hard state, which may
 //! stand nowhere else once old segments are gone.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::members;
 use crate::raft::{Batch, Entry, HardState, Payload, Position};
 
-/// Version of the layout above. Version 1 had no resets and compactions.
+/// Version of the layout above.
 pub const FORMAT: u32 = 2;
+/// The version before it, which lacks items 6 to 8 and is still read.
+const FORMAT_BEFORE: u32 = 1;
 /// Bytes of a segment header.
 pub const HEADER: usize = 64;
 /// Bytes of a record before its payload.
@@ -71,7 +76,7 @@ impl Header {
             return Err("the checksum of the segment header is wrong".to_owned());
         }
         let format = u32_at(bytes, 8);
-        if format != FORMAT {
+        if ![FORMAT_BEFORE, FORMAT].contains(&format) {
             return Err(format!("the log has format {format}; this program reads {FORMAT}"));
         }
         Ok(Header {
@@ -153,6 +158,7 @@ impl Item {
             Item::Entry(entry) => match &entry.payload {
                 Payload::Command(command) => 21 + command.len(),
                 Payload::Noop => 17,
+                Payload::Configuration(configuration) => 21 + members::encode(configuration).len(),
             },
             Item::Seal => 1,
             Item::Reset(_) => 17,
@@ -172,13 +178,22 @@ impl Item {
                 bytes.extend_from_slice(&index.to_le_bytes());
             }
             Item::Entry(entry) => {
-                bytes.push(if entry.payload == Payload::Noop { 4 } else { 3 });
+                bytes.push(match &entry.payload {
+                    Payload::Command(_) => 3,
+                    Payload::Noop => 4,
+                    Payload::Configuration(_) => 8,
+                });
                 bytes.extend_from_slice(&entry.index.to_le_bytes());
                 bytes.extend_from_slice(&entry.term.to_le_bytes());
-                if let Payload::Command(command) = &entry.payload {
-                    bytes.extend_from_slice(&(command.len() as u32).to_le_bytes());
-                    bytes.extend_from_slice(command);
-                }
+                let content = match &entry.payload {
+                    Payload::Noop => return,
+                    Payload::Command(command) => Cow::Borrowed(&**command),
+                    Payload::Configuration(configuration) => {
+                        Cow::Owned(members::encode(configuration))
+                    }
+                };
+                bytes.extend_from_slice(&(content.len() as u32).to_le_bytes());
+                bytes.extend_from_slice(&content);
             }
             Item::Seal => bytes.push(5),
             Item::Reset(position) => {
@@ -202,11 +217,15 @@ impl Item {
         let item = match kind {
             1 => Item::HardState(take_hard_state(&mut rest)?),
             2 => Item::TruncateFrom(take_u64(&mut rest)?),
-            3 => {
+            3 | 8 => {
                 let index = take_u64(&mut rest)?;
                 let term = take_u64(&mut rest)?;
                 let length = u32::from_le_bytes(*rest.split_first_chunk()?.0) as usize;
-                let payload = Payload::Command(Arc::from(rest.get(4..4 + length)?));
+                let content = rest.get(4..4 + length)?;
+                let payload = match kind {
+                    3 => Payload::Command(Arc::from(content)),
+                    _ => Payload::Configuration(Arc::new(members::decode(content)?)),
+                };
                 rest = &rest[4 + length..];
                 Item::Entry(Entry { index, term, payload })
             }

@@ -17,8 +17,9 @@ use cluster::node::{Config, Listeners, NodeError, serve};
 use cluster::proto::admin_client::AdminClient;
 use cluster::proto::kv_client::KvClient;
 use cluster::proto::{
-    Cas, Delete, Error, ErrorCode, OpenSessionRequest, Read, Reason, Request, Response, Role,
-    StatusRequest, StatusResponse, Write, open_session_response, request, response,
+    Cas, ChangeRequest, Delete, Error, ErrorCode, OpenSessionRequest, Read, Reason, Request,
+    Response, Role, StatusRequest, StatusResponse, TransferRequest, TransferResponse, Write,
+    change_request, open_session_response, request, response,
 };
 use cluster::raft::NodeId;
 use cluster::wal::Directory;
@@ -33,6 +34,8 @@ pub(crate) struct Nodes {
     directory: tempfile::TempDir,
     addresses: BTreeMap<NodeId, (SocketAddr, SocketAddr)>,
     running: BTreeMap<NodeId, Running>,
+    /// The nodes that were there first; all others join.
+    founders: NodeId,
     bugs: Bugs,
     adjust: fn(&mut Config),
 }
@@ -58,6 +61,7 @@ impl Nodes {
             addresses: addresses.collect(),
             directory: tempfile::tempdir().unwrap(),
             running: BTreeMap::new(),
+            founders: count,
             bugs,
             adjust,
         };
@@ -65,6 +69,46 @@ impl Nodes {
             nodes.run(id, peer, client);
         }
         nodes
+    }
+
+    /// Starts a new node that knows nobody, waiting to be told of the cluster.
+    pub(crate) fn join(&mut self, id: NodeId) {
+        let port = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let (peer, client) = (port(), port());
+        self.addresses.insert(id, (peer.local_addr().unwrap(), client.local_addr().unwrap()));
+        self.run(id, peer, client);
+    }
+
+    /// What a leader answers to a change of the cluster.
+    pub(crate) async fn change(&self, id: NodeId, change: change_request::Change) -> Option<Error> {
+        let request = ChangeRequest { deadline_ms: 5000, change: Some(change) };
+        let mut client = self.admin(id).await.unwrap();
+        timeout(LIMIT, client.change(request)).await.unwrap().unwrap().into_inner().error
+    }
+
+    /// Repeats a change until the leader accepts it.
+    pub(crate) async fn change_when_ready(&self, id: NodeId, change: change_request::Change) {
+        for _ in 0..200 {
+            let Some(error) = self.change(id, change.clone()).await else { return };
+            let later = [Reason::NotCaughtUp, Reason::ChangePending];
+            assert!(later.contains(&error.reason()), "{error:?}");
+            sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{change:?} was never accepted");
+    }
+
+    pub(crate) async fn transfer(&self, id: NodeId, to: NodeId) -> TransferResponse {
+        let mut client = self.admin(id).await.unwrap();
+        let request = TransferRequest { to, deadline_ms: 5000 };
+        timeout(LIMIT, client.transfer(request)).await.unwrap().unwrap().into_inner()
+    }
+
+    pub(crate) fn peer_address(&self, id: NodeId) -> String {
+        self.addresses[&id].0.to_string()
+    }
+
+    async fn admin(&self, id: NodeId) -> Option<AdminClient<Channel>> {
+        AdminClient::connect(format!("http://{}", self.addresses[&id].1)).await.ok()
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
@@ -95,7 +139,9 @@ impl Nodes {
 
     fn run(&mut self, id: NodeId, peer: TcpListener, client: TcpListener) {
         let mut config = Config::new(id, self.directory.path().join(format!("data-{id}")));
-        let others = self.addresses.iter().filter(|(other, _)| **other != id);
+        config.join = id > self.founders;
+        let founders = self.addresses.iter().filter(|(other, _)| **other <= self.founders);
+        let others = founders.filter(|(other, _)| **other != id && !config.join);
         config.peers = others.map(|(other, (peer, _))| (*other, *peer)).collect();
         config.heartbeat = Duration::from_millis(50);
         config.election = Duration::from_millis(150);
@@ -146,8 +192,7 @@ impl Nodes {
     }
 
     pub(crate) async fn status(&self, id: NodeId) -> Option<StatusResponse> {
-        let address = format!("http://{}", self.addresses[&id].1);
-        let mut client = AdminClient::connect(address).await.ok()?;
+        let mut client = self.admin(id).await?;
         client.status(StatusRequest {}).await.ok().map(tonic::Response::into_inner)
     }
 

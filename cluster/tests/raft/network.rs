@@ -5,8 +5,8 @@
 use crate::machine::Machine;
 use cluster::bug::Mark;
 use cluster::raft::{
-    Batch, Config, Configuration, Effect, Entry, Event, Message, NodeId, Proposal, Rejection, Role,
-    Snapshot, Term, Timer,
+    Batch, Change, Config, Configuration, Effect, Entry, Event, Message, NodeId, Proposal,
+    Rejection, Role, Snapshot, Term, Timer,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -57,6 +57,19 @@ impl Network {
             network.machine(id).start();
         }
         network
+    }
+
+    /// Adds a node that waits to be told of a cluster; `adjust` may change its settings.
+    pub(crate) fn join(&mut self, id: NodeId, adjust: impl Fn(&mut Config)) {
+        let mut config = Config::new(id, Configuration::default());
+        adjust(&mut config);
+        self.machines.insert(id, Machine::new(config));
+        self.restart(id);
+    }
+
+    /// An operator asks a node for a change; done when `settle` says so.
+    pub(crate) fn change(&mut self, id: NodeId, change: Change) {
+        self.event(id, Event::Change { tag: 800, change });
     }
 
     pub(crate) fn machine(&mut self, id: NodeId) -> &mut Machine {
@@ -234,20 +247,14 @@ impl Network {
 
 /// An effect in words; none for the timers, which would only be noise.
 fn describe(id: NodeId, effect: &Effect) -> Option<String> {
-    let or_nobody = |leader: &Option<NodeId>| {
-        leader.map_or_else(|| "nobody".to_owned(), |leader| format!("n{leader}"))
-    };
     Some(match effect {
         Effect::SetTimer(_) | Effect::StopTimer(_) | Effect::Mark(_, Mark::Reached) => return None,
         Effect::Persist(batch) => format!("n{id} writes {}", describe_batch(batch)),
         Effect::Send(message) => message.to_string(),
         Effect::Appended { tag, term, index } => format!("n{id} proposal {tag} is {index}@{term}"),
         Effect::AckEarly { tag } => format!("n{id} proposal {tag} acknowledged early"),
-        Effect::Rejected { tag, reason: Rejection::Overloaded } => {
-            format!("n{id} proposal {tag} rejected, overloaded")
-        }
-        Effect::Rejected { tag, reason: Rejection::NotLeader { leader } } => {
-            format!("n{id} proposal {tag} rejected, ask {}", or_nobody(leader))
+        Effect::Rejected { tag, reason } => {
+            format!("n{id} proposal {tag} rejected, {}", why(reason))
         }
         Effect::Apply(entries) => {
             let entries: Vec<String> = entries.iter().map(ToString::to_string).collect();
@@ -258,9 +265,11 @@ fn describe(id: NodeId, effect: &Effect) -> Option<String> {
         }
         Effect::Restore(snapshot) => format!("n{id} restores {}", snapshot.last),
         Effect::ReadReady { tag, index } => format!("n{id} read {tag} ready at {index}"),
-        Effect::ReadFailed { tag, leader } => {
-            format!("n{id} read {tag} failed, ask {}", or_nobody(leader))
-        }
+        Effect::ReadFailed { tag, reason } => format!("n{id} read {tag} failed, {}", why(reason)),
+        Effect::Membership(configuration) => format!("n{id} uses {configuration}"),
+        Effect::ChangeDone { tag } => format!("n{id} change {tag} is done"),
+        Effect::TransferEnded { tag, moved: true } => format!("n{id} transfer {tag} is done"),
+        Effect::TransferEnded { tag, moved: false } => format!("n{id} gives transfer {tag} up"),
         Effect::Role { role, term, leader } => match (role, leader) {
             (Role::Leader, _) => format!("n{id} leads term {term}"),
             (Role::Follower, Some(leader)) => format!("n{id} follows n{leader} in term {term}"),
@@ -270,6 +279,18 @@ fn describe(id: NodeId, effect: &Effect) -> Option<String> {
         },
         Effect::Mark(bug, Mark::Triggered) => format!("n{id} bug {bug} triggered"),
     })
+}
+
+fn why(reason: &Rejection) -> String {
+    match reason {
+        Rejection::NotLeader { leader: Some(leader) } => format!("ask n{leader}"),
+        Rejection::NotLeader { leader: None } => "ask nobody".to_owned(),
+        Rejection::Overloaded => "overloaded".to_owned(),
+        Rejection::Transferring => "leadership is being transferred".to_owned(),
+        Rejection::ChangePending => "a change is pending".to_owned(),
+        Rejection::NotCaughtUp => "too far behind".to_owned(),
+        Rejection::Invalid(text) => (*text).to_owned(),
+    }
 }
 
 fn describe_batch(batch: &Batch) -> String {

@@ -186,7 +186,7 @@ impl Oracle {
             index => disk.log.get(index as usize - 1).map(|entry| entry.term),
         };
         let kept = match &message.body {
-            Body::Vote { last } => voted(from) && disk_term(last.index) == Some(last.term),
+            Body::Vote { last, .. } => voted(from) && disk_term(last.index) == Some(last.term),
             Body::VoteAnswer { granted: true } => voted(message.to),
             Body::AppendAccepted { matched } => {
                 let core = machine.raft.as_ref();

@@ -3,8 +3,8 @@
 
 use crate::network::Network;
 use cluster::raft::{
-    Body, Effect, Entry, Event, HardState, Message, NodeId, Payload, Position, Recovered, Role,
-    Snapshot, Term, Timer,
+    Body, Effect, Entry, Event, HardState, Message, NodeId, Payload, Position, Recovered,
+    Rejection, Role, Snapshot, Term, Timer,
 };
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ fn section_5_1_a_higher_term_makes_any_node_a_follower() {
 fn section_5_1_a_stale_request_is_refused_with_the_newer_term() {
     let base = Position::default();
     for body in [
-        Body::Vote { last: Position { term: 9, index: 9 } },
+        Body::Vote { last: Position { term: 9, index: 9 }, forced: false },
         Body::Append { base, entries: vec![], commit: 0 },
         Body::Heartbeat { commit: 0, round: 3 },
     ] {
@@ -111,12 +111,12 @@ fn section_5_1_an_answer_of_an_earlier_term_counts_for_nothing() {
 fn section_5_2_a_node_votes_once_a_term_and_repeats_itself_when_asked_again() {
     let mut network = Network::new(5, |_| {});
     let last = Position::default();
-    receive(&mut network, 2, 1, 1, Body::Vote { last });
-    receive(&mut network, 3, 1, 1, Body::Vote { last });
+    receive(&mut network, 2, 1, 1, Body::Vote { last, forced: false });
+    receive(&mut network, 3, 1, 1, Body::Vote { last, forced: false });
     network.crash(1);
     network.restart(1);
-    receive(&mut network, 4, 1, 1, Body::Vote { last });
-    receive(&mut network, 2, 1, 1, Body::Vote { last });
+    receive(&mut network, 4, 1, 1, Body::Vote { last, forced: false });
+    receive(&mut network, 2, 1, 1, Body::Vote { last, forced: false });
     let votes: Vec<_> = answers(&network, 1).into_iter().map(|vote| (vote.to, vote.body)).collect();
     let vote = |granted| Body::VoteAnswer { granted };
     assert_eq!(votes, [(2, vote(true)), (3, vote(false)), (4, vote(false)), (2, vote(true))]);
@@ -208,7 +208,7 @@ fn section_5_4_1_a_vote_goes_only_to_a_log_at_least_as_up_to_date() {
     for (log, last, granted) in cases {
         let mut network = cluster_with(&[log, &[], &[]], 3, 100);
         receive(&mut network, 2, 1, 3, Body::PreVote { term: 4, last });
-        receive(&mut network, 2, 1, 4, Body::Vote { last });
+        receive(&mut network, 2, 1, 4, Body::Vote { last, forced: false });
         let bodies: Vec<Body> = answers(&network, 1).into_iter().map(|vote| vote.body).collect();
         let expected = [Body::PreVoteAnswer { term: 4, granted }, Body::VoteAnswer { granted }];
         assert_eq!(bodies, expected, "{last} asks {log:?}");
@@ -307,10 +307,10 @@ fn section_8_a_deposed_leader_answers_no_read_and_its_successor_sees_all() {
     network.timeout(2, Timer::Heartbeat);
     network.settle();
     let failed = |effect: &Effect| match effect {
-        Effect::ReadFailed { tag, leader } => Some((*tag, *leader)),
+        Effect::ReadFailed { tag, reason } => Some((*tag, *reason)),
         _ => None,
     };
-    assert_eq!(network.seen(1, failed), [(1, Some(2))]);
+    assert_eq!(network.seen(1, failed), [(1, Rejection::NotLeader { leader: Some(2) })]);
 }
 
 /// Rounds are counted anew in each term. Were the round of an old heartbeat repeated in an answer of

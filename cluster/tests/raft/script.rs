@@ -2,10 +2,13 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | `cluster N [appends=E in-flight=F uncommitted=BYTES apply=E tail=E bug=NAME]` | N started nodes |
+//! | `cluster N [appends=E in-flight=F uncommitted=BYTES apply=E tail=E reads=R lag=L bug=NAME]` | N started nodes |
 //! | `election N` · `heartbeat N` · `contact N` | that timer of the node fires |
 //! | `elect N` | contact timers fire, the node campaigns, everything settles |
 //! | `propose N a b` · `read N TAG…` | clients ask |
+//! | `join N` | a new node that waits to be told of a cluster |
+//! | `learn N M` · `promote N M` · `remove N M` · `voters N M…` | N is to change the cluster, as request 800 |
+//! | `transfer N [TO]` | the node is to hand its leadership over, as request 900 |
 //! | `deliver` | until nothing is in flight |
 //! | `deliver A B` · `drop A B` · `again A B` | what is in flight now from A to B: delivered, lost, sent twice |
 //! | `durable N` | what the node has written is synced |
@@ -13,22 +16,40 @@
 //! | `isolate N` · `cut A B` · `heal` | links, for messages sent from now on |
 //! | `crash N` · `restart N` | what was not synced is gone |
 //! | `snapshot N` | the node writes a snapshot of what it has applied |
-//! | `transfer A B` · `break A B` | the oldest snapshot on its way from A to B: arrived, or not |
+//! | `arrive A B` · `break A B` | the oldest snapshot on its way from A to B: arrived, or not |
 //! | `offer A B` | A's newest snapshot reaches B although nobody asked for it now |
 //! | `status` | every node in a line |
 //! | `quiet COMMAND` | the same, without its lines |
 
 use crate::network::Network;
-use cluster::raft::{Event, Role, Timer};
+use cluster::bug::Bugs;
+use cluster::raft::{Change, Config, Event, Limits, Role, Timer};
 
 /// A script being run.
 pub(crate) struct Script {
     network: Network,
+    settings: Settings,
+}
+
+/// What every node of a script is started with.
+#[derive(Clone, Default)]
+struct Settings {
+    limits: Limits,
+    bugs: Bugs,
+}
+
+impl Settings {
+    fn adjust(self) -> impl Fn(&mut Config) {
+        move |config| {
+            config.limits = self.limits;
+            config.bugs = self.bugs;
+        }
+    }
 }
 
 impl Script {
     pub(crate) fn new() -> Script {
-        Script { network: Network::new(1, |_| {}) }
+        Script { network: Network::new(1, |_| {}), settings: Settings::default() }
     }
 
     /// Runs a command and returns what it printed.
@@ -40,7 +61,10 @@ impl Script {
         let (verb, rest) = words.split_first().ok_or("an empty command")?;
         self.network.lines.clear();
         match *verb {
-            "cluster" => self.network = cluster(rest)?,
+            "cluster" => {
+                self.settings = settings(&rest[1..])?;
+                self.network = Network::new(number(rest, 0)?, self.settings.clone().adjust());
+            }
             "election" => self.network.timeout(number(rest, 0)?, Timer::Election),
             "heartbeat" => self.network.timeout(number(rest, 0)?, Timer::Heartbeat),
             "contact" => self.network.timeout(number(rest, 0)?, Timer::Contact),
@@ -51,6 +75,27 @@ impl Script {
             "read" => {
                 let tags: Result<_, _> = (1..rest.len()).map(|place| number(rest, place)).collect();
                 self.network.event(number(rest, 0)?, Event::Read(tags?));
+            }
+            "join" => {
+                let settings = self.settings.clone();
+                self.network.join(number(rest, 0)?, settings.adjust());
+            }
+            "learn" | "promote" | "remove" | "voters" => {
+                let ids: Result<Vec<u64>, _> =
+                    (1..rest.len()).map(|place| number(rest, place)).collect();
+                let ids = ids?;
+                let id = *ids.first().ok_or("a node is missing")?;
+                let change = match *verb {
+                    "learn" => Change::AddLearner { id, address: format!("at:{id}").into() },
+                    "promote" => Change::Promote { id },
+                    "remove" => Change::Remove { id },
+                    _ => Change::Voters(ids.into_iter().collect()),
+                };
+                self.network.change(number(rest, 0)?, change);
+            }
+            "transfer" => {
+                let to = rest.get(1).map(|_| number(rest, 1)).transpose()?;
+                self.network.event(number(rest, 0)?, Event::Transfer { tag: 900, to });
             }
             "deliver" if rest.is_empty() => self.network.deliver(),
             "deliver" | "drop" | "again" => {
@@ -67,9 +112,9 @@ impl Script {
             "restart" => self.network.restart(number(rest, 0)?),
             "snapshot" => self.network.snapshot(number(rest, 0)?),
             "offer" => self.network.offer(number(rest, 0)?, number(rest, 1)?),
-            "transfer" | "break" => {
+            "arrive" | "break" => {
                 let (from, to) = (number(rest, 0)?, number(rest, 1)?);
-                if !self.network.end_transfer(from, to, *verb == "transfer") {
+                if !self.network.end_transfer(from, to, *verb == "arrive") {
                     return Err(format!("no snapshot is on its way from {from} to {to}"));
                 }
             }
@@ -131,10 +176,10 @@ fn number(words: &[&str], place: usize) -> Result<u64, String> {
     word.parse().map_err(|_| format!("`{word}` is no number"))
 }
 
-fn cluster(words: &[&str]) -> Result<Network, String> {
-    let mut limits = cluster::raft::Limits::default();
-    let mut bugs = cluster::bug::Bugs::NONE;
-    for word in &words[1..] {
+fn settings(words: &[&str]) -> Result<Settings, String> {
+    let mut settings = Settings::default();
+    let limits = &mut settings.limits;
+    for word in words {
         let (name, value) = word.split_once('=').ok_or_else(|| format!("`{word}` has no value"))?;
         let size = || value.parse().map_err(|_| format!("`{value}` is no number"));
         match name {
@@ -143,12 +188,11 @@ fn cluster(words: &[&str]) -> Result<Network, String> {
             "apply" => limits.apply_entries = size()?,
             "tail" => limits.tail_entries = size()? as u64,
             "uncommitted" => limits.uncommitted_bytes = size()?,
-            "bug" => bugs = bugs.with(value.parse().map_err(|error| format!("{error}"))?),
+            "reads" => limits.reads_waiting = size()?,
+            "lag" => limits.catch_up_entries = size()? as u64,
+            "bug" => settings.bugs = settings.bugs.with(value.parse().map_err(|e| format!("{e}"))?),
             _ => return Err(format!("unknown setting `{name}`")),
         }
     }
-    Ok(Network::new(number(words, 0)?, |config| {
-        config.limits = limits;
-        config.bugs = bugs;
-    }))
+    Ok(settings)
 }

@@ -1,17 +1,21 @@
 //! The services for clients and operators.
 
+use std::net::SocketAddr;
+
 use tokio::sync::oneshot;
 use tonic::{Request as Call, Response as Answer, Status};
 
 use super::Front;
 use crate::node::forward::Forwarder;
+use crate::node::reply::{Task, definitely_not};
 use crate::proto::admin_server::Admin;
 use crate::proto::kv_server::Kv;
 use crate::proto::{
-    Error, ErrorCode, OpenSessionRequest, OpenSessionResponse, Request, Response, StatusRequest,
-    StatusResponse, open_session_response, response,
+    AddLearner, ChangeRequest, ChangeResponse, Error, ErrorCode, OpenSessionRequest,
+    OpenSessionResponse, Reason, Request, Response, StatusRequest, StatusResponse, TransferRequest,
+    TransferResponse, Voters, change_request, open_session_response, response,
 };
-use crate::raft::NodeId;
+use crate::raft::{Change, NodeId};
 
 /// Answers clients, here or through the leader.
 #[derive(Clone)]
@@ -73,6 +77,22 @@ impl Kv for ClientService {
     }
 }
 
+/// Checks an operator's change and translates it.
+fn change_task(change: Option<change_request::Change>) -> Result<Task, &'static str> {
+    Ok(Task::Change(match change.ok_or("the request has no change")? {
+        change_request::Change::AddLearner(AddLearner { id, address }) => {
+            // What stands in the log stays there: better none than one that nobody can dial.
+            if address.parse::<SocketAddr>().is_err() {
+                return Err("the address is no IP address with a port");
+            }
+            Change::AddLearner { id, address: address.into() }
+        }
+        change_request::Change::Promote(id) => Change::Promote { id },
+        change_request::Change::Remove(id) => Change::Remove { id },
+        change_request::Change::Voters(Voters { ids }) => Change::Voters(ids.into_iter().collect()),
+    }))
+}
+
 #[tonic::async_trait]
 impl Admin for ClientService {
     async fn status(&self, _: Call<StatusRequest>) -> Result<Answer<StatusResponse>, Status> {
@@ -81,5 +101,24 @@ impl Admin for ClientService {
         self.front.status.try_send(reply).map_err(busy)?;
         let stopping = |_| Status::unavailable("the node is shutting down");
         answer.await.map(Answer::new).map_err(stopping)
+    }
+
+    async fn change(&self, call: Call<ChangeRequest>) -> Result<Answer<ChangeResponse>, Status> {
+        let ChangeRequest { deadline_ms, change } = call.into_inner();
+        let reply = match change_task(change) {
+            Ok(task) => self.front.submit(task, super::deadline(deadline_ms)).await,
+            Err(message) => self.front.refuse(definitely_not(Reason::Malformed, message)),
+        };
+        Ok(Answer::new(reply.into_change(self.front.id)))
+    }
+
+    async fn transfer(
+        &self,
+        call: Call<TransferRequest>,
+    ) -> Result<Answer<TransferResponse>, Status> {
+        let TransferRequest { to, deadline_ms } = call.into_inner();
+        let task = Task::Transfer((to != 0).then_some(to));
+        let reply = self.front.submit(task, super::deadline(deadline_ms)).await;
+        Ok(Answer::new(reply.into_transfer(self.front.id)))
     }
 }

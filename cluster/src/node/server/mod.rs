@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+use super::addresses::Book;
 use super::config::{Config, DEADLINE_MAX, KEY_MAX, REQUEST_MAX, VALUE_MAX};
 use super::driver::Inputs;
 use super::forward::Forwarder;
@@ -58,7 +59,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub(super) struct Front {
     id: NodeId,
     cluster: u64,
-    members: Arc<[NodeId]>,
+    addresses: Book,
     term: Arc<AtomicU64>,
     messages: mpsc::Sender<Message>,
     work: mpsc::Sender<Work>,
@@ -73,7 +74,7 @@ impl Front {
     /// The two ends of the channels between the services and the driver.
     pub(super) fn new(
         config: &Config,
-        members: &[NodeId],
+        addresses: Book,
         files: Files,
     ) -> (Front, Inputs, Arc<AtomicU64>) {
         let (message_sender, messages) = mpsc::channel(MESSAGE_QUEUE);
@@ -84,7 +85,7 @@ impl Front {
         let front = Front {
             id: config.id,
             cluster: config.cluster,
-            members: members.into(),
+            addresses,
             term: Arc::clone(&term),
             messages: message_sender,
             work: work_sender,

@@ -1,9 +1,12 @@
 //! The service for the other nodes.
 
+use std::net::SocketAddr;
+
 use tonic::{Request as Call, Response as Answer, Status, Streaming};
 
 use super::Front;
 use crate::log::warning;
+use crate::node::transport::PEER_ADDRESS;
 use crate::node::wire;
 use crate::proto::peer_server::Peer;
 use crate::proto::{
@@ -25,12 +28,17 @@ impl PeerService {
 #[tonic::async_trait]
 impl Peer for PeerService {
     async fn raft(&self, call: Call<Streaming<Envelope>>) -> Result<Answer<Closed>, Status> {
+        let listens = call.metadata().get(PEER_ADDRESS).and_then(|address| address.to_str().ok());
+        let mut listens: Option<SocketAddr> = listens.and_then(|address| address.parse().ok());
         let mut stream = call.into_inner();
-        let Front { id, cluster, members, .. } = &self.front;
+        let Front { id, cluster, addresses, .. } = &self.front;
         let mut complained = false;
         while let Some(envelope) = stream.message().await? {
-            match wire::decode(envelope, *cluster, *id, |from| members.contains(&from)) {
+            match wire::decode(envelope, *cluster, *id) {
                 Ok(message) => {
+                    if let Some(address) = listens.take() {
+                        addresses.heard(message.from, address);
+                    }
                     let stopping = |_| Status::unavailable("the node is shutting down");
                     self.front.messages.send(message).await.map_err(stopping)?;
                 }
