@@ -240,6 +240,7 @@ impl Raft {
             return;
         }
         self.commit = index;
+        self.membership.committed(index);
         if index > self.applied {
             let entries = self.log.between(self.applied, index).to_vec();
             self.applied = index;
