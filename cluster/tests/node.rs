@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use cluster::bug::{Bug, Bugs};
 use cluster::bug_marks;
-use cluster::proto::{ErrorCode, OpenSessionRequest, Reason, Request, Role};
-use nodes::{Answer, Nodes, cas, delete, read, write};
+use cluster::proto::{ErrorCode, OpenSessionRequest, ReadKind, Reason, Request, Role};
+use nodes::{Answer, Nodes, cas, delete, read, stale_read, write};
 
 #[tokio::test]
 async fn a_cluster_serves_redirects_forwards_and_survives_a_restart() {
@@ -72,6 +72,34 @@ async fn without_a_quorum_a_write_is_unknown_a_read_is_not_and_later_both_work()
     let mut client = nodes.client(nodes.leader().await).await;
     let value = client.execute(read("k")).await;
     assert!([Answer::value("1"), Answer::value("2")].contains(&value), "{value:?}");
+}
+
+/// What was asked for is what is answered, and the answer says what it is: also without a quorum.
+#[tokio::test]
+async fn a_stale_read_says_so_and_needs_nobody() {
+    let mut nodes = Nodes::start(3, Bugs::NONE);
+    let leader = nodes.leader().await;
+    let mut client = nodes.client(leader).await;
+    assert_eq!(client.execute(write("k", "1")).await, Answer::Done);
+    assert_eq!(client.execute(read("k")).await, Answer::value("1"));
+    assert_eq!(client.read_kind(), Some((ReadKind::Index, 0)));
+    let follower = nodes.ids().find(|id| *id != leader).unwrap();
+    let others: Vec<u64> = nodes.ids().filter(|id| *id != follower).collect();
+    let mut client = nodes.client(follower).await;
+    let mut value = client.execute(stale_read("k")).await;
+    for _ in 0..100 {
+        if value == Answer::value("1") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        value = client.execute(stale_read("k")).await;
+    }
+    others.iter().for_each(|id| nodes.stop(*id));
+    assert_eq!(client.execute(stale_read("k")).await, Answer::value("1"));
+    let (kind, applied) = client.read_kind().unwrap();
+    assert!(kind == ReadKind::Stale && applied >= 2, "{kind:?} {applied}");
+    client.deadline_ms = 100;
+    assert!(matches!(client.execute(read("k")).await, Answer::Error(..)));
 }
 
 #[tokio::test]

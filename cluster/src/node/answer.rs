@@ -7,6 +7,7 @@
 //! - in every other case it is unknown: at its deadline, when leadership is lost, when the node stops;
 //! - a read has no effect, so one that is not answered with a value is definite, whatever the reason.
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::pending::{PENDING_MAX, Pending};
@@ -102,6 +103,12 @@ impl Answers {
         std::mem::replace(&mut self.store, store)
     }
 
+    /// Answers a read from the state as it is.
+    pub(super) fn read_stale(&self, key: &Bytes, term: Term) -> Reply {
+        let outcome = Outcome::Stale(self.store.read(key), self.store.applied());
+        Reply { term, replayed: false, outcome }
+    }
+
     /// Leadership was handed over, to `leader`.
     pub(super) fn moved(&mut self, tag: u64, leader: Option<NodeId>, term: Term) {
         let outcome = Outcome::Moved(leader);
@@ -176,7 +183,7 @@ impl Answers {
 /// Answers without an outcome.
 fn give_up(work: Work, term: Term, reason: Reason, message: &str) {
     let error = match work.task {
-        Task::Read(_) => definitely_not(reason, message),
+        Task::Read(_) | Task::StaleRead(_) => definitely_not(reason, message),
         Task::Command(_) | Task::Transfer(_) | Task::Change(_) => unknown(reason, message),
     };
     answer(work, Reply::error(term, error));
@@ -191,7 +198,6 @@ fn answer(work: Work, reply: Reply) {
 mod tests {
     use std::time::Duration;
 
-    use bytes::Bytes;
     use tokio::sync::oneshot::{self, Receiver};
 
     use super::*;

@@ -187,6 +187,10 @@ impl Driver {
             }
             self.decide_early(&mut work.task);
             match &work.task {
+                Task::StaleRead(key) => {
+                    let reply = self.answers.read_stale(key, term);
+                    drop(work.reply.send(reply));
+                }
                 Task::Change(change) => {
                     let change = change.clone();
                     let tag = self.answers.add(work);

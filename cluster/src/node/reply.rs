@@ -19,6 +19,8 @@ use crate::raft::{Change, NodeId, Rejection};
 pub(super) enum Task {
     /// The value of a key.
     Read(Bytes),
+    /// The value of a key in whatever this node has applied.
+    StaleRead(Bytes),
     /// A command for the log.
     Command(Command),
     /// Another leader: this one, or whoever is furthest.
@@ -48,6 +50,8 @@ pub(super) struct Reply {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Outcome {
     Value(Option<Bytes>),
+    /// A value, with the index of the last entry applied before it was read.
+    Stale(Option<Bytes>, u64),
     Answer(Answer),
     /// This node leads now.
     Moved(Option<NodeId>),
@@ -124,7 +128,12 @@ impl Reply {
     pub(super) fn into_response(self, node: NodeId) -> proto::Response {
         let outcome = match self.outcome {
             Outcome::Value(value) => {
-                response::Outcome::Read(ReadResult { value, kind: ReadKind::Index.into() })
+                let kind = ReadKind::Index.into();
+                response::Outcome::Read(ReadResult { value, kind, applied: 0 })
+            }
+            Outcome::Stale(value, applied) => {
+                let kind = ReadKind::Stale.into();
+                response::Outcome::Read(ReadResult { value, kind, applied })
             }
             Outcome::Answer(Answer::Done) => response::Outcome::Done(Done {}),
             Outcome::Answer(Answer::Swapped) => response::Outcome::Cas(CasResult { swapped: true }),
@@ -151,7 +160,7 @@ impl Reply {
                 open_session_response::Outcome::Error(refusal(other).unwrap_or_else(misplaced))
             }
             Outcome::Error(error) => open_session_response::Outcome::Error(error),
-            Outcome::Value(_) | Outcome::Moved(_) | Outcome::Changed => {
+            Outcome::Value(_) | Outcome::Stale(..) | Outcome::Moved(_) | Outcome::Changed => {
                 open_session_response::Outcome::Error(misplaced())
             }
         };
@@ -163,7 +172,9 @@ impl Reply {
         let error = match self.outcome {
             Outcome::Changed => None,
             Outcome::Error(error) => Some(error),
-            Outcome::Value(_) | Outcome::Answer(_) | Outcome::Moved(_) => Some(misplaced()),
+            Outcome::Value(_) | Outcome::Stale(..) | Outcome::Answer(_) | Outcome::Moved(_) => {
+                Some(misplaced())
+            }
         };
         proto::ChangeResponse { node, term: self.term, error }
     }
@@ -173,7 +184,9 @@ impl Reply {
         let (leader, error) = match self.outcome {
             Outcome::Moved(leader) => (leader.unwrap_or(0), None),
             Outcome::Error(error) => (0, Some(error)),
-            Outcome::Value(_) | Outcome::Answer(_) | Outcome::Changed => (0, Some(misplaced())),
+            Outcome::Value(_) | Outcome::Stale(..) | Outcome::Answer(_) | Outcome::Changed => {
+                (0, Some(misplaced()))
+            }
         };
         proto::TransferResponse { node, term: self.term, leader, error }
     }

@@ -61,7 +61,7 @@ impl Node {
 }
 
 fn read(key: &str) -> request::Operation {
-    request::Operation::Read(Read { key: Bytes::copy_from_slice(key.as_bytes()) })
+    request::Operation::Read(Read { key: Bytes::copy_from_slice(key.as_bytes()), consistency: 0 })
 }
 
 fn write(key: &str) -> request::Operation {

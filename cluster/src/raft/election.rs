@@ -38,7 +38,7 @@ impl Raft {
             // Its vote could not become durable either; a higher term would only disturb others.
             _ if stalled => {}
             // Nobody counts the votes of who is no voter: a joining or removed node waits to be told.
-            _ if !self.configuration().is_voter(self.config.id) && !self.disrupts() => {
+            _ if !self.membership.may_campaign(self.config.id) && !self.disrupts() => {
                 self.contact = false;
                 self.follow(self.hard_state.term, None, effects);
             }

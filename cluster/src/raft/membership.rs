@@ -18,7 +18,8 @@
 //! A leader that removes itself leads until the final configuration is committed, without counting
 //! itself; then it names a successor and follows. A removed node hears of its removal if it lives: the
 //! leader keeps sending to it until the final configuration is committed. One that did not hear goes on
-//! asking for pre-votes, which nodes that hear a leader refuse, so it disturbs nobody.
+//! asking for pre-votes, which nodes that hear a leader refuse, so it disturbs nobody. It must go on
+//! asking: until the final configuration is committed its log may be the one that is needed.
 
 use super::config::Config;
 use super::event::{Effect, Rejection, Snapshot};
@@ -82,6 +83,14 @@ impl Membership {
     pub(super) fn newest(&self) -> (Index, &Arc<Configuration>) {
         let (index, configuration) = self.stack.last().expect("the first one is never taken away");
         (*index, configuration)
+    }
+
+    /// Whether this node may ask for votes: it is a voter in the configuration in force, or in an earlier
+    /// one as long as that in force is not known to be committed. A leader that has removed itself may
+    /// have the only log with that entry, and then the others cannot do without it (thesis §4.2.2). Its
+    /// own vote does not count all the same.
+    pub(super) fn may_campaign(&self, id: NodeId) -> bool {
+        self.stack.iter().any(|(_, configuration)| configuration.is_voter(id))
     }
 
     /// An entry was appended.
@@ -197,7 +206,6 @@ impl Raft {
 
     /// The commit index of this leader has grown: perhaps beyond the configuration in force.
     pub(super) fn configuration_committed(&mut self, effects: &mut Vec<Effect>) {
-        self.membership.applied(self.applied);
         let (index, current) = self.membership.newest();
         let (current, id, commit) = (Arc::clone(current), self.config.id, self.commit);
         let Standing::Leader(leadership) = &mut self.standing else { return };

@@ -287,6 +287,7 @@ impl Raft {
         if to > self.applied {
             let entries = self.log.between(self.applied, to).to_vec();
             self.applied = to;
+            self.membership.applied(to);
             effects.push(Effect::Apply(entries));
         }
     }

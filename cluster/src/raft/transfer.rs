@@ -116,7 +116,7 @@ impl Raft {
     /// already does what it can.
     pub(super) fn timeout_now(&mut self, effects: &mut Vec<Effect>) {
         let waits = matches!(self.standing, Standing::Follower | Standing::PreCandidate(_));
-        if waits && self.configuration().is_voter(self.config.id) {
+        if waits && self.membership.may_campaign(self.config.id) {
             self.leader = None;
             self.contact = false;
             self.campaign(true, effects);

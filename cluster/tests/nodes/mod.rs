@@ -17,9 +17,9 @@ use cluster::node::{Config, Listeners, NodeError, serve};
 use cluster::proto::admin_client::AdminClient;
 use cluster::proto::kv_client::KvClient;
 use cluster::proto::{
-    Cas, ChangeRequest, Delete, Error, ErrorCode, OpenSessionRequest, Read, Reason, Request,
-    Response, Role, StatusRequest, StatusResponse, TransferRequest, TransferResponse, Write,
-    change_request, open_session_response, request, response,
+    Cas, ChangeRequest, Consistency, Delete, Error, ErrorCode, OpenSessionRequest, Read, ReadKind,
+    Reason, Request, Response, Role, StatusRequest, StatusResponse, TransferRequest,
+    TransferResponse, Write, change_request, open_session_response, request, response,
 };
 use cluster::raft::NodeId;
 use cluster::wal::Directory;
@@ -281,6 +281,14 @@ impl Client {
         self.attempt(request).await.expect("an answer in time")
     }
 
+    /// What kind of read the last answer was, and the index it was applied up to.
+    pub(crate) fn read_kind(&self) -> Option<(ReadKind, u64)> {
+        match self.last.as_ref()?.outcome.as_ref()? {
+            response::Outcome::Read(read) => Some((read.kind(), read.applied)),
+            _ => None,
+        }
+    }
+
     /// The sentence of the last error.
     pub(crate) fn message(&self) -> String {
         match self.last.as_ref().and_then(|last| last.outcome.as_ref()) {
@@ -301,7 +309,12 @@ impl Client {
 }
 
 pub(crate) fn read(key: &str) -> Request {
-    request(request::Operation::Read(Read { key: bytes(key) }))
+    request(request::Operation::Read(Read { key: bytes(key), consistency: 0 }))
+}
+
+pub(crate) fn stale_read(key: &str) -> Request {
+    let consistency = Consistency::Stale.into();
+    request(request::Operation::Read(Read { key: bytes(key), consistency }))
 }
 
 pub(crate) fn write(key: &str, value: &str) -> Request {

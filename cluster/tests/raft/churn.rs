@@ -7,7 +7,7 @@
 
 use crate::network::Network;
 use cluster::bug::{Bug, Bugs};
-use cluster::raft::{Change, Effect, Entry, Event, NodeId, Role, Term, Timer};
+use cluster::raft::{Change, Effect, Entry, Event, NodeId, Raft, Role, Term, Timer};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::collections::BTreeMap;
@@ -160,6 +160,15 @@ impl Churn {
         }
     }
 
+    fn describe(&self) -> String {
+        let cores = self.network.machines.values().filter_map(|machine| machine.raft.as_ref());
+        let one = |core: &Raft| {
+            let (id, role, last) = (core.id(), core.role(), core.last());
+            format!("n{id} {role:?} term {} log to {last} {}", core.term(), core.configuration())
+        };
+        cores.map(one).collect::<Vec<_>>().join("; ")
+    }
+
     /// The faults are over: everybody runs and hears everybody. What keeps the cluster from work?
     fn stuck(&mut self) -> Option<String> {
         for id in 1..=NODES {
@@ -178,7 +187,9 @@ impl Churn {
             }
             self.watch();
         }
-        let Some(leader) = self.leader() else { return Some("nobody leads".to_owned()) };
+        let Some(leader) = self.leader() else {
+            return Some(format!("nobody leads: {}", self.describe()));
+        };
         let before = self.network.commit(leader);
         self.network.propose(leader, &["last"]);
         self.network.settle();
@@ -216,15 +227,18 @@ fn changes_under_fire_keep_every_promise() {
         all.applied += facts.applied;
         all.crashes += facts.crashes;
     }
-    let went_on = all.applied > 3000 && all.terms > 300 && all.crashes > 300;
-    assert!(went_on && all.changes > 150 && all.joint > 300 && all.moved > 20, "{all:?}");
+    let went_on = all.applied > 1500 && all.terms > 400 && all.crashes > 1000;
+    assert!(went_on && all.changes > 300 && all.joint > 800 && all.moved > 80, "{all:?}");
 }
 
 #[test]
 fn changes_under_fire_find_the_bugs_of_membership() {
-    for (bug, seeds) in [(Bug::JointNewOnly, 150), (Bug::LearnerCounts, 60), (Bug::JointStuck, 60)]
-    {
-        let found = (0..seeds).filter(|seed| run(*seed, bug.into()).is_err()).count();
-        assert!(found > 0, "{bug} is not found in {seeds} seeds");
+    let parted = |text: &str| text.contains("others") || text.contains("lead term");
+    let stuck = |text: &str| text.contains("commits nothing");
+    let bugs = [(Bug::JointNewOnly, 150), (Bug::JointStuck, 60)];
+    for (bug, seeds) in bugs {
+        let shows = |text: &str| if bug == Bug::JointStuck { stuck(text) } else { parted(text) };
+        let found = (0..seeds).filter(|seed| run(*seed, bug.into()).is_err_and(|t| shows(&t)));
+        assert!(found.count() > 0, "{bug} is not found in {seeds} seeds");
     }
 }

@@ -98,6 +98,31 @@ fn section_6_a_learner_does_not_count_for_commitment_or_elections() {
     assert_eq!(network.role(4), Role::Follower);
 }
 
+/// n1 removes itself and crashes when only its own log has the final configuration. The log of n2 is
+/// shorter, so n1 does not vote for it, and by its own log n1 is no voter. It must campaign all the same,
+/// or nobody ever leads again.
+#[test]
+fn thesis_4_2_2_a_leader_that_removed_itself_may_be_needed_once_more() {
+    let mut network = cluster(2, &[], Bugs::NONE);
+    network.change(1, Change::Remove { id: 1 });
+    network.deliver();
+    network.sync(2);
+    network.sync(1);
+    network.deliver_if(|message| message.to == 1);
+    network.sync(1);
+    assert_eq!((voters(&network, 1), network.terms(1).len()), (vec![2], 3));
+    assert!(network.machines[&2].core().configuration().is_joint());
+    network.in_flight.clear();
+    network.crash(1);
+    network.restart(1);
+    network.elect(2);
+    assert_eq!(network.role(2), Role::Follower, "n1 has more than n2");
+    network.elect(1);
+    calm(&mut network, 1);
+    assert_eq!((network.role(1), network.role(2)), (Role::Follower, Role::Leader));
+    assert_eq!(voters(&network, 2), [2]);
+}
+
 /// Thesis §3.10: whoever hears the leader refuses a candidate, except one that the leader asked for.
 #[test]
 fn thesis_3_10_only_a_forced_vote_passes_contact_with_the_leader() {

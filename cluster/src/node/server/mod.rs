@@ -29,7 +29,7 @@ use crate::kv::{Action, Command};
 use crate::proto::admin_server::AdminServer;
 use crate::proto::kv_server::KvServer;
 use crate::proto::peer_server::PeerServer;
-use crate::proto::{Error, Reason, Request, StatusResponse, request};
+use crate::proto::{Consistency, Error, Read, Reason, Request, StatusResponse, request};
 use crate::raft::{Message, NodeId};
 use crate::snapshot::Files;
 
@@ -157,7 +157,13 @@ fn task(request: Request) -> Result<Task, Error> {
     };
     limit("key", key, KEY_MAX)?;
     let action = match operation {
-        request::Operation::Read(read) => return Ok(Task::Read(read.key)),
+        request::Operation::Read(Read { key, consistency }) => {
+            return match Consistency::try_from(consistency) {
+                Ok(Consistency::Linearizable) => Ok(Task::Read(key)),
+                Ok(Consistency::Stale) => Ok(Task::StaleRead(key)),
+                Err(_) => Err(malformed("the read asks for a consistency that this version lacks")),
+            };
+        }
         request::Operation::Write(write) => {
             limit("value", &write.value, VALUE_MAX)?;
             Action::Write { key: write.key, value: write.value }
@@ -226,7 +232,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::proto::{Read, Write};
+    use crate::proto::Write;
 
     fn reason(request: Request) -> Reason {
         task(request).unwrap_err().reason()
@@ -244,7 +250,10 @@ mod tests {
         assert_eq!(reason(request(write(1, VALUE_MAX + 1))), Reason::TooLarge);
         assert!(task(request(write(KEY_MAX, VALUE_MAX))).is_ok());
         assert_eq!(reason(Request { session: 5, ..request(write(1, 1)) }), Reason::Malformed);
-        let read = Some(request::Operation::Read(Read { key: Bytes::new() }));
-        assert!(task(Request { session: 5, ..request(read) }).is_ok());
+        let read =
+            |consistency| Some(request::Operation::Read(Read { key: Bytes::new(), consistency }));
+        assert!(task(Request { session: 5, ..request(read(0)) }).is_ok());
+        assert!(matches!(task(request(read(2))), Ok(Task::StaleRead(_))));
+        assert_eq!(reason(request(read(77))), Reason::Malformed);
     }
 }

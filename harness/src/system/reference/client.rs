@@ -278,7 +278,7 @@ impl KvClient for ReferenceClient {
 fn request(operation: &KvOperation, forward: bool) -> Request {
     let key = Bytes::copy_from_slice(operation.key().as_bytes());
     let operation = match operation {
-        KvOperation::Read { .. } => Operation::Read(proto::Read { key }),
+        KvOperation::Read { .. } => Operation::Read(proto::Read { key, consistency: 0 }),
         KvOperation::Write { value, .. } => {
             Operation::Write(proto::Write { key, value: text(*value) })
         }
