@@ -46,7 +46,9 @@ impl Node {
                 serve(config, disk, listeners, announce, async { drop(stopped.await) }).await
             })
         });
-        let address = address.recv_timeout(Duration::from_secs(5)).unwrap();
+        let Ok(address) = address.recv_timeout(Duration::from_secs(5)) else {
+            panic!("the node does not start: {:?}", thread.join().unwrap());
+        };
         Node { address, stop, thread }
     }
 

@@ -119,6 +119,25 @@ fn a_reset_forgets_everything_and_its_old_segments_go_with_the_next_compaction()
     assert_eq!((contents.base, contents.entries.len()), (at(50, 3), 1));
 }
 
+#[test]
+fn a_log_that_is_compacted_after_every_entry_is_read_back_wherever_its_segments_end() {
+    for lag in 0..4 {
+        let disk = Memory::new();
+        let (wal, ..) = open(&disk, SIZE).unwrap();
+        for index in 1..=60_u64 {
+            let base = index.saturating_sub(lag);
+            let compact = (base > 0).then_some(at(base, 1));
+            let entries = vec![entry(index, 1, &"x".repeat(index as usize % 13))];
+            append(&wal, Batch { ticket: index, entries, compact, ..Batch::default() });
+            let copy = Memory::new();
+            copy.restore(disk.image());
+            let (_, contents, _) = open(&copy, SIZE).unwrap();
+            assert_eq!((contents.base.index, contents.entries.len() as u64), (base, index - base));
+        }
+        assert!(segments(&disk).len() <= 2, "{:?}", segments(&disk));
+    }
+}
+
 /// Stops the writer after each single change of the disk, and cuts the power or only kills the process.
 #[test]
 fn a_crash_at_any_change_of_the_disk_leaves_a_state_that_was_written() {

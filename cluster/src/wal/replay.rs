@@ -27,7 +27,7 @@ enum Begin {
     Known,
     /// Only the index: the entry before was in a segment that is gone.
     Guessed,
-    /// Nothing: any entry may come first.
+    /// Nothing: any entry may come first, and there is none yet.
     Unknown,
 }
 
@@ -112,12 +112,12 @@ impl Replay {
     fn compact(&mut self, compact: Compact) -> Result<(), String> {
         let Position { index, term } = compact.base;
         let last = self.last();
-        if self.begin == Begin::Unknown {
-            self.contents.base = compact.base;
-            self.begin = Begin::Known;
-        } else if index > last {
+        // Of a log whose beginning is unknown, entries after this one may be gone with their segment too.
+        let is_known = self.begin != Begin::Unknown;
+        if is_known && index > last {
             return Err(format!("entries up to {index} are forgotten, but {last} is the last"));
-        } else if let Some(held) = index.checked_sub(self.contents.base.index + 1)
+        }
+        if let Some(held) = index.checked_sub(self.contents.base.index + 1)
             && let Some(entry) = self.contents.entries.get(held as usize)
             && entry.term != term
         {
@@ -132,8 +132,11 @@ impl Replay {
     pub(super) fn finish(self) -> Result<Contents, String> {
         let Replay { mut contents, begin, compact, .. } = self;
         let Some(base) = compact.map(|compact| compact.base) else { return Ok(contents) };
+        if begin == Begin::Unknown {
+            contents.base = base;
+        }
         let begins = contents.base.index;
-        if begin != Begin::Known && begins > base.index {
+        if begin == Begin::Guessed && begins > base.index {
             return Err(format!("entries {} to {begins} are missing", base.index + 1));
         }
         if begins <= base.index {
