@@ -115,6 +115,7 @@ impl Snapshots {
     fn write(&mut self, snapshot: Snapshot, store: Store) {
         self.since = (0, 0);
         self.figures.writing = true;
+        self.forget_ended();
         let (files, pace, news) = (self.files.clone(), self.pace.clone(), self.news.clone());
         self.tasks.spawn_blocking(move || {
             let start = Instant::now();
@@ -126,6 +127,7 @@ impl Snapshots {
 
     /// Starts to send the newest snapshot, which covers `least`; what becomes of it is news.
     pub(super) fn send(&mut self, to: NodeId, term: Term, least: &Snapshot) {
+        self.forget_ended();
         let index = least.last.index;
         let news = self.news.clone();
         let address = self.addresses.of(to);
@@ -149,6 +151,10 @@ impl Snapshots {
             };
             drop(news.send(news_of).await);
         });
+    }
+
+    /// What has ended is not kept.
+    fn forget_ended(&mut self) {
         while self.tasks.try_join_next().is_some() {}
     }
 

@@ -1,8 +1,8 @@
 //! Snapshots as files: the applied state of a node, so that the log before it can be forgotten.
 //!
 //! A snapshot is written from a copy of the state machine that costs nothing, by a thread of its own and at a
-//! bounded rate, so that the node goes on ([`writer`]). It comes from a leader in the same bytes ([`receive`]),
-//! and is read back when a node starts ([`Files::load`]). What is in the file: [`file`].
+//! bounded rate, so that the node goes on (`writer`). It comes from a leader in the same bytes (`receive`),
+//! and is read back when a node starts ([`Files::load`]). What is in the file: `file`.
 //!
 //! Invariants:
 //! - a file under a snapshot's name is whole and on stable storage: it is written under another name, synced,
