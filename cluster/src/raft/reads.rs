@@ -67,12 +67,15 @@ impl Raft {
             return;
         }
         let (commit, leader) = (self.commit, self.leader);
-        let Standing::Leader(leadership) = &mut self.standing else {
+        let Standing::Leader(leadership) = &self.standing else {
             effects.extend(tags.iter().map(|tag| Effect::ReadFailed { tag: *tag, leader }));
             return;
         };
         let index = commit.max(leadership.first);
+        let index = self.with_bug(Bug::ReadIndexNoTerm, index, |_| commit, effects);
         let round = leadership.reads.started + 1;
+        let round = self.with_bug(Bug::ReadIndexEarlyAck, round, |next| next - 1, effects);
+        let Standing::Leader(leadership) = &mut self.standing else { return };
         leadership.reads.waiting.extend(tags.iter().map(|tag| Waiting { tag: *tag, round, index }));
         self.advance_reads(effects);
     }
