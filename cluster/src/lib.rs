@@ -8,6 +8,7 @@
 //! | [`raft`] | agreement on one log: a pure function of events | none |
 //! | [`bug`] | mistakes that can be switched on, to be found | none |
 //! | [`kv`] | the map and the session table that the log is applied to | none |
+//! | [`simulator`] | whole clusters in simulated time, from a seed | none |
 //! | [`wal`] | the log on disk, with group commit and recovery | files |
 //! | [`node`] | the process around them: driver, services, connections, timers | all |
 //! | [`bug_marks`] | counters of the mistakes, in a file that outlives the node | a mapped page |
@@ -24,4 +25,5 @@ pub mod log;
 pub mod node;
 pub mod proto;
 pub mod raft;
+pub mod simulator;
 pub mod wal;

@@ -98,7 +98,8 @@ impl Raft {
         let Standing::Leader(leadership) = &mut self.standing else { return };
         let Some(follower) = leadership.followers.get_mut(&from) else { return };
         follower.answered = true;
-        if !follower.is_news(base) {
+        let is_news = follower.is_news(base);
+        if !self.with_bug(Bug::BacktrackStuck, is_news, |_| false, effects) {
             return;
         }
         let before_term = hint.first.saturating_sub(1);
@@ -114,11 +115,9 @@ impl Raft {
                 }
             }
         };
-        let retry = retry.min(base.saturating_sub(1));
-        let retry = self.with_bug(Bug::BacktrackStuck, retry, |_| base, effects);
         let Standing::Leader(leadership) = &mut self.standing else { return };
         let Some(follower) = leadership.followers.get_mut(&from) else { return };
-        follower.probe_after(retry);
+        follower.probe_after(retry.min(base.saturating_sub(1)));
         self.replicate(from, effects);
     }
 

@@ -2,15 +2,15 @@
 //!
 //! * `golden`: scripts in `testdata/raft`, each named after a behaviour, with every message in them.
 //! * `paper`: tests named after the sections and figures of the Raft paper.
-//! * `simulation`: seeded random runs of whole clusters, watched by the `oracle`.
+//! * `simulation`: seeded runs of whole clusters (`cluster::simulator`), and proof that they were no picnic.
+//! * `scenarios`: the shortest story of each bug that luck does not find.
 //! * `bugs`: each deliberate bug, and what catches it.
 
 mod bugs;
 mod golden;
 mod machine;
 mod network;
-mod oracle;
 mod paper;
+mod scenarios;
 mod script;
 mod simulation;
-mod simulator;
