@@ -33,6 +33,8 @@ pub(super) struct Mix {
     pub(super) broken: u64,
     /// How fast each node's clock runs, in thousandths.
     pub(super) rates: [u64; super::NODES_MAX as usize],
+    /// How far apart the election timeouts of nodes may be: close together, votes are split.
+    pub(super) spread: Time,
     pub(super) limits: Limits,
 }
 
@@ -60,6 +62,7 @@ impl Mix {
             gap: random.one_of(&[150, 400, 1000]) * MS,
             broken: random.below(plan.nodes.div_ceil(2)),
             rates,
+            spread: random.one_of(&[300, 300, 40]) * MS,
             limits: Limits {
                 append_entries: {
                     let drawn = random.one_of(&[1, 2, 8, 1024]) as usize;

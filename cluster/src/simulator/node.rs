@@ -85,7 +85,7 @@ impl Node {
 /// How long a timer is, by a clock of this rate; `luck` is for the one that is drawn.
 pub(super) fn length(timer: Timer, luck: u64, mix: &Mix, node: NodeId) -> Time {
     let usual = match timer {
-        Timer::Election => 300 * MS + luck % (300 * MS),
+        Timer::Election => 300 * MS + luck % mix.spread,
         Timer::Heartbeat => 100 * MS,
         Timer::Contact => 300 * MS,
     };
