@@ -37,6 +37,63 @@ fn found_by(bug: Bug, nodes: u64, seeds: u64, least: usize, expected: &[Promise]
 }
 
 #[test]
+fn bugs_of_reads_are_found_by_stale_reads() {
+    let stale = [Promise::LinearizableRead];
+    found_by(Bug::LocalRead, 3, 12, 6, &stale);
+    found_by(Bug::FollowerRead, 3, 12, 10, &stale);
+    found_by(Bug::ReadIndexEarlyAck, 3, 12, 6, &stale);
+    found_by(Bug::ReadIndexNoTerm, 5, 12, 1, &stale);
+}
+
+#[test]
+fn bugs_of_acknowledgements_are_found_by_what_is_lost_or_not_there() {
+    let lost = [Promise::AcknowledgedWriteKept, Promise::LinearizableRead];
+    found_by(Bug::AckOnAppend, 3, 12, 10, &lost);
+    for nodes in [3, 5] {
+        found_by(Bug::QuorumMinusOne, nodes, 12, 10, &[Promise::DurableQuorum]);
+    }
+    let unkept = [Promise::PersistedBeforePromised];
+    found_by(Bug::VoteBeforeFsync, 3, 12, 10, &unkept);
+    found_by(Bug::AckBeforeFsync, 3, 12, 10, &unkept);
+}
+
+#[test]
+fn bugs_of_elections_are_found_by_two_votes_or_a_leader_that_lacks_something() {
+    let lacks = [Promise::LeaderCompleteness, Promise::DurableQuorum];
+    found_by(Bug::NoElectionRestriction, 3, 12, 5, &lacks);
+    found_by(Bug::DoubleVote, 5, 40, 1, &[Promise::OneVote, Promise::ElectionSafety]);
+}
+
+#[test]
+fn bugs_of_logs_are_found_by_logs_that_differ() {
+    let differ = [
+        Promise::LogMatching,
+        Promise::StateMachineSafety,
+        Promise::DurableQuorum,
+        Promise::PersistedBeforePromised,
+    ];
+    for bug in [
+        Bug::AeTruncatesTail,
+        Bug::NoTruncateOnConflict,
+        Bug::NoPrevTermCheck,
+        Bug::FollowerCommitMax,
+    ] {
+        found_by(bug, 3, 12, 4, &differ);
+    }
+    found_by(Bug::BacktrackStuck, 3, 12, 2, &[Promise::Progress]);
+}
+
+/// The bugs that are not of the core change nothing in it.
+#[test]
+fn bugs_of_the_state_machine_and_the_server_break_no_promise_of_the_core() {
+    for bug in [Bug::RetryDoubleApply, Bug::CasAtLeader] {
+        let outcome = simulate(&Plan { bugs: bug.into(), ..Plan::new(5, 3) });
+        assert_eq!(outcome.violation, None, "{bug}");
+        assert!(outcome.triggered > 0, "{bug}");
+    }
+}
+
+#[test]
 #[ignore = "a survey for the track record, to be read"]
 fn survey() {
     let first: usize = std::env::var("FIRST").map_or(0, |n| n.parse().unwrap());
