@@ -99,7 +99,6 @@ fn planted_bugs_are_found() {
         (Bug::VoteBeforeFsync, crash()),
         (Bug::AckBeforeFsync, model()),
         (Bug::QuorumMinusOne, model()),
-        (Bug::NoElectionRestriction, model()),
     ] {
         assert!(!found(bug, model).is_empty(), "{bug} is not found");
     }

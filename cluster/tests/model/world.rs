@@ -280,14 +280,21 @@ impl Model for Small {
             Property::always(quorum, |_, world: &World| world.broken != Some(PROMISES[4])),
             Property::always(vote, |_, world: &World| world.broken != Some(PROMISES[5])),
             Property::always(persisted, |_, world: &World| world.broken != Some(PROMISES[6])),
-            Property::sometimes("a leader in term 1", |_, world| world.leaders.contains_key(&1)),
-            Property::sometimes("a leader in the last term", |model: &Small, world| {
+            Property::sometimes("a leader in term 1", |_, world: &World| {
+                world.leaders.contains_key(&1)
+            }),
+            Property::sometimes("a leader in the last term", |model: &Small, world: &World| {
                 world.leaders.contains_key(&model.terms)
             }),
-            Property::sometimes("a command is committed", |_, world| world.committed.len() > 1),
-            Property::sometimes("an entry of the last term is committed", |model, world| {
-                world.committed.last().is_some_and(|(term, _)| *term == model.terms)
+            Property::sometimes("a command is committed", |_, world: &World| {
+                world.committed.len() > 1
             }),
+            Property::sometimes(
+                "an entry of the last term is committed",
+                |model: &Small, world: &World| {
+                    world.committed.last().is_some_and(|(term, _)| *term == model.terms)
+                },
+            ),
             Property::sometimes("a commit after every crash", |_, world: &World| {
                 world.crashes == 0 && !world.committed.is_empty()
             }),
