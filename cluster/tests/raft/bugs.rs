@@ -92,19 +92,3 @@ fn bugs_of_the_state_machine_and_the_server_break_no_promise_of_the_core() {
         assert!(outcome.triggered > 0, "{bug}");
     }
 }
-
-#[test]
-#[ignore = "a survey for the track record, to be read"]
-fn survey() {
-    let first: usize = std::env::var("FIRST").map_or(0, |n| n.parse().unwrap());
-    for bug in Bug::ALL.into_iter().skip(first) {
-        for nodes in [3, 5] {
-            let (found, promises) = hunt(bug, nodes, 12);
-            std::io::Write::write_all(
-                &mut std::io::stderr(),
-                format!("{bug} {nodes}: {found} of 12 {promises:?}\n").as_bytes(),
-            )
-            .unwrap();
-        }
-    }
-}
