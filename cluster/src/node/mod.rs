@@ -106,10 +106,13 @@ pub async fn serve(
     let mut members: Vec<_> = config.peers.keys().copied().chain([config.id]).collect();
     members.sort_unstable();
     let (front, inputs, term) = Front::new(&config, &members);
-    let settings = raft::Config {
+    let mut settings = raft::Config {
         bugs: config.bugs,
         ..raft::Config::new(config.id, Configuration::of(members.iter().copied()))
     };
+    if let Some(most) = config.bugs.needs().append_entries {
+        settings.limits.append_entries = most;
+    }
     let Contents { hard_state, entries } = contents;
     let raft = Raft::new(settings, Recovered { hard_state, log: entries });
     let driver = Driver {
