@@ -8,6 +8,7 @@
 //! | [`raft`] | agreement on one log: a pure function of events | none |
 //! | [`bug`] | mistakes that can be switched on, to be found | none |
 //! | [`kv`] | the map and the session table that the log is applied to | none |
+//! | [`simulator`] | whole clusters in simulated time, from a seed | none |
 //! | [`wal`] | the log on disk, with group commit and recovery | files |
 //! | [`snapshot`] | the applied state on disk, and from another node | files |
 //! | [`node`] | the process around them: driver, services, connections, timers | all |
@@ -27,5 +28,6 @@ mod members;
 pub mod node;
 pub mod proto;
 pub mod raft;
+pub mod simulator;
 pub mod snapshot;
 pub mod wal;

@@ -43,6 +43,8 @@ pub enum Verb {
     Check(CheckArgs),
     /// List what there is to choose from
     List(ListArgs),
+    /// Break the reference cluster in simulated time, from a seed alone
+    Simulate(SimulateArgs),
     /// Run one node of the reference cluster
     Node(crate::node::Args),
     /// Own the processes of one run; started by `run` itself
@@ -206,6 +208,32 @@ pub struct ListArgs {
     /// Where run folders are
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
+}
+
+/// `harness simulate`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    before_help = text::SIMULATE_EXAMPLES,
+    after_help = text::SEE_HELP,
+    after_long_help = text::exit_codes_and_files(),
+    help_template = text::TEMPLATE,
+)]
+pub struct SimulateArgs {
+    /// Fixes the run, event by event
+    #[arg(long, value_name = "SEED")]
+    pub seed: Seed,
+    /// Nodes of the cluster, 3 to 7
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub nodes: u64,
+    /// How long, in simulated seconds; 10 or more
+    #[arg(long, value_name = "N", default_value = "600")]
+    pub seconds: u64,
+    /// Give every node a seeded bug; `harness list bugs`
+    #[arg(long, value_name = "NAME")]
+    pub bug: Option<String>,
+    /// Print exactly the verdict document on stdout
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What can be listed.

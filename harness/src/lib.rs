@@ -21,6 +21,7 @@ pub mod results;
 pub mod run;
 pub mod seed;
 pub mod series;
+pub mod simulate;
 pub mod stall;
 pub mod system;
 pub mod terminal;

@@ -37,6 +37,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Verb::Run(args) => series::execute(&args),
         Verb::Check(args) => check_verb(&args),
         Verb::List(args) => list_verb(&args),
+        Verb::Simulate(args) => harness::simulate::execute(&args),
         Verb::Node(args) => harness::node::enter(args),
         Verb::Guardian(args) => harness::guardian::enter(args),
     }

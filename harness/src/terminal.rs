@@ -7,6 +7,7 @@
 //! so tests look at values. A reader that went away is no error; an answer that cannot be written for another reason is.
 
 pub mod listing;
+pub mod simulated;
 pub mod status;
 pub mod style;
 pub mod summary;

@@ -122,12 +122,15 @@ pub async fn serve(
     let own = Some(listeners.peer.local_addr()?).filter(|address| !address.ip().is_unspecified());
     let addresses = Book::new(config.peers.clone());
     let (front, inputs, term) = Front::new(&config, addresses.clone(), files.clone());
-    let settings = raft::Config {
+    let mut settings = raft::Config {
         bugs: config.bugs,
         limits: limits(&config),
         election_beats: config.election_beats(),
         ..raft::Config::new(config.id, first_configuration(&config, own))
     };
+    if let Some(most) = config.bugs.needs().append_entries {
+        settings.limits.append_entries = most;
+    }
     let raft = Raft::new(settings, recovered);
     let driver = Driver {
         role: raft.role(),

@@ -118,11 +118,12 @@ impl Raft {
     /// whose log has all that this node's log has.
     pub(super) fn answer_vote(&mut self, from: NodeId, last: Position, effects: &mut Vec<Effect>) {
         let free = self.hard_state.vote.is_none_or(|vote| vote == from);
-        if !(free && self.may_elect(last, effects)) {
+        let may_vote = self.with_bug(Bug::DoubleVote, free, |_| true, effects);
+        if !(may_vote && self.may_elect(last, effects)) {
             effects.push(self.send(from, Body::VoteAnswer { granted: false }));
             return;
         }
-        if self.hard_state.vote.is_none() {
+        if self.hard_state.vote != Some(from) {
             self.set_hard_state(HardState { vote: Some(from), ..self.hard_state });
         }
         effects.push(Effect::SetTimer(Timer::Election));
@@ -164,15 +165,11 @@ impl Raft {
     /// voter's. The later last term wins, then the longer log; positions compare in that order.
     /// A committed entry is on a quorum, so every candidate that a quorum votes for has it.
     fn may_elect(&self, last: Position, effects: &mut Vec<Effect>) -> bool {
-        let up_to_date = last >= self.log.last();
-        if self.config.bugs.has(Bug::NoElectionRestriction) {
-            effects.push(Effect::Mark(Bug::NoElectionRestriction, Mark::Reached));
-            if !up_to_date {
-                effects.push(Effect::Mark(Bug::NoElectionRestriction, Mark::Triggered));
-            }
-            return true;
-        }
-        up_to_date
+        let own = self.log.last();
+        let up_to_date = last >= own;
+        let up_to_date =
+            self.with_bug(Bug::ElectByIndex, up_to_date, |_| last.index >= own.index, effects);
+        self.with_bug(Bug::NoElectionRestriction, up_to_date, |_| true, effects)
     }
 
     /// A quorum voted: leads this term, and opens it with a no-op.

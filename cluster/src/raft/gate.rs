@@ -95,6 +95,11 @@ impl Gate {
         self.open.get_or_insert_default().compact = Some(base);
     }
 
+    /// Whether a promise made now would have to wait.
+    pub(super) fn must_wait(&self) -> bool {
+        self.open.is_some() || self.reported < self.issued
+    }
+
     /// Makes a promise: kept at once if nothing is owed, else when all that was written is durable.
     pub(super) fn promise(&mut self, promise: Promise) -> Option<Promise> {
         let needed = self.issued + u64::from(self.open.is_some());

@@ -1,8 +1,8 @@
 //! What must hold of one node after every step.
 //!
 //! Checked in debug builds and tests. What relates several nodes to each other (election safety, log
-//! matching, leader completeness, state machine safety) is checked by the simulator in
-//! `cluster/tests/raft`, which sees them all.
+//! matching, leader completeness, state machine safety) is checked by [`simulator`](crate::simulator)
+//! and by the model in `cluster/tests/model`, which see them all.
 
 use super::event::HardState;
 use super::node::{Raft, Standing};

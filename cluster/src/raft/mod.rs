@@ -75,7 +75,7 @@
 //! * No promise leaves a node before its disk holds what was promised.
 //! * A read sees everything that was acknowledged before it began.
 //!
-//! [`Raft::check`] tests what one node can know of these; `cluster/tests/raft` tests the rest.
+//! [`Raft::check`] tests what one node can know of these; [`simulator`](crate::simulator) and `cluster/tests/model` test the rest.
 //!
 //! # Reading order
 //!

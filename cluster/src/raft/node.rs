@@ -10,6 +10,7 @@ use super::log::Log;
 use super::membership::Membership;
 use super::message::{Body, Index, Message, NodeId, Term};
 use super::progress::Leadership;
+use crate::bug::{Bug, Mark};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -104,6 +105,8 @@ impl Raft {
 
     /// The first effects: sets the election timer, reports the configuration and the role. Call once.
     pub fn start(&mut self, effects: &mut Vec<Effect>) {
+        self.hard_state.vote =
+            self.with_bug(Bug::VoteLostOnRestart, self.hard_state.vote, |_| None, effects);
         effects.push(Effect::SetTimer(Timer::Election));
         effects.push(Effect::Membership(Arc::clone(self.membership.newest().1)));
         effects.push(self.describe());
@@ -144,9 +147,30 @@ impl Raft {
         if after != before {
             effects.push(after);
         }
-        if self.config.bugs.is_empty() {
-            debug_assert_eq!(self.check(hard_state), Ok(()), "{self:#?}");
+        debug_assert!(
+            !self.config.bugs.is_empty() || self.check(hard_state) == Ok(()),
+            "{:?}: {self:#?}",
+            self.check(hard_state)
+        );
+    }
+
+    /// What the correct code says; or with `bug` switched on, what the buggy code makes of it, marked.
+    pub(super) fn with_bug<T: PartialEq>(
+        &self,
+        bug: Bug,
+        correct: T,
+        wrong: impl FnOnce(&T) -> T,
+        effects: &mut Vec<Effect>,
+    ) -> T {
+        if !self.config.bugs.has(bug) {
+            return correct;
         }
+        let wrong = wrong(&correct);
+        effects.push(Effect::Mark(bug, Mark::Reached));
+        if wrong != correct {
+            effects.push(Effect::Mark(bug, Mark::Triggered));
+        }
+        wrong
     }
 
     fn durable_up_to(&mut self, ticket: u64, effects: &mut Vec<Effect>) {
@@ -158,9 +182,28 @@ impl Raft {
 
     /// Makes a promise that must not leave before what this step and earlier ones wrote.
     pub(super) fn promise(&mut self, promise: Promise, effects: &mut Vec<Effect>) {
+        if let Some(bug) = self.breaks(&promise) {
+            let waits = self.gate.must_wait();
+            if !self.with_bug(bug, waits, |_| false, effects) {
+                return self.keep(promise, effects);
+            }
+        }
         if let Some(promise) = self.gate.promise(promise) {
             self.keep(promise, effects);
         }
+    }
+
+    /// The bug, if it is switched on, that makes a promise before the disk holds it.
+    fn breaks(&self, promise: &Promise) -> Option<Bug> {
+        let bug = match promise {
+            Promise::OwnVote => Bug::VoteBeforeFsync,
+            Promise::Send(message) => match message.body {
+                Body::VoteAnswer { .. } => Bug::VoteBeforeFsync,
+                Body::AppendAccepted { .. } => Bug::AckBeforeFsync,
+                _ => return None,
+            },
+        };
+        self.config.bugs.has(bug).then_some(bug)
     }
 
     fn keep(&mut self, promise: Promise, effects: &mut Vec<Effect>) {
@@ -192,7 +235,7 @@ impl Raft {
         if let Body::PreVoteAnswer { term, granted } = body {
             return self.count_pre_vote(from, term, granted, effects);
         }
-        if term < self.hard_state.term {
+        if term < self.hard_state.term && !self.takes_for_new(&body, effects) {
             return self.answer_old(from, body, effects);
         }
         match body {
@@ -208,6 +251,16 @@ impl Raft {
             Body::HeartbeatAnswer { round } => self.heartbeat_answered(from, round, effects),
             Body::TimeoutNow => self.timeout_now(effects),
         }
+    }
+
+    /// The bugs that count an answer of an earlier term as one of this term.
+    fn takes_for_new(&self, body: &Body, effects: &mut Vec<Effect>) -> bool {
+        let bug = match (body, &self.standing) {
+            (Body::AppendAccepted { .. }, Standing::Leader(_)) => Bug::StaleAeReply,
+            (Body::VoteAnswer { granted: true }, Standing::Candidate(_)) => Bug::StaleVote,
+            _ => return false,
+        };
+        self.with_bug(bug, false, |_| true, effects)
     }
 
     /// Answers a request of an earlier term with our own, so that its sender catches up (etcd#8243).

@@ -135,10 +135,11 @@ impl Progress {
         }
     }
 
-    /// Whether a refusal of `base` answers what was last sent, and is not an old one.
+    /// Whether a refusal of `base` answers what was last sent, and is not an old one. Nor is it news from a
+    /// follower that has lost what it acknowledged: to ask again at once would go on for ever.
     pub(super) fn is_news(&self, base: Index) -> bool {
         match self.flow {
-            Flow::Probe { .. } => base + 1 == self.next,
+            Flow::Probe { .. } => base > self.matched && base + 1 == self.next,
             Flow::Replicate { .. } => base > self.matched && base < self.next,
             Flow::Snapshot { .. } => false,
         }
@@ -224,6 +225,7 @@ mod tests {
         assert!(!progress.is_news(6) && progress.is_news(8) && !progress.is_news(12));
         progress.probe_after(2);
         assert_eq!(progress.next, 7, "never before what is known to match");
+        assert!(!progress.is_news(6), "a follower that has lost it is not asked again at once");
     }
 
     #[test]

@@ -68,13 +68,16 @@ impl Raft {
             return;
         }
         let (commit, leader) = (self.commit, self.leader);
-        let Standing::Leader(leadership) = &mut self.standing else {
+        let Standing::Leader(leadership) = &self.standing else {
             let reason = Rejection::NotLeader { leader };
             effects.extend(tags.iter().map(|tag| Effect::ReadFailed { tag: *tag, reason }));
             return;
         };
         let index = commit.max(leadership.first);
         let round = leadership.reads.started + 1;
+        let index = self.with_bug(Bug::ReadIndexNoTerm, index, |_| commit, effects);
+        let round = self.with_bug(Bug::ReadIndexEarlyAck, round, |next| next - 1, effects);
+        let Standing::Leader(leadership) = &mut self.standing else { return };
         let room = self.config.limits.reads_waiting.saturating_sub(leadership.reads.waiting.len());
         let (taken, refused) = tags.split_at(room.min(tags.len()));
         leadership.reads.waiting.extend(taken.iter().map(|tag| Waiting {

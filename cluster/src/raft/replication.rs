@@ -106,7 +106,8 @@ impl Raft {
         let Some(follower) = leadership.followers.get_mut(&from) else { return };
         follower.answered = true;
         follower.refused();
-        if !follower.is_news(base) {
+        let is_news = follower.is_news(base);
+        if !self.with_bug(Bug::BacktrackStuck, is_news, |_| false, effects) {
             return;
         }
         let before_term = hint.first.saturating_sub(1);
@@ -122,6 +123,8 @@ impl Raft {
                 }
             }
         };
+        let Standing::Leader(leadership) = &mut self.standing else { return };
+        let Some(follower) = leadership.followers.get_mut(&from) else { return };
         follower.probe_after(retry.min(base.saturating_sub(1)));
         self.replicate(from, effects);
     }
@@ -149,7 +152,7 @@ impl Raft {
             }
             index = early;
         }
-        if index > self.commit && self.log.term_at(index) == Some(self.hard_state.term) {
+        if index > self.commit && self.may_commit(index, effects) {
             let newly = self.log.between(self.commit, index);
             let bytes: usize = newly.iter().map(|entry| entry.payload.size()).sum();
             self.commit_up_to(index, effects);
@@ -158,6 +161,12 @@ impl Raft {
             self.configuration_committed(effects);
             self.advance_reads(effects);
         }
+    }
+
+    /// Whether what a quorum holds up to `index` is safe (§5.4.2).
+    fn may_commit(&self, index: Index, effects: &mut Vec<Effect>) -> bool {
+        let own = self.log.term_at(index) == Some(self.hard_state.term);
+        self.with_bug(Bug::Fig8, own, |_| true, effects)
     }
 
     /// The heartbeat timer fired.
@@ -177,6 +186,7 @@ impl Raft {
         let round = leadership.reads.started;
         for (peer, follower) in &leadership.followers {
             let commit = self.commit.min(follower.matched);
+            let commit = self.with_bug(Bug::FollowerCommitMax, commit, |_| self.commit, effects);
             effects.push(self.send(*peer, Body::Heartbeat { commit, round }));
         }
     }
@@ -215,18 +225,22 @@ impl Raft {
     ) {
         self.heard_leader(from, effects);
         let (base, entries) = self.after_our_base(base, entries);
-        if !self.log.has(base) {
+        let known = |_: &bool| self.log.term_at(base.index).is_some();
+        if !self.with_bug(Bug::NoPrevTermCheck, self.log.has(base), known, effects) {
             effects.push(self.send(from, self.refusal(base.index)));
             return;
         }
         let matched = base.index + entries.len() as Index;
         // Entries that are here already stay, with all that follows them: this append may be an old
         // one, and what follows may be acknowledged (§5.3, receiver rule 3).
+        let end = self.log.last().index;
+        let mut conflict = None;
         for entry in entries {
             if self.log.has(entry.position()) {
                 continue;
             }
             if entry.index <= self.log.last().index {
+                conflict = Some(self.log.between(matched, end).to_vec());
                 self.truncate_from(entry.index, effects);
             }
             let rises = entry.term >= self.log.last().term;
@@ -237,6 +251,7 @@ impl Raft {
                 self.configuration_appended(entry.index, configuration, effects);
             }
         }
+        self.mistreat_tail(matched, conflict, effects);
         self.commit_up_to(commit.min(matched), effects);
         let answer = self.message(from, Body::AppendAccepted { matched });
         self.promise(Promise::Send(answer), effects);
@@ -251,6 +266,27 @@ impl Raft {
         }
         entries.retain(|entry| entry.index > ours.index);
         (ours, entries)
+    }
+
+    /// The bugs about what follows the entries of an append: `conflict` is what followed them before a
+    /// truncation, if there was one.
+    fn mistreat_tail(
+        &mut self,
+        matched: Index,
+        conflict: Option<Vec<Entry>>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let end = self.log.last().index;
+        let cut = self.with_bug(Bug::AeTruncatesTail, end, |_| matched, effects);
+        if cut < end {
+            self.truncate_from(cut + 1, effects);
+        }
+        let Some(tail) = conflict else { return };
+        let kept = self.with_bug(Bug::NoTruncateOnConflict, Vec::new(), |_| tail, effects);
+        for entry in kept {
+            self.gate.write_entry(entry.clone());
+            self.log.append(entry);
+        }
     }
 
     /// Forgets what conflicts with the leader's log.

@@ -4,7 +4,7 @@ use cluster::raft::{Batch, Config, Effect, Entry, Event, NodeId, Raft, Recovered
 use std::collections::VecDeque;
 
 /// A node that can crash.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Machine {
     config: Config,
     /// The running core; none while crashed.

@@ -3,9 +3,10 @@
 //! * `golden`: scripts in `testdata/raft`, each named after a behaviour, with every message in them.
 //! * `paper`: tests named after the sections and figures of the Raft paper.
 //! * `membership`: changes of membership and transfers, from the paper and the thesis, and their bugs.
-//! * `simulation`: seeded random runs of whole clusters, watched by the `oracle`.
+//! * `simulation`: seeded runs of whole clusters (`cluster::simulator`), and proof that they were no picnic.
 //! * `compaction`: small clusters that compact all the time.
 //! * `churn`: random changes of membership under faults.
+//! * `scenarios`: the shortest story of each bug that luck does not find.
 //! * `bugs`: each deliberate bug, and what catches it.
 
 mod bugs;
@@ -15,8 +16,7 @@ mod golden;
 mod machine;
 mod membership;
 mod network;
-mod oracle;
 mod paper;
+mod scenarios;
 mod script;
 mod simulation;
-mod simulator;

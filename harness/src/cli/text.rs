@@ -36,6 +36,13 @@ Examples:
   harness check history.edn                             a history of Jepsen, also as .gz
   zcat log.gz | harness check - --initial 0             from standard input";
 
+/// For `harness simulate --help`.
+pub(super) const SIMULATE_EXAMPLES: &str = "\
+Examples:
+  harness simulate --seed 1                             ten minutes of five nodes, in seconds
+  harness simulate --seed 1 --nodes 3 --seconds 3600    an hour of three
+  harness simulate --seed 1 --bug double-vote           with a bug, to see it caught";
+
 /// Under a short help.
 pub(super) const SEE_HELP: &str = "`--help` says more: exit codes and files.";
 

@@ -5,7 +5,7 @@ use crate::command::Place;
 #[test]
 fn short_help_is_one_screen_with_examples_first() {
     let place = Place::new();
-    for verb in ["", "run", "check"] {
+    for verb in ["", "run", "check", "simulate"] {
         let left = place.harness(&format!("{verb} -h"));
         assert_eq!((left.code, left.stderr.as_str()), (0, ""));
         assert!(left.stdout.lines().count() <= 48, "{verb}: {}", left.stdout.lines().count());

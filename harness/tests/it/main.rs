@@ -13,3 +13,4 @@ mod help;
 mod known;
 mod plan;
 mod recorded;
+mod simulate;

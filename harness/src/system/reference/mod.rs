@@ -1,8 +1,8 @@
 //! The reference cluster: `harness node`, one process a node, spoken to over gRPC.
 //!
 //! This folder and the `node` verb are the only places that name the `cluster` crate, and they use
-//! three things of it: the wire, the names of the seeded bugs, and the reader of the marks files.
-//! Nothing of a node's code runs in the harness's own process.
+//! four things of it: the wire, the names of the seeded bugs, the reader of the marks files, and the simulator.
+//! Nothing of a node's code runs in the harness's own process, but for simulated nodes, which are values.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -10,12 +10,14 @@
 //! | [`ledger`] | the rule that ends an operation, given the classes of its attempts so far |
 //! | [`client`] | attempts under one deadline and one session sequence |
 //! | [`probe`] | a node's own view |
+//! | [`simulate`] | whole clusters in simulated time, for `harness simulate` |
 
 pub mod answer;
 mod channel;
 pub mod client;
 pub mod ledger;
 pub mod probe;
+pub mod simulate;
 
 use super::{
     ClientSettings, MarkCount, NodeAddresses, NodeCommand, NodeSpec, Powers, Probe, SeededBug,

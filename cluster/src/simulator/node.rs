@@ -1,0 +1,93 @@
+//! One simulated process: the core, its state machine, its disk, its timers, and what waits while it is paused.
+
+use super::agenda::Happening;
+use super::disk::Disk;
+use super::mix::Mix;
+use super::server::Server;
+use super::{MS, Plan, Time, place};
+use crate::kv::Store;
+use crate::raft::{Config, Configuration, NodeId, Raft, Role, Timer};
+
+/// A node.
+pub(super) struct Node {
+    pub(super) config: Config,
+    /// None while it is down.
+    pub(super) raft: Option<Raft>,
+    pub(super) role: Role,
+    pub(super) disk: Disk,
+    pub(super) store: Store,
+    pub(super) server: Server,
+    pub(super) timers: [Ticking; 3],
+    /// How often it was started.
+    pub(super) life: u64,
+    /// Counts pauses; what arrives meanwhile.
+    pub(super) pause: u64,
+    pub(super) held: Option<Vec<Happening>>,
+    /// Its disk finishes nothing before this.
+    pub(super) stalled_until: Time,
+    /// It stays as it is: what is broken in the liveness phase.
+    pub(super) broken: bool,
+}
+
+/// A timer: at most one mark on the agenda, which may be earlier than the deadline.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ticking {
+    pub(super) deadline: Option<Time>,
+    pub(super) marked: Option<Time>,
+}
+
+impl Node {
+    pub(super) fn new(id: NodeId, plan: &Plan, mix: &Mix) -> Node {
+        let mut config = Config::new(id, Configuration::of(1..=plan.nodes));
+        config.bugs = plan.bugs;
+        config.limits = mix.limits;
+        Node {
+            config,
+            raft: None,
+            role: Role::Follower,
+            disk: Disk::default(),
+            store: Store::new(plan.bugs),
+            server: Server::default(),
+            timers: [Ticking::default(); 3],
+            life: 0,
+            pause: 0,
+            held: None,
+            stalled_until: 0,
+            broken: false,
+        }
+    }
+
+    /// Stops at once; what its disk holds stays.
+    pub(super) fn stop(&mut self) {
+        self.raft = None;
+        self.role = Role::Follower;
+        self.store = Store::new(self.config.bugs);
+        self.server.forget();
+        self.disk.forget();
+        self.timers.iter_mut().for_each(|timer| timer.deadline = None);
+        self.held = None;
+    }
+
+    pub(super) fn timer(&mut self, timer: Timer) -> &mut Ticking {
+        &mut self.timers[match timer {
+            Timer::Election => 0,
+            Timer::Heartbeat => 1,
+            Timer::Contact => 2,
+        }]
+    }
+
+    /// The term it leads, if it does.
+    pub(super) fn leads(&self) -> Option<u64> {
+        self.raft.as_ref().filter(|raft| raft.role() == Role::Leader).map(Raft::term)
+    }
+}
+
+/// How long a timer is, by a clock of this rate; `luck` is for the one that is drawn.
+pub(super) fn length(timer: Timer, luck: u64, mix: &Mix, node: NodeId) -> Time {
+    let usual = match timer {
+        Timer::Election => 300 * MS + luck % mix.spread,
+        Timer::Heartbeat => 100 * MS,
+        Timer::Contact => 300 * MS,
+    };
+    usual * 1000 / mix.rates[place(node)]
+}
