@@ -14,8 +14,9 @@ use crate::raft::NodeId;
 /// How long a client waits for one attempt, and for an operation.
 const ATTEMPT: Time = 500 * MS;
 const DEADLINE: Time = 2 * SECOND;
-/// Operations a second, over all clients, while they are answered at once.
-const RATE: u64 = 125;
+/// Operations a second, over all clients, if they were answered in no time; with all that goes wrong it comes to
+/// somewhat more than 100.
+const RATE: u64 = 250;
 /// Keys in use at once, and after how many operations, or unknown outcomes, another takes its place.
 const KEYS: u64 = 8;
 const RETIRE: u64 = 300;

@@ -77,8 +77,10 @@ impl World {
         }
         self.clients.start(&mut self.agenda);
         self.until(self.plan.length * 3 / 4);
-        self.calm_down();
-        self.liveness_phase();
+        if self.oracle.violation.is_none() {
+            self.calm_down();
+            self.liveness_phase();
+        }
         Outcome {
             violation: self.oracle.violation,
             facts: self.oracle.facts,
