@@ -40,6 +40,7 @@ pub(crate) struct Partition<S: Spec> {
     pub(crate) shapes: Vec<(Need, Leave)>,
     open_shapes: Vec<(Need, Leave)>,
     operations: OnceLock<Vec<u32>>,
+    touches: OnceLock<bool>,
 }
 
 impl<S: Spec> Partition<S> {
@@ -64,8 +65,8 @@ impl<S: Spec> Partition<S> {
             shapes.push(states.shape(S::shape(&call.op, ret)));
         }
         let states = states.states;
-        let (open_shapes, operations) = (Vec::new(), OnceLock::new());
-        Ok(Self { key, calls, states, shapes, open_shapes, operations })
+        let (open_shapes, operations, touches) = (Vec::new(), OnceLock::new(), OnceLock::new());
+        Ok(Self { key, calls, states, shapes, open_shapes, operations, touches })
     }
 
     /// Numbers besides what the shapes of the calls would be without their answers, which is what
@@ -106,6 +107,11 @@ impl<S: Spec> Partition<S> {
             }
             operations
         })
+    }
+
+    /// Whether any two calls touch, see [`touch`]. If none do, none do in any part of them.
+    pub(crate) fn touches(&self) -> bool {
+        *self.touches.get_or_init(|| touch(&self.calls))
     }
 
     /// How many bytes it takes besides its calls, about.

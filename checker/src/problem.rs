@@ -172,7 +172,9 @@ impl Problem {
         if shaped {
             problem.merge_states(partition.states.len());
         }
-        problem.link_processes(partition);
+        if partition.touches() {
+            problem.link_processes(partition);
+        }
         problem.order_moments(partition);
         problem.give_slots();
         problem.classify(partition);

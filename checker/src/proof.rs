@@ -17,7 +17,7 @@ use crate::shrink::{Core, Start, shrink};
 use crate::{Call, Finding, Options, Spec, UnknownPartition};
 
 /// A counterexample of more operations is not searched once more: that could take for ever.
-const MOST_CONFIRMED: usize = 60;
+pub(crate) const MOST_CONFIRMED: usize = 60;
 /// Steps for looking at a counterexample once more; a fraction of a second.
 const CONFIRMING_STEPS: u64 = 5_000_000;
 /// Longer histories are not searched for an earlier conflict.

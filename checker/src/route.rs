@@ -126,20 +126,28 @@ fn run_search<S: Spec>(
     let few = STEPS_TO_GUESS + STEPS_PER_CALL_TO_GUESS * all.len() as u64;
     let (found, progress) =
         budget.at_most(few, |budget| search(partition, &problem, Rules::ALL, budget));
-    if found != Found::Halted(Halt::Steps) || budget.spend(0).is_err() {
+    if found != Found::Halted(Halt::Steps) {
         return Ok((found, progress, None));
     }
+    // It may also have been stopped meanwhile.
+    if let Err(halt) = budget.spend(0) {
+        return Ok((Found::Halted(halt), progress, None));
+    }
+    let mut core = None;
     if let Some(stuck) = progress.stuck {
-        partition.know_cuts(budget)?;
-        let core = budget.at_most(few, |budget| shrink::guess(partition, stuck, budget, options));
-        if core.is_some() {
+        if let Err(halt) = partition.know_cuts(budget) {
+            return Ok((Found::Halted(halt), progress, None));
+        }
+        core = budget.at_most(few, |budget| shrink::guess(partition, stuck, budget, options));
+        if core.as_ref().is_some_and(|core| core.calls.len() <= proof::MOST_CONFIRMED) {
             return Ok((Found::Illegal, progress, core));
         }
     }
+    // A larger one is not searched without shapes, so the whole search has to agree.
     let (found, whole) = search(partition, &problem, Rules::ALL, budget);
     let explored = progress.explored + whole.explored;
     let farther = if whole.returns < progress.returns { progress } else { whole };
-    Ok((found, Progress { explored, ..farther }, None))
+    Ok((found, Progress { explored, ..farther }, core))
 }
 
 fn legal<S: Spec>(

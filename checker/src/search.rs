@@ -265,7 +265,7 @@ impl<'a, S: Spec> Search<'a, S> {
             let found = self.go_deep(budget)? || self.sweep(budget)?;
             if found {
                 if self.frontier.left {
-                    self.retrace(budget)?;
+                    self.retrace()?;
                 }
                 return Ok(true);
             }
@@ -286,7 +286,7 @@ impl<'a, S: Spec> Search<'a, S> {
                 return Ok(true);
             }
             if self.is_impatient() {
-                self.set_aside();
+                self.set_aside(budget)?;
             }
         }
         Ok(false)

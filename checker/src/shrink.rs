@@ -57,7 +57,7 @@ use crate::partition::Partition;
 use crate::problem::Problem;
 use crate::search::{Found, Rules, search};
 use crate::{Call, Options, Spec};
-pub(crate) use evidence::{Evidence, Kept};
+pub(crate) use evidence::{Evidence, Kept, Past};
 
 /// A sound counterexample.
 pub(crate) struct Core {
@@ -154,17 +154,20 @@ pub(crate) fn guess<S: Spec>(
     options: &Options<'_>,
 ) -> Option<Core> {
     let first = partition.calls[stuck as usize].answer.as_ref()?.end;
+    budget.spend(2 * partition.calls.len() as u64).ok()?;
     let end = |call: &Call<S>| call.answer.as_ref().map(|answer| answer.end);
     let mut ends: Vec<u64> =
         partition.calls.iter().filter_map(end).filter(|end| *end >= first).collect();
     ends.sort_unstable();
     ends.dedup();
     ends.truncate(MOST_ENDS);
+    // Before every window there is much the same.
+    let past = Past::before(partition, first, LONGEST_END);
     let mut last = SHORTEST_END;
     loop {
         for (place, &horizon) in ends.iter().enumerate() {
-            budget.spend(partition.calls.len() as u64 / 8).ok()?;
-            let evidence = Evidence::ending(partition, horizon, last);
+            budget.spend(past.steps(partition, horizon)).ok()?;
+            let evidence = past.window(partition, horizon, last);
             let mut shrinker = Shrinker::new(partition, evidence, budget);
             if shrinker.begin_with_all().ok()? {
                 let Shrinker { evidence, best, budget, legal, .. } = shrinker;
@@ -271,11 +274,15 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
         Ok(())
     }
 
-    /// Begins with all that is sound with nothing before it. Says whether that is illegal.
+    /// Begins with all that is sound with nothing before it, if that is illegal. Says whether it is.
     fn begin_with_all(&mut self) -> Result<bool, Halt> {
         self.evidence.terse = true;
-        self.best = self.evidence.without(&self.best, &[], self.budget)?;
-        Ok(!self.best.is_empty() && self.is_illegal(&self.best.clone())?)
+        let kept = self.evidence.without(&self.best, &[], self.budget)?;
+        let illegal = !kept.is_empty() && self.is_illegal(&kept)?;
+        if illegal {
+            self.best = kept;
+        }
+        Ok(illegal)
     }
 
     /// Begins with as few of the last calls as are illegal with nothing before them. Says whether
@@ -292,6 +299,9 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
                 return Ok(true);
             }
             last *= 2;
+        }
+        if self.evidence.is_window && self.begin_with_all()? {
+            return Ok(true);
         }
         self.evidence.terse = false;
         Ok(false)

@@ -193,3 +193,26 @@ fn no_catch_all_modules() {
         }
     }
 }
+
+/// Where the page points to a file, with a function of it right behind, both are there.
+#[test]
+fn the_page_that_walks_through_the_cluster_points_at_what_is_there() {
+    let page = fs::read_to_string(root().join("docs/reading-the-cluster.md")).expect("the page");
+    let mut functions = 0;
+    for line in page.lines() {
+        let mut file: Option<(&str, String)> = None;
+        for token in line.split('`').skip(1).step_by(2) {
+            if token.ends_with(".rs") {
+                let place = ["", "cluster/src/", "cluster/"].map(|at| root().join(at).join(token));
+                let text = place.iter().find_map(|path| fs::read_to_string(path).ok());
+                file = Some((token, text.unwrap_or_else(|| panic!("there is no {token}: {line}"))));
+            } else if let Some((path, text)) = &file
+                && token.contains('_') | line.contains(&format!("`{path}` `{token}`"))
+            {
+                assert!(text.contains(&format!("fn {token}(")), "{path} has no fn {token}: {line}");
+                functions += 1;
+            }
+        }
+    }
+    assert!(functions > 20, "{functions}: the page changed its form");
+}

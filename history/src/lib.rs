@@ -80,5 +80,5 @@ pub use history::{History, Order};
 pub use jsonl::{
     LONGEST_LINE_BYTES, Writer, read_jsonl, read_jsonl_parallel, write_counterexample,
 };
-pub use name::Name;
+pub use name::{Name, key_text};
 pub use operation::{Operation, Outcome, Unusual};

@@ -8,6 +8,7 @@
 //! does not let itself be attacked.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::fmt;
@@ -24,6 +25,22 @@ impl Name {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The text of a key that is given as a value. A string is its own text, unless another value has that text: the keys
+/// `1` and `"1"` are two, and stay two.
+#[must_use]
+pub fn key_text(value: &Value) -> String {
+    match value {
+        Value::String(text) if !is_text_of_another(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn is_text_of_another(text: &str) -> bool {
+    // Texts of other values begin like this, and few names do.
+    text.starts_with(|first: char| first.is_ascii_digit() || "-[{\"tfn".contains(first))
+        && serde_json::from_str::<Value>(text).is_ok()
 }
 
 impl Deref for Name {
@@ -147,6 +164,24 @@ fn slot(text: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_of_different_types_are_different_keys() {
+        use serde_json::json;
+        let keys = [
+            json!(1),
+            json!("1"),
+            json!("k"),
+            json!(null),
+            json!("null"),
+            json!("\"1\""),
+            json!("-"),
+        ];
+        let texts: std::collections::BTreeSet<String> = keys.iter().map(key_text).collect();
+        assert_eq!(texts.len(), keys.len(), "{texts:?}");
+        assert_eq!(key_text(&json!("k1")), "k1");
+        assert_eq!(key_text(&json!(1)), "1");
+    }
 
     #[test]
     fn equal_texts_share_and_different_texts_never_do() {

@@ -4,6 +4,7 @@ use crate::Spec;
 use crate::budget::{Budget, Halt};
 use crate::hash::Table;
 use crate::partition::{Leave, Need, Partition, StateId};
+use std::rc::Rc;
 
 /// What the rule needs to know of a call.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,79 @@ struct Item {
     leave: Leave,
 }
 
+impl Item {
+    /// A call as it stands at the horizon; none if it can have had no effect and was not answered.
+    fn new<S: Spec>(partition: &Partition<S>, place: usize, horizon: u64) -> Option<Self> {
+        let ((need, leave), answered) = partition.seen_from(place, horizon);
+        let call = &partition.calls[place];
+        let end = call.answer.as_ref().map(|answer| answer.end).filter(|_| answered);
+        let item = Self { place: place as u32, start: call.start, end, need, leave };
+        (end.is_some() || leave != Leave::Unchanged).then_some(item)
+    }
+}
+
+/// The first calls of a partition, in a form that many windows after them can share.
+#[derive(Debug)]
+pub(crate) struct Past {
+    /// The calls before this place,
+    len: usize,
+    /// of which these stand at all horizons from some one on as they do at that one;
+    settled: Rc<LeftOut>,
+    /// and these were answered after it.
+    others: Vec<usize>,
+}
+
+impl Past {
+    /// All but the last `most` calls that started up to `horizon`, as seen from there and later.
+    pub(crate) fn before<S: Spec>(partition: &Partition<S>, horizon: u64, most: usize) -> Self {
+        let len = started(partition, horizon).saturating_sub(most);
+        let (mut settled, mut others) = (LeftOut::default(), Vec::new());
+        for (place, call) in partition.calls[..len].iter().enumerate() {
+            if call.answer.as_ref().is_some_and(|answer| answer.end > horizon) {
+                others.push(place);
+            } else if let Some(item) = Item::new(partition, place, horizon) {
+                settled.add(&item);
+            }
+        }
+        Self { len, settled: Rc::new(settled), others }
+    }
+
+    /// The last `most` calls that started up to `horizon`; those of the past are none of them.
+    pub(crate) fn window<S: Spec>(
+        &self,
+        partition: &Partition<S>,
+        horizon: u64,
+        most: usize,
+    ) -> Evidence {
+        let started = started(partition, horizon);
+        let first = started.saturating_sub(most).max(self.len);
+        let mut before = LeftOut::default();
+        let between = self.others.iter().copied().chain(self.len..first);
+        for item in between.filter_map(|place| Item::new(partition, place, horizon)) {
+            before.add(&item);
+        }
+        let items: Vec<Item> =
+            (first..started).filter_map(|place| Item::new(partition, place, horizon)).collect();
+        let is_mutator = |item: &Item| matches!(item.leave, Leave::Always(_)) && item.end.is_some();
+        let mut mutators: Vec<usize> =
+            (0..items.len()).filter(|item| is_mutator(&items[*item])).collect();
+        mutators.sort_by_key(|item| items[*item].end);
+        let settled = Rc::clone(&self.settled);
+        let is_window = first > 0;
+        Evidence { horizon, items, mutators, settled, before, is_window, terse: false }
+    }
+
+    /// Steps that [`Self::window`] takes.
+    pub(crate) fn steps<S: Spec>(&self, partition: &Partition<S>, horizon: u64) -> u64 {
+        (self.others.len() + started(partition, horizon).saturating_sub(self.len)) as u64 + 1
+    }
+}
+
+/// How many calls started up to the horizon.
+fn started<S: Spec>(partition: &Partition<S>, horizon: u64) -> usize {
+    partition.calls.partition_point(|call| call.start <= horizon)
+}
+
 /// Every call up to the horizon that can have had an effect or was answered, or the last few of
 /// them.
 #[derive(Debug)]
@@ -25,8 +99,11 @@ pub(crate) struct Evidence {
     items: Vec<Item>,
     /// Those that certainly left a state of their own, in the order of their ends.
     mutators: Vec<usize>,
-    /// What came before the items.
+    /// What came before the items: much that windows share, and the rest.
+    settled: Rc<LeftOut>,
     before: LeftOut,
+    /// Whether any calls came before.
+    pub(crate) is_window: bool,
     /// Whether a call that needs exactly a state can be shielded, too. It can, but a read of 3 is
     /// easier to believe wrong with the write of 3 beside it.
     pub(crate) terse: bool,
@@ -34,7 +111,7 @@ pub(crate) struct Evidence {
 
 /// Of calls that are left out, the ends of those that ended last: what is not shielded from them
 /// is not shielded from all.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct LeftOut {
     /// By the state they left; `u64::MAX` is open.
     by_state: Table<StateId, u64>,
@@ -130,32 +207,14 @@ impl Kept {
 }
 
 impl Evidence {
+    /// Every call.
     pub(crate) fn new<S: Spec>(partition: &Partition<S>, horizon: u64) -> Self {
         Self::ending(partition, horizon, usize::MAX)
     }
 
     /// Only the last `most` calls that started up to the horizon.
     pub(crate) fn ending<S: Spec>(partition: &Partition<S>, horizon: u64, most: usize) -> Self {
-        let started = partition.calls.partition_point(|call| call.start <= horizon);
-        let first = started.saturating_sub(most);
-        let (mut items, mut before) = (Vec::with_capacity(started - first), LeftOut::default());
-        for (place, call) in partition.calls[..started].iter().enumerate() {
-            let ((need, leave), answered) = partition.seen_from(place, horizon);
-            let end = call.answer.as_ref().map(|answer| answer.end).filter(|_| answered);
-            if end.is_some() || leave != Leave::Unchanged {
-                let item = Item { place: place as u32, start: call.start, end, need, leave };
-                if place < first {
-                    before.add(&item);
-                } else {
-                    items.push(item);
-                }
-            }
-        }
-        let is_mutator = |item: &Item| matches!(item.leave, Leave::Always(_)) && item.end.is_some();
-        let mut mutators: Vec<usize> =
-            (0..items.len()).filter(|item| is_mutator(&items[*item])).collect();
-        mutators.sort_by_key(|item| items[*item].end);
-        Self { horizon, items, mutators, before, terse: false }
+        Past::before(partition, horizon, most).window(partition, horizon, most)
     }
 
     pub(crate) fn horizon(&self) -> u64 {
@@ -208,7 +267,7 @@ impl Evidence {
         while let Some(item) = work.pop() {
             budget.spend(1 + self.items.len() as u64 / 8)?;
             let shield = self.shield(item, &kept);
-            if self.is_threatened(&self.items[item], &self.before, shield) {
+            if self.is_threatened(&self.items[item], &LeftOut::default(), shield) {
                 return Ok(None);
             }
             for other in 0..self.items.len() {
@@ -235,7 +294,7 @@ impl Evidence {
         for &item in dropped {
             kept.remove(item);
         }
-        let mut left_out = self.before.clone();
+        let mut left_out = LeftOut::default();
         for place in (0..self.items.len()).filter(|place| !kept.has(*place)) {
             left_out.add(&self.items[place]);
         }
@@ -282,10 +341,11 @@ impl Evidence {
         self.terse || !matches!(item.need, Need::Exactly(_))
     }
 
-    /// Whether one of the calls left out could be what makes `item` possible.
+    /// Whether one of the calls left out, or of those before, could be what makes `item` possible.
     fn is_threatened(&self, item: &Item, left_out: &LeftOut, shield: u64) -> bool {
         let shield = if self.heeds_shields(item) { shield } else { 0 };
-        left_out.latest_for(item).is_some_and(|end| end >= shield)
+        let latest = left_out.latest_for(item).max(self.before.latest_for(item));
+        latest.max(self.settled.latest_for(item)).is_some_and(|end| end >= shield)
     }
 
     /// Whether leaving out `other` could make `item` impossible.

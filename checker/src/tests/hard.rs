@@ -3,6 +3,9 @@
 
 use super::draw::Draw;
 use super::options;
+use crate::budget::Budget;
+use crate::problem::Problem;
+use crate::search::{Found, Rules, search};
 use crate::specs::register::{Op, Register, Ret};
 use crate::{Answer, Call, Judgement, Limits, Options, Ruling, SequentialSpec, linearizable};
 
@@ -140,5 +143,33 @@ fn windows_wider_than_two_words_are_searched() {
         assert!(search_says(&calls), "{reads:?}, then 2");
         calls.push(super::call(2_010, 2_011, Op::Read, Ret::Value(Some(3))));
         assert!(!search_says(&calls), "{reads:?}, then 2 and 3");
+    }
+}
+
+/// Adds of different amounts, all open at once, and a read that counts all but one. Almost every
+/// set of them is a state of its own: what goes in breadth goes through all sets.
+#[test]
+fn sums_of_many_open_adds_are_not_searched_in_breadth() {
+    use crate::specs::counter::{Counter, Op, Ret};
+    for (adds, missed) in [(12, 1), (16, 5), (20, 9), (24, 13)] {
+        let call = |start, end, op, ret| Call {
+            index: start,
+            process: start,
+            start,
+            op,
+            answer: Some(Answer { end, ret }),
+        };
+        let mut calls: Vec<Call<Counter>> =
+            (0..adds).map(|n| call(n, 1_000 + n, Op::Add(1 << n), Ret::Done)).collect();
+        let sum = (1 << adds) - 1 - (1 << missed);
+        calls.push(call(500, 501, Op::Read, Ret::Value(sum)));
+        let partition = super::partition(&Counter(0), &calls);
+        let all: Vec<u32> = (0..calls.len() as u32).collect();
+        let problem = Problem::new(&partition, &all, u64::MAX);
+        let limits = Limits { steps: 100_000, ..Limits::default() };
+        let mut budget = Budget::new(limits, &|| false);
+        let (found, progress) = search(&partition, &problem, Rules::ALL, &mut budget);
+        println!("{adds} adds: {} steps, {} configurations", budget.spent(), progress.explored);
+        assert!(matches!(found, Found::Legal(_)), "{adds} adds: {found:?}");
     }
 }

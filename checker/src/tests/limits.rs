@@ -4,7 +4,9 @@ use super::draw::{Draw, Family, history};
 use super::{EMPTY, Mute, Plain, mute, options, retype};
 use crate::specs::keyed::Keyed;
 use crate::specs::register::{Op, Register, Ret};
-use crate::{Answer, Call, Judgement, Limits, Needs, Options, Ruling, Shape, Spec, linearizable};
+use crate::{
+    Answer, Call, Halt, Judgement, Limits, Needs, Options, Ruling, Shape, Spec, linearizable,
+};
 use stateright::semantics::SequentialSpec;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -48,6 +50,21 @@ fn stop_is_obeyed_soon() {
     assert_eq!(judgement.ruling, Ruling::Unknown);
     assert!(judgement.unknown[0].reason.contains("stopped"));
     assert!(asked.load(Ordering::Relaxed) <= 12, "it went on after it was told to stop");
+}
+
+/// The search stops for its own reasons before it guesses; who stopped it then is said rightly, and
+/// how far it came.
+#[test]
+fn stopped_at_any_question_is_stopped_and_never_out_of_steps() {
+    for most in 2..120 {
+        let asked = AtomicU64::new(0);
+        let stop = || asked.fetch_add(1, Ordering::Relaxed) + 1 >= most;
+        let limits = Limits { steps: u64::MAX, ..Limits::default() };
+        let judgement = with(limits, &stop);
+        let unknown = &judgement.unknown[0];
+        assert_eq!(unknown.halt, Some(Halt::Stopped), "question {most}: {unknown:?}");
+        assert!(most < 5 || unknown.explored > 0, "question {most}: {unknown:?}");
+    }
 }
 
 #[test]

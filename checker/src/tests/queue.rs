@@ -222,6 +222,28 @@ fn unknown_dequeues_are_counted() {
     assert_order(&EMPTY, &calls, &order);
 }
 
+/// What was lost had to be taken by the end of the dequeue that overtook it. A dequeue of unknown
+/// outcome that starts at that very coordinate can have been the one, a later one cannot.
+#[test]
+fn an_unknown_dequeue_that_starts_too_late_explains_no_loss() {
+    let overtaken = [enqueue(0, 1, 1), enqueue(2, 3, 2), dequeue(4, 5, Some(2))];
+    let with = |unknown| [&overtaken[..], &[lost(unknown, Op::Dequeue)]].concat();
+    assert_eq!(proof(&with(6)), [0, 1, 2]);
+    let found = find(&EMPTY, &with(5));
+    let Finding::Legal { order, .. } = found else { panic!("in time: {found:?}") };
+    assert_order(&EMPTY, &with(5), &order);
+}
+
+/// The two calls are the proof. At one coordinate either may have been first.
+#[test]
+fn nothing_is_taken_before_its_enqueue_starts() {
+    let calls = |start| [dequeue(0, 2, Some(1)), enqueue(start, 9, 1)];
+    assert_eq!(proof(&calls(3)), [0, 1]);
+    let found = find(&EMPTY, &calls(2));
+    let Finding::Legal { order, .. } = found else { panic!("at once: {found:?}") };
+    assert_eq!(order, [1, 0]);
+}
+
 #[test]
 fn what_it_cannot_decide_is_declined() {
     let declined = |initial: &Plain, calls: &[Call<Plain>]| {

@@ -7,7 +7,7 @@ use crate::Call;
 use crate::search::Rules;
 
 /// All rules, none, and all but one.
-fn settings() -> [(&'static str, Rules); 9] {
+fn settings() -> [(&'static str, Rules); 12] {
     let all = Rules::ALL;
     let none = Rules {
         settle: false,
@@ -26,6 +26,9 @@ fn settings() -> [(&'static str, Rules); 9] {
         ("no absorb", Rules { absorb: false, ..all }),
         ("no no-way-back", Rules { no_way_back: false, ..all }),
         ("no patience", Rules { patience: 0, ..all }),
+        ("patience 1", Rules { patience: 1, ..all }),
+        ("patience 4", Rules { patience: 4, ..all }),
+        ("patience 30", Rules { patience: 30, ..all }),
         ("neither rules nor patience", Rules { patience: 0, ..none }),
     ]
 }

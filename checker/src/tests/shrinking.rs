@@ -1,11 +1,13 @@
 //! Counterexamples are illegal, sound and small.
 
 use super::draw::{Draw, Family, history};
-use super::{EMPTY, Plain, is_valid, judge, mute};
+use super::{EMPTY, Plain, is_valid, judge, mute, options};
 use crate::budget::Budget;
 use crate::oracle::is_legal;
 use crate::partition::Partition;
-use crate::shrink::{Evidence, Kept};
+use crate::problem::Problem;
+use crate::search::{Found, Rules, search};
+use crate::shrink::{Evidence, Kept, Past, guess};
 use crate::specs::register::{Op, Ret};
 use crate::{Call, Limits, Ruling, Spec};
 
@@ -137,6 +139,75 @@ fn the_write_that_explains_a_mismatch_is_kept() {
     // The proof of the violation is the read alone: nobody ever wrote 8.
     let violation = &judge(&EMPTY, &calls).violations[0];
     assert_eq!(violation.operations, [6]);
+}
+
+#[test]
+fn no_guess_accuses_a_legal_history() {
+    let (mut tried, mut accused) = (0, 0);
+    for seed in 0..400 {
+        let draw = &mut Draw::new(8_000_000 + seed);
+        let family = Family {
+            clients: 3 + draw.below(4),
+            operations: 40 + draw.below(80),
+            values: seed % 5,
+            unknown_percent: [0, 5, 15][(seed % 3) as usize],
+            wrong_percent: [0, 0, 2][(seed / 3 % 3) as usize],
+            tie_percent: [0, 40][(seed / 9 % 2) as usize],
+        };
+        let calls = history(family, draw);
+        let partition = super::partition(&EMPTY, &calls);
+        let all: Vec<u32> = (0..calls.len() as u32).collect();
+        let problem = Problem::new(&partition, &all, u64::MAX);
+        let limits = Limits { steps: 2_000_000, ..Limits::default() };
+        let budget = &mut Budget::new(limits, &|| false);
+        let legal = match search(&partition, &problem, Rules::ALL, budget).0 {
+            Found::Legal(_) => true,
+            Found::Illegal => false,
+            Found::Halted(_) => continue,
+        };
+        for _ in 0..4 {
+            let stuck = draw.below(calls.len() as u64) as u32;
+            let budget = &mut Budget::new(limits, &|| false);
+            tried += 1;
+            if let Some(core) = guess(&partition, stuck, budget, &options()) {
+                accused += 1;
+                assert!(!legal, "seed {seed}, stuck at {stuck}: {:?}", core.calls);
+            }
+        }
+    }
+    println!("{tried} guesses, {accused} counterexamples, none of a legal history");
+    assert!(tried > 1_000 && accused > 20);
+}
+
+/// What came before the windows may be gone through once for all of them.
+#[test]
+fn windows_that_share_their_past_are_those_that_do_not() {
+    for seed in 0..300 {
+        let draw = &mut Draw::new(seed);
+        let family = Family { operations: 30, ..family(seed, draw) };
+        let calls = history(family, draw);
+        let partition = super::partition(&EMPTY, &calls);
+        let mut ends: Vec<u64> =
+            calls.iter().filter_map(|call| call.answer.as_ref().map(|answer| answer.end)).collect();
+        ends.sort_unstable();
+        let budget = &mut Budget::new(Limits::default(), &|| false);
+        let Some(&first) = ends.get(ends.len() / 2) else { continue };
+        let past = Past::before(&partition, first, 8);
+        for &horizon in ends.iter().filter(|end| **end >= first) {
+            for most in [2, 4, 8] {
+                for terse in [false, true] {
+                    let shared = past.window(&partition, horizon, most);
+                    let alone = Evidence::ending(&partition, horizon, most);
+                    let sound = [shared, alone].map(|mut evidence| {
+                        evidence.terse = terse;
+                        let kept = evidence.without(&evidence.all(), &[], budget).unwrap();
+                        evidence.places(&kept)
+                    });
+                    assert_eq!(sound[0], sound[1], "seed {seed}, {horizon}, {most}: {calls:#?}");
+                }
+            }
+        }
+    }
 }
 
 /// A long busy history with one violation planted at its end.

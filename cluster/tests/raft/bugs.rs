@@ -41,7 +41,7 @@ fn bugs_of_reads_are_found_by_stale_reads() {
     let stale = [Promise::LinearizableRead];
     found_by(Bug::LocalRead, 3, 12, 6, &stale);
     found_by(Bug::FollowerRead, 3, 12, 10, &stale);
-    found_by(Bug::ReadIndexEarlyAck, 3, 12, 2, &stale);
+    found_by(Bug::ReadIndexEarlyAck, 3, 12, 1, &stale);
     found_by(Bug::ReadIndexNoTerm, 5, 12, 1, &stale);
 }
 

@@ -13,9 +13,11 @@
 //!   every value is a list of micro-operations, it is `txn`.
 //! - **Nemesis.** Its events are all info here, whatever their type was.
 
-use super::raw::{RawEvent, Recorded, Who, text};
+use super::raw::{RawEvent, Recorded, Who};
 use super::{ForeignOptions, Format, MISMATCH, workload};
-use crate::{Event, Header, History, HistoryError, Kind, Operation, Order, Outcome, Process};
+use crate::{
+    Event, Header, History, HistoryError, Kind, Operation, Order, Outcome, Process, key_text,
+};
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -270,7 +272,7 @@ fn pair(
     match value {
         Value::Array(mut items) if items.len() == 2 => {
             let value = items.pop().unwrap_or_default();
-            Ok((items.first().map(text), value))
+            Ok((items.first().map(key_text), value))
         }
         _ => Err("with --independent a value is a pair, [key value]".to_owned()),
     }

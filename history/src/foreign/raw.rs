@@ -6,7 +6,7 @@
 //! to be guessed.
 
 use super::scalar::shown;
-use crate::{Kind, Nanos};
+use crate::{Kind, Nanos, key_text};
 use serde_json::{Map, Value};
 
 /// Who did it.
@@ -76,7 +76,7 @@ impl RawEvent {
             who,
             kind,
             f,
-            key: map.get("key").filter(|key| !key.is_null()).map(text),
+            key: map.get("key").filter(|key| !key.is_null()).map(key_text),
             value: value.unwrap_or_default(),
             error: map.get("error").filter(|error| !error.is_null()).map(text),
         })
@@ -115,8 +115,8 @@ pub(super) fn who(process: &Value) -> Result<Who, String> {
     }
 }
 
-/// A value as the text that names it.
-pub(super) fn text(value: &Value) -> String {
+/// A value as the text that it is for people.
+fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),

@@ -8,7 +8,7 @@ use super::{Decode, Said, answer, data, datum, otherwise, unknown_function};
 use crate::Datum;
 use checker::Spec;
 use checker::specs::list::{Micro, Reads, Transactions};
-use history::Operation;
+use history::{Operation, key_text};
 use serde_json::Value;
 
 pub(crate) const FUNCTIONS: &[&str] = &["txn"];
@@ -89,11 +89,10 @@ fn micros(value: &Value) -> Result<&Vec<Value>, String> {
 
 fn micro(value: &Value) -> Result<Micro<Datum>, String> {
     let parts = value.as_array().map(Vec::as_slice);
-    let key = |key: &Value| key.as_str().map_or_else(|| key.to_string(), str::to_owned).into();
     match parts {
-        Some([Value::String(f), name, _]) if f == "r" => Ok(Micro::Read(key(name))),
+        Some([Value::String(f), name, _]) if f == "r" => Ok(Micro::Read(key_text(name).into())),
         Some([Value::String(f), name, item]) if f == "append" => {
-            Ok(Micro::Append(key(name), datum(item, "an element of a list")?))
+            Ok(Micro::Append(key_text(name).into(), datum(item, "an element of a list")?))
         }
         _ => Err(format!(
             "a micro-operation is [\"r\", key, null] or [\"append\", key, value], not {value}"

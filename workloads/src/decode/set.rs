@@ -7,6 +7,7 @@ use crate::Datum;
 use checker::specs::member::{self, Member};
 use checker::specs::set::{self, Set};
 use history::Operation;
+use std::collections::BTreeSet;
 
 pub(crate) const FUNCTIONS: &[&str] = &["add", "remove", "contains", "read"];
 
@@ -36,7 +37,11 @@ impl Decode for Whole {
             (_, None) => Ok(otherwise(operation)),
             (set::Op::Contains(_), Some(_)) => Ok(Said::Answer(set::Ret::Bool(found(operation)?))),
             (set::Op::Read, Some(value)) => {
-                let items = data(value, "the answer of a read")?.into_iter().collect();
+                let shown = data(value, "the answer of a read")?;
+                let (count, items) = (shown.len(), BTreeSet::from_iter(shown));
+                if items.len() < count {
+                    return Err(format!("a set shows an element once, not as in {value}"));
+                }
                 Ok(Said::Answer(set::Ret::Items(items)))
             }
             (set::Op::Add(_) | set::Op::Remove(_), Some(_)) => done(operation, set::Ret::Done),
@@ -86,4 +91,28 @@ impl Decode for Element {
 fn found(operation: &Operation) -> Result<bool, String> {
     let value = answer(operation).and_then(serde_json::Value::as_bool);
     value.ok_or_else(|| "the answer of a contains must be true or false".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{JudgeOptions, by_name};
+    use checker::Limits;
+    use history::read_jsonl;
+
+    #[test]
+    fn a_read_that_shows_an_element_twice_is_refused() {
+        let text = concat!(
+            "{\"history\":1,\"workload\":\"set\"}\n",
+            r#"{"index":0,"time":0,"process":0,"type":"invoke","f":"read","value":null}"#,
+            "\n",
+            r#"{"index":1,"time":1,"process":0,"type":"ok","f":"read","value":[1,1]}"#,
+            "\n",
+        );
+        let history = read_jsonl(text.as_bytes()).expect("a history");
+        let (limits, stop) = (Limits::default(), &|| false);
+        let options = JudgeOptions { limits, stop, threads: 1, certify: false };
+        let refused = by_name("set").expect("it is listed").judge(&history, &options);
+        let error = refused.expect_err("it makes no sense").to_string();
+        assert!(error.contains("once"), "{error}");
+    }
 }
