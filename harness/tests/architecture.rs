@@ -82,7 +82,8 @@ fn the_raft_core_is_pure() {
     forbid("cluster/src/raft", &IO, &[], why);
     forbid("cluster/src/raft", &CLOCK, &[], why);
     forbid("cluster/src/raft", &["rand", "HashMap", "HashSet", "unsafe {"], &[], why);
-    let why = "the simulator is a function of its seed: no I/O, no clock, no map whose order may differ";
+    let why =
+        "the simulator is a function of its seed: no I/O, no clock, no map whose order may differ";
     forbid("cluster/src/simulator", &IO, &[], why);
     forbid("cluster/src/simulator", &CLOCK, &[], why);
     forbid("cluster/src/simulator", &["HashMap", "HashSet", "thread::", "unsafe {"], &[], why);
