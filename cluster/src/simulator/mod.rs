@@ -17,7 +17,7 @@
 //!
 //! * One seed, one run, event by event: no clock, no thread, no hash map whose order could differ. Each purpose
 //!   draws from a stream of its own, the network from one for each link, so that a dropped fault moves little
-//!   else and a failing run can be shrunk ([`shrink`]).
+//!   else and a failing run can be shrunk ([`shrink()`]).
 //! * The [`oracle`](Promise) sees every effect and every disk, and checks each when it happens, at a cost that
 //!   does not grow with the length of the log. It also counts what a run went through ([`Facts`]): a clean run
 //!   in which nothing happened proves nothing.
