@@ -209,10 +209,10 @@ fn a_compressed_history_that_was_cut_is_refused() {
 fn hard() -> String {
     let mut events = vec![
         (500, json!({"process": 40, "type": "invoke", "f": "read", "value": null})),
-        (600, json!({"process": 40, "type": "ok", "f": "read", "value": 6_973_568_803_u64})),
+        (600, json!({"process": 40, "type": "ok", "f": "read", "value": 430_000_001_u64})),
     ];
     for process in 0..40_u64 {
-        let amount = 2 * 3_u64.pow(process as u32 % 30) + 2 * process;
+        let amount = 2 * 3_u64.pow(process as u32 % 18) + 2 * process;
         for (time, kind) in [(process, "invoke"), (1000 + process, "ok")] {
             let event = json!({"process": process, "type": kind, "f": "add", "value": amount});
             events.push((time, event));
