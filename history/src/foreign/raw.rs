@@ -6,7 +6,7 @@
 //! to be guessed.
 
 use super::scalar::shown;
-use crate::{Kind, Nanos, key_text};
+use crate::{Kind, Nanos};
 use serde_json::{Map, Value};
 
 /// Who did it.
@@ -76,7 +76,7 @@ impl RawEvent {
             who,
             kind,
             f,
-            key: map.get("key").filter(|key| !key.is_null()).map(key_text),
+            key: map.get("key").filter(|key| !key.is_null()).map(text),
             value: value.unwrap_or_default(),
             error: map.get("error").filter(|error| !error.is_null()).map(text),
         })
