@@ -177,7 +177,13 @@ pub fn judge(
         observations: &recorded.observations,
     };
     let started = Instant::now();
-    let (check, orders) = linearizable(workload, &facts, search, &recorded.name)?;
+    // To count a million operations takes as long as to judge some of them, and needs only one thread.
+    let (judged, counts) = std::thread::scope(|scope| {
+        let counts = scope.spawn(|| counts(&facts));
+        let judged = linearizable(workload, &facts, search, &recorded.name);
+        (judged, counts.join().expect("to count cannot panic"))
+    });
+    let (check, orders) = judged?;
     let mut checks = vec![check];
     checks[0].warnings.extend(recorded.notes.iter().cloned());
     let coverage = match &recorded.plan {
@@ -189,7 +195,7 @@ pub fn judge(
         verdict: VerdictDocument::worst(&checks),
         provisional: false,
         checks,
-        counts: counts(&facts),
+        counts,
         coverage,
         harness: harness(&facts),
         seconds: Seconds { check: started.elapsed().as_secs_f64(), ..seconds(&facts) },

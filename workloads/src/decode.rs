@@ -29,6 +29,12 @@ use std::sync::{Mutex, PoisonError};
 /// An operation of unknown outcome is as hard to place as so many others.
 const SIZE_OF_UNKNOWN: usize = 50;
 
+/// Operations that are brought near at a time: more would be gone again when their turn comes.
+const TOUCHED: usize = 32;
+
+/// Slots for keys that were met; a power of two, since some hundred to some thousand keys are alive at a time.
+const SLOTS: usize = 4096;
+
 /// An operation that is none of the workload's, or that lacks what its function needs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -187,15 +193,18 @@ pub(crate) fn judge<D: Decode>(
     let refused: Mutex<Option<DecodeError>> = Mutex::new(None);
     let load = |places: Vec<u32>| {
         let mut calls = Vec::with_capacity(places.len());
-        for place in places {
-            match call(decode, &history.operations[place as usize]) {
-                Ok(call) => calls.extend(call),
-                Err(error) => {
-                    let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
-                    if refused.as_ref().is_none_or(|known| error.place() < known.place()) {
-                        *refused = Some(error);
+        for near in places.chunks(TOUCHED) {
+            touch(&history.operations, near);
+            for place in near {
+                match call(decode, &history.operations[*place as usize]) {
+                    Ok(call) => calls.extend(call),
+                    Err(error) => {
+                        let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
+                        if refused.as_ref().is_none_or(|known| error.place() < known.place()) {
+                            *refused = Some(error);
+                        }
+                        return Vec::new();
                     }
-                    return Vec::new();
                 }
             }
         }
@@ -220,27 +229,42 @@ pub(crate) fn judge<D: Decode>(
     }
 }
 
+/// Brings operations near. Those of one key lie far apart, so that to come to one is to wait for memory; a loop that
+/// does nothing else with them has the waits at the same time instead of one after the other.
+fn touch(operations: &[Operation], places: &[u32]) {
+    let met = places.iter().fold(0, |met, place| {
+        let operation = &operations[*place as usize];
+        let ends = u64::from(operation.input.is_null()) ^ u64::from(operation.key.is_none());
+        met ^ operation.index ^ operation.start ^ operation.invoked.0 ^ ends
+    });
+    std::hint::black_box(met);
+}
+
 /// The places of the operations of each key.
 fn parts<D: Decode>(decode: &D, history: &History) -> Vec<Part<Vec<u32>>> {
     let mut parts: Vec<Part<Vec<u32>>> = Vec::new();
     let mut numbers: HashMap<Option<String>, usize> = HashMap::new();
-    // Names are shared, so that most are known by where they are.
-    let mut known: HashMap<(*const u8, usize), usize> = HashMap::new();
+    // Names are shared, so that most are known by where they are; the last one met in each slot stays.
+    let mut known: Vec<Option<(*const u8, usize, usize)>> = vec![None; SLOTS];
     for (place, operation) in (0_u32..).zip(&history.operations) {
-        let own = decode.by_own_key();
-        let shared = operation.key.as_ref().filter(|_| own).map(|key| (key.as_ptr(), key.len()));
-        let number = match shared.and_then(|shared| known.get(&shared).copied()) {
-            Some(number) => number,
-            None => {
+        let shared = match &operation.key {
+            Some(key) if decode.by_own_key() => Some((key.as_ptr(), key.len())),
+            _ => None,
+        };
+        let slot = shared.map(|(text, _)| slot(text));
+        let number = match (shared, slot.and_then(|slot| known[slot])) {
+            (Some((text, length)), Some(known)) if (text, length) == (known.0, known.1) => known.2,
+            _ => {
                 let key = decode.key(operation);
-                let number = *numbers.entry(key).or_insert_with_key(|key| {
+                *numbers.entry(key).or_insert_with_key(|key| {
                     parts.push(Part { key: key.clone(), size: 0, calls: Vec::new() });
                     parts.len() - 1
-                });
-                known.extend(shared.map(|shared| (shared, number)));
-                number
+                })
             }
         };
+        if let (Some((text, length)), Some(slot)) = (shared, slot) {
+            known[slot] = Some((text, length, number));
+        }
         let part = &mut parts[number];
         part.calls.push(place);
         part.size += match operation.outcome {
@@ -249,6 +273,12 @@ fn parts<D: Decode>(decode: &D, history: &History) -> Vec<Part<Vec<u32>>> {
         };
     }
     parts
+}
+
+/// Mixes the address of a text; what is allocated one after the other differs in the middle bits.
+fn slot(text: *const u8) -> usize {
+    let mixed = (text as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> (u64::BITS - SLOTS.trailing_zeros())) as usize
 }
 
 /// Who called whom.

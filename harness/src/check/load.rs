@@ -8,7 +8,6 @@ use crate::results::{Observation, ObservationHeader, RunFolder, read_lines};
 use faults::Receipt;
 use history::{Header, History, HistoryError, Order, read_jsonl_parallel};
 use serde::de::{DeserializeOwned, IgnoredAny};
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};
 use std::path::Path;
@@ -74,14 +73,6 @@ impl Recorded {
             plan: Some(plan),
             notes,
         })
-    }
-
-    /// How many keys the operations touched.
-    #[must_use]
-    pub fn keys(&self) -> u64 {
-        let keys: BTreeSet<Option<&str>> =
-            self.history.operations.iter().map(|operation| operation.key.as_deref()).collect();
-        keys.len() as u64
     }
 }
 
