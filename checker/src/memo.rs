@@ -32,7 +32,8 @@ pub(crate) struct Memo<'a> {
 impl<'a> Memo<'a> {
     pub(crate) fn new(done: usize, width: usize, fields: Option<&'a [Field]>) -> Self {
         let heads = vec![NONE; 64];
-        Self { width, done, fields, heads, chains: 0, rows: Vec::new(), next: Vec::new() }
+        let (rows, next) = (Vec::with_capacity(16 * (width + 1)), Vec::with_capacity(16));
+        Self { width, done, fields, heads, chains: 0, rows, next }
     }
 
     /// How many configurations it holds.

@@ -159,7 +159,7 @@ impl Problem {
         });
         let mut problem = Self {
             rows,
-            moments: Vec::new(),
+            moments: Vec::with_capacity(2 * subset.len()),
             unknown: Vec::new(),
             slots: 0,
             unknown_words: 0,

@@ -123,6 +123,9 @@ pub(crate) fn search<S: Spec>(
     (found, Progress { explored: search.memo.len() as u64, returns, stuck })
 }
 
+/// Most searches come no deeper, and have all the room they need from the start.
+const DEPTH: usize = 16;
+
 /// One way to go on from a blocked configuration.
 #[derive(Clone, Copy)]
 struct Move {
@@ -177,22 +180,25 @@ pub(crate) struct Search<'a, S: Spec> {
 }
 
 /// For each state, the calls not linearized yet that have to do with it.
-struct Tally {
+struct Tally(Vec<Calls>);
+
+/// How many calls not linearized yet have to do with a state.
+#[derive(Clone, Copy, Default)]
+struct Calls {
     /// Answered, need exactly it.
-    need: Vec<u32>,
+    need: u32,
     /// Of unknown outcome, would need exactly it.
-    want: Vec<u32>,
+    want: u32,
     /// Answered, need it to be gone.
-    avoid: Vec<u32>,
+    avoid: u32,
     /// Leave it.
-    supply: Vec<u32>,
+    supply: u32,
 }
 
 impl Tally {
     fn new(problem: &Problem) -> Self {
         let states = if problem.shaped { problem.states } else { 0 };
-        let zeros = || vec![0; states];
-        let mut tally = Self { need: zeros(), want: zeros(), avoid: zeros(), supply: zeros() };
+        let mut tally = Self(vec![Calls::default(); states]);
         if problem.shaped {
             for row in &problem.rows {
                 tally.count(row, u32::wrapping_add, 1);
@@ -204,19 +210,25 @@ impl Tally {
     fn count(&mut self, row: &Row, change: fn(u32, u32) -> u32, by: u32) {
         let apply = |count: &mut u32| *count = change(*count, by);
         match row.need {
-            Need::Exactly(state) if row.answered => apply(&mut self.need[state as usize]),
-            Need::Exactly(state) => apply(&mut self.want[state as usize]),
-            Need::AnythingBut(state) => apply(&mut self.avoid[state as usize]),
+            Need::Exactly(state) if row.answered => apply(&mut self.0[state as usize].need),
+            Need::Exactly(state) => apply(&mut self.0[state as usize].want),
+            Need::AnythingBut(state) => apply(&mut self.0[state as usize].avoid),
             Need::Nothing | Need::Unclear => {}
         }
         if let Leave::Always(state) = row.leave {
-            apply(&mut self.supply[state as usize]);
+            apply(&mut self.0[state as usize].supply);
         }
+    }
+
+    /// What has to do with this state.
+    fn of(&self, state: StateId) -> Calls {
+        self.0[state as usize]
     }
 
     /// Whether some answered call needs this state and nothing is left to bring it about.
     fn is_lost(&self, state: StateId) -> bool {
-        self.need[state as usize] > 0 && self.supply[state as usize] == 0
+        let calls = self.of(state);
+        calls.need > 0 && calls.supply == 0
     }
 }
 
@@ -234,13 +246,13 @@ impl<'a, S: Spec> Search<'a, S> {
             state: problem.initial,
             masks: vec![0; width],
             occupant: vec![NONE; problem.slots],
-            path: Vec::new(),
-            frames: Vec::new(),
-            origins: Vec::new(),
+            path: Vec::with_capacity(problem.rows.len()),
+            frames: Vec::with_capacity(DEPTH),
+            origins: Vec::with_capacity(DEPTH),
             last: Origin { parent: NONE, chosen: Move { row: NONE, state: 0, absorbed: false } },
             frontier: Frontier::new(),
-            saved: Vec::new(),
-            moves: Vec::new(),
+            saved: Vec::with_capacity(DEPTH),
+            moves: Vec::with_capacity(DEPTH),
             tally: Tally::new(problem),
             wanted: vec![0; if problem.shaped { problem.states } else { 0 }],
             first: vec![(0, NONE); problem.classes],

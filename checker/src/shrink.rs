@@ -77,6 +77,8 @@ const SHORTEST_END: usize = 32;
 const LONGEST_END: usize = 512;
 /// How many ends are tried before the search is finished.
 const MOST_ENDS: usize = 64;
+/// So few calls are tried one by one at once.
+const FEW_CALLS: usize = 16;
 /// A set of so few calls is not worth more search.
 const SMALL_CALLS: usize = 3;
 /// A counterexample of more calls may leave out the writes of values that are read, where that is
@@ -322,11 +324,12 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
         Ok(())
     }
 
-    /// Reducing from either end gives different sets; both are tried from the same start.
+    /// Reducing from either end gives different sets; both are tried from the same start. Where one of them finds
+    /// nothing that can go, so would the other.
     fn reduce_both_ways(&mut self) -> Result<(), Halt> {
         let start = self.best.clone();
         self.reduce(false)?;
-        if self.best.len() > SMALL_CALLS {
+        if self.best.len() > SMALL_CALLS && self.best != start {
             let forward = std::mem::replace(&mut self.best, start);
             let backward = self.reduce(true);
             if backward.is_err() || forward.len() <= self.best.len() {
@@ -407,15 +410,18 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
         Ok(better)
     }
 
-    /// Leaves out what can be left out, in large pieces first, until no single call can go.
+    /// Leaves out what can be left out, in large pieces first, then call by call.
+    ///
+    /// Each call needs to be tried once. If the best without it is legal, so is every later best
+    /// without it, which is a sound part of that; and so is the best without any piece that it is in.
     fn reduce(&mut self, backward: bool) -> Result<(), Halt> {
-        let mut piece = self.best.len().div_ceil(2).max(1);
+        let count = self.best.len();
+        let mut piece = if count > FEW_CALLS { count.div_ceil(2) } else { 1 };
         loop {
             let mut order = self.best.members();
             if backward {
                 order.reverse();
             }
-            let mut changed = false;
             for calls in order.chunks(piece) {
                 let dropped: Vec<usize> =
                     calls.iter().copied().filter(|call| self.best.has(*call)).collect();
@@ -425,14 +431,12 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
                 let kept = self.evidence.without(&self.best, &dropped, self.budget)?;
                 if !kept.is_empty() && self.is_illegal(&kept)? {
                     self.best = kept;
-                    changed = true;
                 }
             }
-            match (piece, changed) {
-                (1, false) => return Ok(()),
-                (1, true) => {}
-                _ => piece = piece.div_ceil(4).min(piece - 1).max(1),
+            if piece == 1 {
+                return Ok(());
             }
+            piece = piece.div_ceil(4).min(piece - 1).max(1);
         }
     }
 }

@@ -36,6 +36,9 @@ use workloads::{DecodeError, JudgeOptions, Workload};
 /// Name of the check that says that the run itself failed.
 const RUN: &str = "run";
 
+/// So many operations are counted beside their judgement; fewer are counted sooner than a thread has started.
+const MANY_OPERATIONS: usize = 100_000;
+
 /// How to judge.
 #[derive(Clone, Debug)]
 pub struct Search {
@@ -177,12 +180,15 @@ pub fn judge(
         observations: &recorded.observations,
     };
     let started = Instant::now();
-    // To count a million operations takes as long as to judge some of them, and needs only one thread.
-    let (judged, counts) = std::thread::scope(|scope| {
-        let counts = scope.spawn(|| counts(&facts));
-        let judged = linearizable(workload, &facts, search, &recorded.name);
-        (judged, counts.join().expect("to count cannot panic"))
-    });
+    let judged = || linearizable(workload, &facts, search, &recorded.name);
+    let (judged, counts) = if facts.history.operations.len() < MANY_OPERATIONS {
+        (judged(), counts(&facts))
+    } else {
+        std::thread::scope(|scope| {
+            let counts = scope.spawn(|| counts(&facts));
+            (judged(), counts.join().expect("to count cannot panic"))
+        })
+    };
     let (check, orders) = judged?;
     let mut checks = vec![check];
     checks[0].warnings.extend(recorded.notes.iter().cloned());

@@ -105,9 +105,10 @@ impl<S: Spec> Search<'_, S> {
         let Leave::Always(after) = row.leave else { return };
         // Visibly besides being absorbed: only if that can make a difference to a call still to
         // come, or lets another open blind call be absorbed.
-        let matters = self.tally.need[after as usize] > 0
-            || self.tally.want[after as usize] > 0
-            || self.tally.avoid[self.state as usize] > 0
+        let led_to = self.tally.of(after);
+        let matters = led_to.need > 0
+            || led_to.want > 0
+            || self.tally.of(self.state).avoid > 0
             || row.followed
             || !self.rules.absorb
             || self.hides_another(blocked);

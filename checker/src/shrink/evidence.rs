@@ -74,9 +74,16 @@ impl Past {
         let mut mutators: Vec<usize> =
             (0..items.len()).filter(|item| is_mutator(&items[*item])).collect();
         mutators.sort_by_key(|item| items[*item].end);
+        let leaver = |(place, item): (usize, &Item)| match item.leave {
+            Leave::Unchanged => None,
+            Leave::Unclear => Some((None, place)),
+            Leave::Always(state) => Some((Some(state), place)),
+        };
+        let mut leavers: Vec<_> = items.iter().enumerate().filter_map(leaver).collect();
+        leavers.sort_unstable();
         let settled = Rc::clone(&self.settled);
         let is_window = first > 0;
-        Evidence { horizon, items, mutators, settled, before, is_window, terse: false }
+        Evidence { horizon, items, mutators, leavers, settled, before, is_window, terse: false }
     }
 
     /// Steps that [`Self::window`] takes.
@@ -99,6 +106,8 @@ pub(crate) struct Evidence {
     items: Vec<Item>,
     /// Those that certainly left a state of their own, in the order of their ends.
     mutators: Vec<usize>,
+    /// The state that an item leaves and the item, in that order; `None` where it is unclear which.
+    leavers: Vec<(Option<StateId>, usize)>,
     /// What came before the items: much that windows share, and the rest.
     settled: Rc<LeftOut>,
     before: LeftOut,
@@ -266,11 +275,13 @@ impl Evidence {
         }
         while let Some(item) = work.pop() {
             budget.spend(1 + self.items.len() as u64 / 8)?;
-            let shield = self.shield(item, &kept);
-            if self.is_threatened(&self.items[item], &LeftOut::default(), shield) {
+            let heeds = self.heeds_shields(&self.items[item]);
+            let shield = if heeds { self.shield(item, &kept) } else { 0 };
+            if self.is_window && self.is_threatened(&self.items[item], &LeftOut::default(), shield)
+            {
                 return Ok(None);
             }
-            for other in 0..self.items.len() {
+            for &(_, other) in self.suspects(item).into_iter().flatten() {
                 if !kept.has(other) && self.depends(item, other, shield) {
                     kept.add(other);
                     work.push(other);
@@ -346,6 +357,22 @@ impl Evidence {
         let shield = if self.heeds_shields(item) { shield } else { 0 };
         let latest = left_out.latest_for(item).max(self.before.latest_for(item));
         latest.max(self.settled.latest_for(item)).is_some_and(|end| end >= shield)
+    }
+
+    /// The items on which this one may depend, in two runs: it depends on no other.
+    fn suspects(&self, item: usize) -> [&[(Option<StateId>, usize)]; 2] {
+        let Item { need, leave, .. } = self.items[item];
+        let run = |wanted: Option<StateId>| {
+            let from = self.leavers.partition_point(|(state, _)| *state < wanted);
+            let length = self.leavers[from..].partition_point(|(state, _)| *state == wanted);
+            &self.leavers[from..from + length]
+        };
+        match (need, leave) {
+            (Need::Unclear, _) | (_, Leave::Unclear) => [&self.leavers, &[]],
+            (Need::Nothing, _) => [&[], &[]],
+            (Need::Exactly(state), _) => [run(None), run(Some(state))],
+            (Need::AnythingBut(_), _) => [&self.leavers, &[]],
+        }
     }
 
     /// Whether leaving out `other` could make `item` impossible.
