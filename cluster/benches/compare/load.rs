@@ -6,11 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use cluster::proto::session_request::Call;
+use cluster::proto::session_response::Answer as Answered;
+use cluster::proto::{SessionRequest, SessionResponse};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tokio_stream::wrappers::ReceiverStream;
 
 use crate::Result;
-use crate::client::{Client, Who, connect};
+use crate::client::{Client, Who, acknowledged, connect, write};
 use crate::cpu::{self, Used};
 use crate::processes::Cluster;
 
@@ -32,6 +37,8 @@ pub(crate) enum Load {
     Write(usize),
     /// Unary linearizable reads by so many clients.
     Read(usize),
+    /// Writes on so many session streams, so many outstanding on each.
+    Session(usize, usize),
 }
 
 /// What was seen in one window.
@@ -165,6 +172,18 @@ pub(crate) async fn window(
                 clients.spawn(unary(client, load, Keys(number as u64), Arc::clone(&meter)));
             }
         }
+        Load::Session(..) => {}
+    }
+    if let Load::Session(streams, outstanding) = load {
+        for number in 0..streams {
+            let client = leader.connect(cluster.who).await?;
+            let (keys, meter) = (Keys(number as u64), Arc::clone(&meter));
+            clients.spawn(async move {
+                if let Err(error) = session(client, outstanding, keys, &meter).await {
+                    meter.seen().complaints.insert(error.to_string(), 1);
+                }
+            });
+        }
     }
     sleep(WARM_UP).await;
     let before = cpu::sample(&servers, &idle)?;
@@ -192,13 +211,39 @@ async fn unary(mut client: Client, load: Load, mut keys: Keys, meter: Arc<Meter>
         let (key, began) = (keys.next(), Instant::now());
         let result = match load {
             Load::Read(_) => client.get(key).await,
-            Load::Write(_) => client.put(key, value()).await,
+            _ => client.put(key, value()).await,
         };
         meter.done(began, &result);
         if result.is_err() {
             sleep(AFTER_FAILURE).await;
         }
     }
+}
+
+/// A client of a stream, with so many writes outstanding at any time.
+async fn session(client: Client, outstanding: usize, mut keys: Keys, meter: &Meter) -> Result<()> {
+    let Client::Ours(mut kv, _) = client else { return Err("etcd has no such stream".into()) };
+    let (sender, calls) = mpsc::channel(outstanding);
+    let mut next = |id| {
+        let call = Some(Call::Execute(write(keys.next(), value())));
+        SessionRequest { id, call }
+    };
+    let mut began = vec![Instant::now(); outstanding];
+    for id in 0..outstanding as u64 {
+        sender.send(next(id)).await?;
+    }
+    let mut answers = kv.session(ReceiverStream::new(calls)).await?.into_inner();
+    while let Some(SessionResponse { id, answer }) = answers.message().await? {
+        let began = began.get_mut(id as usize).ok_or("an answer to nothing")?;
+        let result = match answer {
+            Some(Answered::Execute(response)) => acknowledged(response),
+            other => Err(format!("{other:?}").into()),
+        };
+        meter.done(*began, &result);
+        *began = Instant::now();
+        sender.send(next(id)).await?;
+    }
+    Err("the stream ended".into())
 }
 
 /// Whose cluster a series of windows is about, and what is done to it.

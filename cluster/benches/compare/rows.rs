@@ -10,7 +10,7 @@ use crate::table::{Asked, Line, median, say};
 use crate::{Result, Wanted};
 
 /// The rows by name.
-pub(crate) const ROWS: [&str; 4] = ["writes", "latency", "reads", "failover"];
+pub(crate) const ROWS: [&str; 5] = ["writes", "session", "latency", "reads", "failover"];
 
 /// With more processor time than this used by others, in cores, a window says little of wall time.
 const OTHERS: f64 = 0.1;
@@ -87,6 +87,7 @@ const TIME: &str = "ms";
 pub(crate) async fn measure(row: &str, pair: &mut Pair, wanted: &Wanted) -> Result<Vec<Line>> {
     match row {
         "writes" => writes(pair, wanted).await,
+        "session" => session(pair, wanted).await,
         "latency" => latency(pair, wanted).await,
         "reads" => reads(pair, wanted).await,
         _ => failover(pair, wanted).await,
@@ -112,11 +113,35 @@ async fn writes(pair: &Pair, wanted: &Wanted) -> Result<Vec<Line>> {
     ])
 }
 
+/// Streams of ours beside unary calls of etcd, which has no such stream, with as much outstanding.
+async fn session(pair: &Pair, wanted: &Wanted) -> Result<Vec<Line>> {
+    let ours = Series { who: Who::Ours, load: Load::Session(4, 64) };
+    let etcd = Series { who: Who::Etcd, load: Load::Write(256) };
+    let windows = pair.alternate(wanted, &[ours, etcd]).await?;
+    let both = (&windows[0][..], &windows[1][..]);
+    let what =
+        |what: &str| format!("writes, 4 session streams of 64 (etcd: 256 clients, unary): {what}");
+    Ok(vec![
+        line(what("writes"), RATE, Asked::AtLeast(6.0), both, Window::per_second),
+        line(what("servers' CPU a write"), CPU, Asked::Nothing, both, Window::servers_us),
+        line(what("p50"), TIME, Asked::Nothing, both, |w| w.percentile(50)),
+        line(what("p99"), TIME, Asked::Nothing, both, |w| w.percentile(99)),
+    ])
+}
+
 async fn latency(pair: &Pair, wanted: &Wanted) -> Result<Vec<Line>> {
-    let (ours, etcd) = both(pair, wanted, Load::Write(1)).await?;
-    let both = (&ours[..], &etcd[..]);
-    let what = "one client, unary: p50 of a write".to_owned();
-    Ok(vec![line(what, TIME, Asked::AtMost(0.85), both, |w| w.percentile(50))])
+    let unary = Series { who: Who::Ours, load: Load::Write(1) };
+    let etcd = Series { who: Who::Etcd, load: Load::Write(1) };
+    let stream = Series { who: Who::Ours, load: Load::Session(1, 1) };
+    let windows = pair.alternate(wanted, &[unary, etcd, stream]).await?;
+    let p50 = |what: &str, asked, ours: usize| {
+        let what = format!("one client: p50 of a write, {what}");
+        line(what, TIME, asked, (&windows[ours], &windows[1]), |w| w.percentile(50))
+    };
+    Ok(vec![
+        p50("unary", Asked::AtMost(0.85), 0),
+        p50("session stream (etcd: unary)", Asked::AtMost(0.6), 2),
+    ])
 }
 
 async fn reads(pair: &Pair, wanted: &Wanted) -> Result<Vec<Line>> {

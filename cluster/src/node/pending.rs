@@ -126,7 +126,7 @@ mod tests {
     use crate::kv::{Action, Command};
 
     fn work(task: Task, deadline: Instant) -> Work {
-        Work { task, deadline, reply: oneshot::channel().0 }
+        Work { task, deadline, reply: oneshot::channel().0.into() }
     }
 
     fn command() -> Task {

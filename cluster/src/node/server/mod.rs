@@ -6,6 +6,7 @@
 
 mod client;
 mod peer;
+pub(super) mod session;
 mod snapshot;
 
 use std::sync::Arc;
@@ -107,14 +108,12 @@ impl Front {
 
     /// Opens a session on this node.
     async fn open_session(&self, deadline: Instant) -> Reply {
-        let action = Action::OpenSession;
-        let command = Command { session: 0, sequence: 0, acknowledged: 0, action };
-        self.submit(Task::Command(command), deadline).await
+        self.submit(Task::open_session(), deadline).await
     }
 
     async fn submit(&self, task: Task, deadline: Instant) -> Reply {
         let (reply, answer) = oneshot::channel();
-        match self.work.try_send(Work { task, deadline, reply }) {
+        match self.work.try_send(Work { task, deadline, reply: reply.into() }) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
                 let message = "too many requests are waiting";
