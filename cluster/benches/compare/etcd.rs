@@ -3,11 +3,11 @@
 //! Fields that nobody reads here are left out; protobuf skips what it does not know.
 
 use bytes::Bytes;
+use cluster::codec::Codec;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
-use tonic_prost::ProstCodec;
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct PutRequest {
@@ -94,7 +94,7 @@ impl Etcd {
     {
         let ready = self.grpc.ready().await;
         ready.map_err(|error| Status::unavailable(error.to_string()))?;
-        let codec = ProstCodec::<A, B>::default();
+        let codec = Codec::<A, B>::default();
         Ok(self.grpc.unary(Request::new(request), path, codec).await?.into_inner())
     }
 }
