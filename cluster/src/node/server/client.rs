@@ -51,7 +51,7 @@ impl Kv for ClientService {
         };
         let answer = match error.and_then(elsewhere) {
             Some(leader) if request.forward => {
-                self.forwarder.open_session(leader, request, deadline, here).await
+                Box::pin(self.forwarder.open_session(leader, request, deadline, here)).await
             }
             _ => here,
         };
@@ -69,7 +69,9 @@ impl Kv for ClientService {
         };
         let answer = match (error.and_then(elsewhere), copy) {
             (Some(leader), Some(request)) => {
-                self.forwarder.execute(leader, request, deadline, here).await
+                // Apart, because what passing on needs is several times what a call here needs, and every
+                // call would carry it.
+                Box::pin(self.forwarder.execute(leader, request, deadline, here)).await
             }
             _ => here,
         };
