@@ -123,7 +123,7 @@ impl Answers {
             }
             Payload::Command(command) => Some(self.store.apply(entry.index, command)),
         };
-        for (proposed, work) in self.pending.take_applied(entry.index) {
+        while let Some((proposed, work)) = self.pending.take_applied(entry.index) {
             let reply = match applied {
                 Some(Applied { answer, replayed }) if proposed == entry.term => {
                     Reply { term, replayed, outcome: Outcome::Answer(answer) }
