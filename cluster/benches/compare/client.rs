@@ -19,6 +19,8 @@ pub(crate) enum Who {
     Etcd,
 }
 
+const MISSING: &str = "a key that was written is missing";
+
 /// A client of one node.
 #[derive(Clone)]
 pub(crate) enum Client {
@@ -62,19 +64,13 @@ impl Client {
 
     /// A linearizable read of a key that exists.
     pub(crate) async fn get(&mut self, key: Bytes) -> Result<()> {
-        let found = match self {
-            Client::Ours(kv, _) => {
-                let read = proto::Read { key, ..Default::default() };
-                let operation = Some(request::Operation::Read(read));
-                let request = proto::Request { operation, ..Default::default() };
-                match kv.execute(request).await?.into_inner().outcome {
-                    Some(response::Outcome::Read(read)) => read.value,
-                    other => return Err(format!("{other:?}").into()),
-                }
-            }
-            Client::Etcd(etcd) => etcd.get(key).await?,
-        };
-        found.map(drop).ok_or_else(|| "a key that was written is missing".into())
+        match self {
+            Client::Ours(kv, _) => acknowledged(kv.execute(read(key)).await?.into_inner()),
+            Client::Etcd(etcd) => match etcd.get(key).await? {
+                Some(_) => Ok(()),
+                None => Err(MISSING.into()),
+            },
+        }
     }
 
     pub(crate) async fn status(&mut self) -> Result<Said> {
@@ -103,10 +99,18 @@ pub(crate) fn write(key: Bytes, value: Bytes) -> proto::Request {
     proto::Request { operation, forward: true, ..Default::default() }
 }
 
-/// An error unless the write was done.
+/// A linearizable read.
+pub(crate) fn read(key: Bytes) -> proto::Request {
+    let operation = Some(request::Operation::Read(proto::Read { key, ..Default::default() }));
+    proto::Request { operation, forward: true, ..Default::default() }
+}
+
+/// An error unless the write was done, or the read found a value.
 pub(crate) fn acknowledged(response: proto::Response) -> Result<()> {
     match response.outcome {
         Some(response::Outcome::Done(_)) => Ok(()),
+        Some(response::Outcome::Read(read)) if read.value.is_some() => Ok(()),
+        Some(response::Outcome::Read(_)) => Err(MISSING.into()),
         other => Err(format!("{other:?}").into()),
     }
 }

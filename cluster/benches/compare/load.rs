@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::Result;
-use crate::client::{Client, Who, acknowledged, connect, write};
+use crate::client::{Client, Who, acknowledged, connect, read, write};
 use crate::cpu::{self, Used};
 use crate::processes::Cluster;
 
@@ -38,7 +38,9 @@ pub(crate) enum Load {
     /// Unary linearizable reads by so many clients.
     Read(usize),
     /// Writes on so many session streams, so many outstanding on each.
-    Session(usize, usize),
+    WriteStream(usize, usize),
+    /// Linearizable reads, the same way.
+    ReadStream(usize, usize),
 }
 
 /// What was seen in one window.
@@ -172,17 +174,16 @@ pub(crate) async fn window(
                 clients.spawn(unary(client, load, Keys(number as u64), Arc::clone(&meter)));
             }
         }
-        Load::Session(..) => {}
-    }
-    if let Load::Session(streams, outstanding) = load {
-        for number in 0..streams {
-            let client = leader.connect(cluster.who).await?;
-            let (keys, meter) = (Keys(number as u64), Arc::clone(&meter));
-            clients.spawn(async move {
-                if let Err(error) = session(client, outstanding, keys, &meter).await {
-                    meter.seen().complaints.insert(error.to_string(), 1);
-                }
-            });
+        Load::WriteStream(streams, outstanding) | Load::ReadStream(streams, outstanding) => {
+            for number in 0..streams {
+                let client = leader.connect(cluster.who).await?;
+                let (keys, meter) = (Keys(number as u64), Arc::clone(&meter));
+                clients.spawn(async move {
+                    if let Err(error) = session(client, load, outstanding, keys, &meter).await {
+                        meter.seen().complaints.insert(error.to_string(), 1);
+                    }
+                });
+            }
         }
     }
     sleep(WARM_UP).await;
@@ -199,7 +200,7 @@ pub(crate) async fn window(
     }
     latencies_us.sort_unstable();
     let syncs = after.zip(syncs).map(|(after, before)| after - before);
-    if !matches!(load, Load::Read(_)) && syncs == Some(0) {
+    if matches!(load, Load::Write(_) | Load::WriteStream(..)) && syncs == Some(0) {
         return Err("writes were acknowledged and nothing was synced".into());
     }
     Ok(Window { used, latencies_us, failures, syncs })
@@ -220,13 +221,22 @@ async fn unary(mut client: Client, load: Load, mut keys: Keys, meter: Arc<Meter>
     }
 }
 
-/// A client of a stream, with so many writes outstanding at any time.
-async fn session(client: Client, outstanding: usize, mut keys: Keys, meter: &Meter) -> Result<()> {
+/// A client of a stream, with so many operations outstanding at any time.
+async fn session(
+    client: Client,
+    load: Load,
+    outstanding: usize,
+    mut keys: Keys,
+    meter: &Meter,
+) -> Result<()> {
     let Client::Ours(mut kv, _) = client else { return Err("etcd has no such stream".into()) };
     let (sender, calls) = mpsc::channel(outstanding);
     let mut next = |id| {
-        let call = Some(Call::Execute(write(keys.next(), value())));
-        SessionRequest { id, call }
+        let request = match load {
+            Load::ReadStream(..) => read(keys.next()),
+            _ => write(keys.next(), value()),
+        };
+        SessionRequest { id, call: Some(Call::Execute(request)) }
     };
     let mut began = vec![Instant::now(); outstanding];
     for id in 0..outstanding as u64 {

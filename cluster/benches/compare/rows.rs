@@ -115,7 +115,7 @@ async fn writes(pair: &Pair, wanted: &Wanted) -> Result<Vec<Line>> {
 
 /// Streams of ours beside unary calls of etcd, which has no such stream, with as much outstanding.
 async fn session(pair: &Pair, wanted: &Wanted) -> Result<Vec<Line>> {
-    let ours = Series { who: Who::Ours, load: Load::Session(4, 64) };
+    let ours = Series { who: Who::Ours, load: Load::WriteStream(4, 64) };
     let etcd = Series { who: Who::Etcd, load: Load::Write(256) };
     let windows = pair.alternate(wanted, &[ours, etcd]).await?;
     let both = (&windows[0][..], &windows[1][..]);
@@ -132,7 +132,7 @@ async fn session(pair: &Pair, wanted: &Wanted) -> Result<Vec<Line>> {
 async fn latency(pair: &Pair, wanted: &Wanted) -> Result<Vec<Line>> {
     let unary = Series { who: Who::Ours, load: Load::Write(1) };
     let etcd = Series { who: Who::Etcd, load: Load::Write(1) };
-    let stream = Series { who: Who::Ours, load: Load::Session(1, 1) };
+    let stream = Series { who: Who::Ours, load: Load::WriteStream(1, 1) };
     let windows = pair.alternate(wanted, &[unary, etcd, stream]).await?;
     let p50 = |what: &str, asked, ours: usize| {
         let what = format!("one client: p50 of a write, {what}");
@@ -149,14 +149,21 @@ async fn reads(pair: &Pair, wanted: &Wanted) -> Result<Vec<Line>> {
     if let Some(etcd) = &pair.etcd {
         fill(etcd).await?;
     }
-    let (ours, etcd) = both(pair, wanted, Load::Read(64)).await?;
-    let both = (&ours[..], &etcd[..]);
-    let what = |what: &str| format!("linearizable reads, 64 clients, unary: {what}");
-    Ok(vec![
-        line(what("reads"), RATE, Asked::AtLeast(3.0), both, Window::per_second),
-        line(what("servers' CPU a read"), CPU, Asked::Nothing, both, Window::servers_us),
-        line(what("p50"), TIME, Asked::Nothing, both, |w| w.percentile(50)),
-    ])
+    let unary = Series { who: Who::Ours, load: Load::Read(64) };
+    let etcd = Series { who: Who::Etcd, load: Load::Read(64) };
+    let stream = Series { who: Who::Ours, load: Load::ReadStream(4, 16) };
+    let windows = pair.alternate(wanted, &[unary, etcd, stream]).await?;
+    let mut lines = Vec::new();
+    for (place, how) in [(0, "64 clients, unary"), (2, "4 streams of 16 (etcd: 64, unary)")] {
+        let both = (&windows[place][..], &windows[1][..]);
+        let what = |what: &str| format!("linearizable reads, {how}: {what}");
+        lines.extend([
+            line(what("reads"), RATE, Asked::AtLeast(3.0), both, Window::per_second),
+            line(what("servers' CPU a read"), CPU, Asked::Nothing, both, Window::servers_us),
+            line(what("p50"), TIME, Asked::Nothing, both, |w| w.percentile(50)),
+        ]);
+    }
+    Ok(lines)
 }
 
 async fn failover(pair: &mut Pair, wanted: &Wanted) -> Result<Vec<Line>> {
