@@ -95,6 +95,30 @@ async fn a_session_stream_answers_everything_once() {
     }
 }
 
+#[tokio::test]
+async fn one_stream_too_many_is_refused_and_a_place_is_free_again() {
+    let nodes = Nodes::start(1, Bugs::NONE);
+    let mut client = nodes.client(nodes.leader().await).await;
+    let mut streams = Vec::new();
+    for _ in 0..256 {
+        streams.push(open(&mut client).await);
+    }
+    let (_sender, calls) = mpsc::channel(1);
+    let refused = timeout(LIMIT, client.kv.session(ReceiverStream::new(calls))).await.unwrap();
+    assert_eq!(refused.unwrap_err().code(), tonic::Code::ResourceExhausted);
+    streams.pop();
+    let again = async {
+        loop {
+            let (_sender, calls) = mpsc::channel(1);
+            match client.kv.session(ReceiverStream::new(calls)).await {
+                Ok(_) => break,
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    };
+    timeout(LIMIT, again).await.unwrap();
+}
+
 /// Whoever does not take answers is not read from, and does not hold up others; the node forgets the stream
 /// with its client.
 #[tokio::test]

@@ -85,7 +85,7 @@ impl Kv for ClientService {
         call: Call<Streaming<SessionRequest>>,
     ) -> Result<Answer<SessionStream>, Status> {
         let (front, forwarder) = (self.front.clone(), self.forwarder.clone());
-        Ok(Answer::new(session::serve(front, forwarder, call.into_inner())))
+        session::serve(front, forwarder, call.into_inner()).map(Answer::new)
     }
 }
 

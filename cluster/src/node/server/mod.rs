@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tonic::transport::Server;
@@ -69,6 +69,8 @@ pub(super) struct Front {
     files: Files,
     /// Held while a snapshot is received: one at a time.
     receiving: Arc<Mutex<()>>,
+    /// Places for session streams.
+    streams: Arc<Semaphore>,
 }
 
 impl Front {
@@ -94,6 +96,7 @@ impl Front {
             snapshots: news_sender,
             files,
             receiving: Arc::default(),
+            streams: Arc::new(Semaphore::new(session::STREAMS)),
         };
         (front, Inputs { messages, work, status, snapshots }, term)
     }

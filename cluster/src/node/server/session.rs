@@ -9,6 +9,7 @@
 //!   nothing; its client must take all that is outstanding for unknown, as with a unary call;
 //! - at most [`OUTSTANDING`] calls are read and their answers not yet taken by the transport. Then reading
 //!   stops, and HTTP/2 slows the client down: neither side is asked to keep more than that;
+//! - at most [`STREAMS`] streams are open; one more is refused before anything is read from it;
 //! - a full queue of the driver is waited for, too: it is the client's own calls that fill it.
 //!
 //! There is no order among the calls of a stream: two writes of one key may be applied in either order
@@ -21,6 +22,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_stream::Stream;
@@ -36,7 +38,9 @@ use crate::proto::{
 };
 
 /// Calls that may be under way on one stream.
-pub(super) const OUTSTANDING: usize = 1024;
+const OUTSTANDING: usize = 1024;
+/// Streams that may be open at one node.
+pub(super) const STREAMS: usize = 256;
 
 /// Answers on their way out, and how many calls are still to be answered.
 struct Outbox {
@@ -108,6 +112,7 @@ impl Outbox {
 pub(crate) struct SessionStream {
     outbox: Arc<Outbox>,
     reader: AbortHandle,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Drop for SessionStream {
@@ -124,15 +129,17 @@ impl Stream for SessionStream {
     }
 }
 
-/// Starts to answer the calls of a stream.
+/// Starts to answer the calls of a stream, if there is room for one more.
 pub(super) fn serve(
     front: Front,
     forwarder: Forwarder,
     calls: Streaming<SessionRequest>,
-) -> SessionStream {
+) -> Result<SessionStream, Status> {
+    let full = |_| Status::resource_exhausted("too many session streams are open");
+    let place = Arc::clone(&front.streams).try_acquire_owned().map_err(full)?;
     let outbox = Arc::new(Outbox { front, forwarder, state: Mutex::default() });
     let reader = tokio::spawn(read(Arc::clone(&outbox), calls)).abort_handle();
-    SessionStream { outbox, reader }
+    Ok(SessionStream { outbox, reader, _place: place })
 }
 
 /// Reads calls until the client ends the stream or breaks it.
