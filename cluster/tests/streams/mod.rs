@@ -50,7 +50,7 @@ fn fits(id: u64, answer: Option<Answer>) -> bool {
         Some(Answer::OpenSession(opened)) => {
             let session =
                 matches!(opened.outcome, Some(open_session_response::Outcome::Session(_)));
-            return id % 8 == 0 && session;
+            return id.is_multiple_of(8) && session;
         }
         Some(Answer::Execute(response)) => response.outcome.unwrap(),
         None => return false,
