@@ -5,8 +5,8 @@
 //! any order. A task reads; the driver's answers go into an [`Outbox`], which is what the transport takes from.
 //!
 //! Invariants:
-//! - every call that was read is answered once, unless the stream breaks. [`Reply`] is what is promised then:
-//!   nothing; its client must take all that is outstanding for unknown, as with a unary call;
+//! - every call that was read is answered once, unless the stream breaks: then its client must take all that is
+//!   outstanding for unknown, as with a unary call;
 //! - at most [`OUTSTANDING`] calls are read and their answers not yet taken by the transport. Then reading
 //!   stops, and HTTP/2 slows the client down: neither side is asked to keep more than that;
 //! - at most [`STREAMS`] streams are open; one more is refused before anything is read from it;
