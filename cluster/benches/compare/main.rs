@@ -37,6 +37,7 @@ use client::Who;
 use processes::{Cluster, ELECTION, HEARTBEAT};
 use rows::{Pair, ROWS};
 use table::say;
+use tokio::signal::unix::{SignalKind, signal};
 
 type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
         [first, rest @ ..] if first == processes::ETCD => processes::serve_etcd(rest),
         _ => understand(&arguments).and_then(|wanted| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(compare(&wanted))
+            runtime.block_on(until_stopped(compare(&wanted)))
         }),
     };
     match result {
@@ -70,6 +71,17 @@ fn main() -> ExitCode {
             drop(std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{error}\n")));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Ends in order on SIGINT and SIGTERM, too: what is dropped takes its processes and files with it.
+async fn until_stopped(work: impl Future<Output = Result<()>>) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = work => result,
+        _ = interrupt.recv() => Err("interrupted".into()),
+        _ = terminate.recv() => Err("stopped".into()),
     }
 }
 
