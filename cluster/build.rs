@@ -8,6 +8,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo:rerun-if-changed={file}");
     }
     let descriptors = protox::compile(files, ["proto"])?;
-    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    let generator = tonic_prost_build::configure().codec_path("crate::codec::Codec");
+    generator.bytes(".").compile_fds(descriptors)?;
     Ok(())
 }

@@ -16,12 +16,14 @@
 //! | `members` | bytes of a configuration, on disk | none |
 //! | [`log`] | what a node says on stderr | stderr |
 //! | [`proto`] | the messages and services on the wire | – |
+//! | [`codec`] | their bytes | none |
 //!
 //! Nothing else in the workspace is a dependency of this crate: it is an island that the harness knows as
 //! bytes on a socket.
 
 pub mod bug;
 pub mod bug_marks;
+pub mod codec;
 pub mod kv;
 pub mod log;
 mod members;

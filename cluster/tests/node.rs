@@ -4,6 +4,7 @@
 mod changes;
 mod kill;
 mod nodes;
+mod streams;
 
 use std::time::Duration;
 

@@ -123,7 +123,7 @@ impl Answers {
             }
             Payload::Command(command) => Some(self.store.apply(entry.index, command)),
         };
-        for (proposed, work) in self.pending.take_applied(entry.index) {
+        while let Some((proposed, work)) = self.pending.take_applied(entry.index) {
             let reply = match applied {
                 Some(Applied { answer, replayed }) if proposed == entry.term => {
                     Reply { term, replayed, outcome: Outcome::Answer(answer) }
@@ -210,7 +210,7 @@ mod tests {
         let (reply, received) = oneshot::channel();
         let task = Task::Command(write());
         let deadline = Instant::now() + Duration::from_secs(1);
-        let tag = answers.add(Work { task, deadline, reply });
+        let tag = answers.add(Work { task, deadline, reply: reply.into() });
         answers.carry_out(Effect::Appended { tag, term: 1, index: 5 }, 1);
         (answers, received)
     }
@@ -274,7 +274,7 @@ mod tests {
         let mut answers = Answers::new(Store::new(Bugs::NONE), Bugs::NONE);
         let (reply, mut received) = oneshot::channel();
         let deadline = Instant::now() + Duration::from_secs(1);
-        answers.add(Work { task: Task::Read(Bytes::new()), deadline, reply });
+        answers.add(Work { task: Task::Read(Bytes::new()), deadline, reply: reply.into() });
         answers.lose_leadership(2);
         assert!(received.try_recv().is_err(), "Raft itself says when a read has failed");
         answers.expire(deadline, 2);

@@ -107,6 +107,8 @@ impl Driver {
                     result = self.step(Event::ApplyMore);
                 }
             }
+            gather(&mut inputs.messages, &mut messages);
+            gather(&mut inputs.work, &mut work);
             result = result.and_then(|()| self.turn(&mut progress, &mut messages, &mut work));
         }
         let storage_failed = result.is_err();
@@ -164,16 +166,16 @@ impl Driver {
                 self.step(Event::Receive(message))?;
             }
         }
-        self.take_in(std::mem::take(work))?;
+        self.take_in(work)?;
         self.answers.expire(Instant::now(), self.raft.term());
         self.take_snapshot_if_due();
         Ok(())
     }
 
     /// Hands tasks to the core: one step for all reads, one for all proposals.
-    fn take_in(&mut self, work: Vec<Work>) -> Result<(), NodeError> {
+    fn take_in(&mut self, work: &mut Vec<Work>) -> Result<(), NodeError> {
         let (mut reads, mut proposals) = (Vec::new(), Vec::new());
-        for mut work in work {
+        for mut work in work.drain(..) {
             let term = self.raft.term();
             if self.answers.is_full() || self.wal.waiting() > WAL_BEHIND {
                 let error = definitely_not(Reason::Overloaded, "too many requests are waiting");
@@ -292,6 +294,15 @@ impl Driver {
         if let Some(marks) = &mut self.marks {
             marks.count(bug, mark);
         }
+    }
+}
+
+/// Takes what has come meanwhile, so that one turn serves all of it.
+fn gather<T>(from: &mut mpsc::Receiver<T>, into: &mut Vec<T>) {
+    while into.len() < GATHER
+        && let Ok(next) = from.try_recv()
+    {
+        into.push(next);
     }
 }
 

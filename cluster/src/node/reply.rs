@@ -7,7 +7,8 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::kv::{Answer, Command};
+use super::server::session::Ticket;
+use crate::kv::{Action, Answer, Command};
 use crate::proto::{
     self, CasResult, Done, Error, ErrorCode, ReadKind, ReadResult, Reason, open_session_response,
     response,
@@ -29,13 +30,55 @@ pub(super) enum Task {
     Change(Change),
 }
 
+impl Task {
+    /// A new session of a client.
+    pub(super) fn open_session() -> Task {
+        let action = Action::OpenSession;
+        Task::Command(Command { session: 0, sequence: 0, acknowledged: 0, action })
+    }
+}
+
 /// A task on its way to the driver.
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) task: Task,
     /// The driver answers by then, whatever it knows.
     pub(super) deadline: Instant,
-    pub(super) reply: oneshot::Sender<Reply>,
+    pub(super) reply: ReplyTo,
+}
+
+/// Who waits for a reply.
+#[derive(Debug)]
+pub(super) enum ReplyTo {
+    /// A unary call.
+    Call(oneshot::Sender<Reply>),
+    /// A call on a stream.
+    Stream(Ticket),
+}
+
+impl ReplyTo {
+    /// Gives the reply; back it comes from a call that nobody waits for any more.
+    pub(super) fn send(self, reply: Reply) -> Result<(), Reply> {
+        match self {
+            ReplyTo::Call(sender) => sender.send(reply),
+            ReplyTo::Stream(ticket) => {
+                ticket.answer(reply);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl From<oneshot::Sender<Reply>> for ReplyTo {
+    fn from(sender: oneshot::Sender<Reply>) -> ReplyTo {
+        ReplyTo::Call(sender)
+    }
+}
+
+impl From<Ticket> for ReplyTo {
+    fn from(ticket: Ticket) -> ReplyTo {
+        ReplyTo::Stream(ticket)
+    }
 }
 
 /// What came of a task.

@@ -3,17 +3,18 @@
 use std::net::SocketAddr;
 
 use tokio::sync::oneshot;
-use tonic::{Request as Call, Response as Answer, Status};
+use tonic::{Request as Call, Response as Answer, Status, Streaming};
 
 use super::Front;
+use super::session::{self, SessionStream};
 use crate::node::forward::Forwarder;
 use crate::node::reply::{Task, definitely_not};
 use crate::proto::admin_server::Admin;
 use crate::proto::kv_server::Kv;
 use crate::proto::{
     AddLearner, ChangeRequest, ChangeResponse, Error, ErrorCode, OpenSessionRequest,
-    OpenSessionResponse, Reason, Request, Response, StatusRequest, StatusResponse, TransferRequest,
-    TransferResponse, Voters, change_request, open_session_response, response,
+    OpenSessionResponse, Reason, Request, Response, SessionRequest, StatusRequest, StatusResponse,
+    TransferRequest, TransferResponse, Voters, change_request, open_session_response, response,
 };
 use crate::raft::{Change, NodeId};
 
@@ -31,8 +32,7 @@ impl ClientService {
 }
 
 /// The leader to pass a request on to, if this answer says that another node leads.
-fn elsewhere(error: Option<&Error>) -> Option<NodeId> {
-    let error = error?;
+pub(super) fn elsewhere(error: &Error) -> Option<NodeId> {
     (error.code() == ErrorCode::NotLeader && error.leader != 0).then_some(error.leader)
 }
 
@@ -49,9 +49,9 @@ impl Kv for ClientService {
             Some(open_session_response::Outcome::Error(error)) => Some(error),
             _ => None,
         };
-        let answer = match elsewhere(error) {
+        let answer = match error.and_then(elsewhere) {
             Some(leader) if request.forward => {
-                self.forwarder.open_session(leader, request, deadline, here).await
+                Box::pin(self.forwarder.open_session(leader, request, deadline, here)).await
             }
             _ => here,
         };
@@ -67,13 +67,25 @@ impl Kv for ClientService {
             Some(response::Outcome::Error(error)) => Some(error),
             _ => None,
         };
-        let answer = match (elsewhere(error), copy) {
+        let answer = match (error.and_then(elsewhere), copy) {
             (Some(leader), Some(request)) => {
-                self.forwarder.execute(leader, request, deadline, here).await
+                // Apart, because what passing on needs is several times what a call here needs, and every
+                // call would carry it.
+                Box::pin(self.forwarder.execute(leader, request, deadline, here)).await
             }
             _ => here,
         };
         Ok(Answer::new(answer))
+    }
+
+    type SessionStream = SessionStream;
+
+    async fn session(
+        &self,
+        call: Call<Streaming<SessionRequest>>,
+    ) -> Result<Answer<SessionStream>, Status> {
+        let (front, forwarder) = (self.front.clone(), self.forwarder.clone());
+        session::serve(front, forwarder, call.into_inner()).map(Answer::new)
     }
 }
 

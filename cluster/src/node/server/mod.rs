@@ -6,6 +6,7 @@
 
 mod client;
 mod peer;
+pub(super) mod session;
 mod snapshot;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tonic::transport::Server;
@@ -68,6 +69,8 @@ pub(super) struct Front {
     files: Files,
     /// Held while a snapshot is received: one at a time.
     receiving: Arc<Mutex<()>>,
+    /// Places for session streams.
+    streams: Arc<Semaphore>,
 }
 
 impl Front {
@@ -93,6 +96,7 @@ impl Front {
             snapshots: news_sender,
             files,
             receiving: Arc::default(),
+            streams: Arc::new(Semaphore::new(session::STREAMS)),
         };
         (front, Inputs { messages, work, status, snapshots }, term)
     }
@@ -107,14 +111,12 @@ impl Front {
 
     /// Opens a session on this node.
     async fn open_session(&self, deadline: Instant) -> Reply {
-        let action = Action::OpenSession;
-        let command = Command { session: 0, sequence: 0, acknowledged: 0, action };
-        self.submit(Task::Command(command), deadline).await
+        self.submit(Task::open_session(), deadline).await
     }
 
     async fn submit(&self, task: Task, deadline: Instant) -> Reply {
         let (reply, answer) = oneshot::channel();
-        match self.work.try_send(Work { task, deadline, reply }) {
+        match self.work.try_send(Work { task, deadline, reply: reply.into() }) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
                 let message = "too many requests are waiting";
