@@ -3,7 +3,7 @@
 
 use super::mix::Mix;
 use super::random::{Purpose, Random};
-use super::{MS, Plan, Time};
+use super::{MS, Plan, SECOND, Time};
 use crate::raft::NodeId;
 use std::fmt;
 
@@ -81,6 +81,13 @@ pub enum Action {
         /// How long.
         time: Time,
     },
+    /// Somebody sets a node's wall clock.
+    SetWall {
+        /// Whose.
+        victim: Victim,
+        /// How far forward; back if it is less than 0.
+        by: i64,
+    },
 }
 
 /// When, and what.
@@ -97,7 +104,36 @@ pub(super) fn draw(plan: &Plan, mix: &Mix, end: Time) -> Vec<Timed> {
         actions.extend(action(plan, mix, numbers).map(|action| (time, action)));
         time += random.between(mix.gap / 4, 2 * mix.gap);
     }
+    if plan.has_leases() {
+        trouble_leases(plan, end, &mut actions);
+        actions.sort_by_key(|(time, _)| *time);
+    }
     actions
+}
+
+/// What a lease must survive: a leader that stands still or is cut off while it holds one, and wall clocks that
+/// are set, for no reason or just then.
+fn trouble_leases(plan: &Plan, end: Time, actions: &mut Vec<Timed>) {
+    let random = &mut Random::new(plan.seed, plan.episode, Purpose::Leases);
+    let mut time = random.between(500 * MS, 2000 * MS);
+    while time < end {
+        let [kind, whom, long, far] = [(); 4].map(|()| random.next());
+        let lasting = (400 + long % 600) * MS;
+        let by = (far % (20 * SECOND)).cast_signed() - (10 * SECOND).cast_signed();
+        let victim = Victim::Leader;
+        match kind % 4 {
+            0 => {
+                let victim = Victim::Node(1 + whom % plan.nodes);
+                actions.push((time, Action::SetWall { victim, by }));
+            }
+            1 => {
+                actions.push((time, Action::SetWall { victim, by: -by.abs() }));
+                actions.push((time, Action::Isolate { victim, way: Way::Both, time: lasting }));
+            }
+            _ => actions.push((time, Action::Pause { victim, time: lasting })),
+        }
+        time += random.between(500 * MS, 2500 * MS);
+    }
 }
 
 fn action(plan: &Plan, mix: &Mix, numbers: [u64; 6]) -> Option<Action> {
@@ -166,6 +202,9 @@ impl fmt::Display for Action {
             Action::Heal => formatter.write_str("heal all links"),
             Action::Stall { victim, time } => {
                 write!(formatter, "stall the disk of {victim}, {} ms", time / MS)
+            }
+            Action::SetWall { victim, by } => {
+                write!(formatter, "set the wall clock of {victim} by {} ms", by / MS.cast_signed())
             }
         }
     }

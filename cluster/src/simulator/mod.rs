@@ -74,6 +74,8 @@ pub struct Plan {
     pub length: Time,
     /// What is wrong with the nodes.
     pub bugs: Bugs,
+    /// Whether leaders hold leases and clients read by them. Bugs of leases imply it.
+    pub leases: bool,
     /// What happens, in order of time; none to draw it.
     pub actions: Option<Vec<Timed>>,
     /// How many of the last steps to tell in [`Outcome::trace`]; telling takes time.
@@ -86,7 +88,12 @@ pub const NODES_MAX: u64 = 7;
 impl Plan {
     /// One episode of the usual length, with correct nodes.
     pub fn new(seed: u64, nodes: u64) -> Plan {
-        Plan { seed, episode: 0, nodes, length: EPISODE, bugs: Bugs::NONE, actions: None, trace: 0 }
+        let (length, bugs) = (EPISODE, Bugs::NONE);
+        Plan { seed, episode: 0, nodes, length, bugs, leases: false, actions: None, trace: 0 }
+    }
+
+    fn has_leases(&self) -> bool {
+        self.leases || self.bugs.needs().lease
     }
 }
 

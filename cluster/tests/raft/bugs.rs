@@ -46,6 +46,22 @@ fn bugs_of_reads_are_found_by_stale_reads() {
 }
 
 #[test]
+fn bugs_of_leases_are_found_by_stale_reads() {
+    let stale = [Promise::LinearizableRead];
+    for nodes in [3, 5] {
+        found_by(Bug::LeaseNoMargin, nodes, 12, 0, &stale);
+        found_by(Bug::LeaseWallClock, nodes, 12, 0, &stale);
+    }
+}
+
+#[test]
+fn scratch() {
+    for (bug, nodes) in [(Bug::LeaseNoMargin, 3), (Bug::LeaseNoMargin, 5), (Bug::LeaseWallClock, 3), (Bug::LeaseWallClock, 5), (Bug::ReadIndexEarlyAck, 3), (Bug::ReadIndexEarlyAck, 5)] {
+        println!("{bug} {nodes} {:?}", hunt(bug, nodes, 12));
+    }
+}
+
+#[test]
 fn bugs_of_acknowledgements_are_found_by_what_is_lost_or_not_there() {
     let lost = [Promise::AcknowledgedWriteKept, Promise::LinearizableRead];
     found_by(Bug::AckOnAppend, 3, 12, 10, &lost);

@@ -265,6 +265,7 @@ fn describe(id: NodeId, effect: &Effect) -> Option<String> {
         }
         Effect::Restore(snapshot) => format!("n{id} restores {}", snapshot.last),
         Effect::ReadReady { tag, index } => format!("n{id} read {tag} ready at {index}"),
+        Effect::LeaseReady { tag, index } => format!("n{id} read {tag} ready at {index}, by lease"),
         Effect::ReadFailed { tag, reason } => format!("n{id} read {tag} failed, {}", why(reason)),
         Effect::Membership(configuration) => format!("n{id} uses {configuration}"),
         Effect::ChangeDone { tag } => format!("n{id} change {tag} is done"),
