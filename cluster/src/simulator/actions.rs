@@ -104,36 +104,44 @@ pub(super) fn draw(plan: &Plan, mix: &Mix, end: Time) -> Vec<Timed> {
         actions.extend(action(plan, mix, numbers).map(|action| (time, action)));
         time += random.between(mix.gap / 4, 2 * mix.gap);
     }
-    if plan.has_leases() {
-        trouble_leases(plan, end, &mut actions);
-        actions.sort_by_key(|(time, _)| *time);
-    }
+    depose_leaders(plan, end, &mut actions);
     actions
 }
 
-/// What a lease must survive: a leader that stands still or is cut off while it holds one, and wall clocks that
-/// are set, for no reason or just then.
-fn trouble_leases(plan: &Plan, end: Time, actions: &mut Vec<Timed>) {
-    let random = &mut Random::new(plan.seed, plan.episode, Purpose::Leases);
-    let mut time = random.between(500 * MS, 2000 * MS);
-    while time < end {
-        let [kind, whom, long, far] = [(); 4].map(|()| random.next());
-        let lasting = (400 + long % 600) * MS;
-        let by = (far % (20 * SECOND)).cast_signed() - (10 * SECOND).cast_signed();
-        let victim = Victim::Leader;
-        match kind % 4 {
-            0 => {
-                let victim = Victim::Node(1 + whom % plan.nodes);
-                actions.push((time, Action::SetWall { victim, by }));
-            }
-            1 => {
-                actions.push((time, Action::SetWall { victim, by: -by.abs() }));
-                actions.push((time, Action::Isolate { victim, way: Way::Both, time: lasting }));
-            }
-            _ => actions.push((time, Action::Pause { victim, time: lasting })),
-        }
-        time += random.between(500 * MS, 2500 * MS);
+/// In half of the episodes, and in all with leases: now and then everything is well but for a leader that stands
+/// still or is cut off until the others have another. Mere luck hardly brings that about: a busy leader that is
+/// cut off steps down at the third heartbeat that nobody answers, and one that pauses is deposed only if nothing
+/// keeps the others from an election. With leases its wall clock may be set just then, and others at any time.
+fn depose_leaders(plan: &Plan, end: Time, actions: &mut Vec<Timed>) {
+    let random = &mut Random::new(plan.seed, plan.episode, Purpose::Recipes);
+    let leases = plan.has_leases();
+    if !random.chance(500) && !leases {
+        return;
     }
+    let mut time = random.between(500 * MS, 3000 * MS);
+    while time < end {
+        let [how, long, far, whom, when] = [(); 5].map(|()| random.next());
+        let alone = (700 + long % 800) * MS;
+        let quiet = time..time + alone + 200 * MS;
+        actions.retain(|(time, _)| !quiet.contains(time));
+        actions.push((time, Action::Heal));
+        let (victim, by) = (Victim::Leader, (far % (10 * SECOND)).cast_signed());
+        if leases && far % 2 == 0 {
+            actions.push((time, Action::SetWall { victim, by: -by }));
+        }
+        actions.push(match how % 4 {
+            0 => (time, Action::Isolate { victim, way: Way::Both, time: alone }),
+            _ => (time, Action::Pause { victim, time: alone }),
+        });
+        time = quiet.end;
+        if leases {
+            let victim = Victim::Node(1 + whom % plan.nodes);
+            let by = if when % 2 == 0 { by } else { -by };
+            actions.push((time, Action::SetWall { victim, by }));
+        }
+        time += random.between(0, if leases { 3 * SECOND } else { 8 * SECOND });
+    }
+    actions.sort_by_key(|(time, _)| *time);
 }
 
 fn action(plan: &Plan, mix: &Mix, numbers: [u64; 6]) -> Option<Action> {
