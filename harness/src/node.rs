@@ -156,6 +156,17 @@ mod tests {
     }
 
     #[test]
+    fn leases_are_on_only_with_a_declared_drift() {
+        let lease = |words: &[&str]| {
+            let words = ["harness", "node", "--id", "1", "--data", "d"].iter().chain(words);
+            let Command::Node(args) = Command::try_parse_from(words).expect("its own flags");
+            config(args).expect("sensible").lease_drift_ppm
+        };
+        assert_eq!(lease(&[]), None);
+        assert_eq!(lease(&["--lease-drift", "50000"]), Some(50_000));
+    }
+
+    #[test]
     fn nonsense_is_refused_in_one_sentence() {
         for peer in ["2", "x=127.0.0.1:1", "2=nowhere", ""] {
             assert!(parse_peer(peer).is_err(), "{peer}");
