@@ -13,7 +13,8 @@ use crate::raft::Now;
 
 /// What both clocks say.
 pub(super) fn now() -> Now {
-    let steady = clock_gettime(ClockId::CLOCK_BOOTTIME).expect("Linux has had this clock since 2.6.39");
+    let steady =
+        clock_gettime(ClockId::CLOCK_BOOTTIME).expect("Linux has had this clock since 2.6.39");
     let steady = std::time::Duration::from(steady);
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);

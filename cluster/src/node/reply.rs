@@ -172,9 +172,7 @@ impl Reply {
             | Outcome::Leased(_)
             | Outcome::Stale(..)
             | Outcome::Moved(_)
-            | Outcome::Changed => {
-                open_session_response::Outcome::Error(misplaced())
-            }
+            | Outcome::Changed => open_session_response::Outcome::Error(misplaced()),
         };
         proto::OpenSessionResponse { node, term: self.term, outcome: Some(outcome) }
     }

@@ -150,7 +150,10 @@ mod tests {
                 // The leader's clock as slow as it may be, the follower's as fast: true time, times 10^6.
                 let (slow, fast) = (1_000_000 - drift_ppm, 1_000_000 + drift_ppm);
                 assert!(length * fast <= election_us * slow, "{election_us} {drift_ppm}");
-                assert!((length + 1) * fast > election_us * slow, "and not shorter than it must be");
+                assert!(
+                    (length + 1) * fast > election_us * slow,
+                    "and not shorter than it must be"
+                );
             }
         }
         assert_eq!(Lease { election_us: 300_000, drift_ppm: 50_000 }.length(), 271_428);

@@ -234,8 +234,8 @@ impl Raft {
             return self.answer_pre_vote(from, term, last, effects);
         }
         // With leases a node may still be content in a term that it has only just entered.
-        let newer = term > self.hard_state.term
-            || (term == self.hard_state.term && self.keeps_leases());
+        let newer =
+            term > self.hard_state.term || (term == self.hard_state.term && self.keeps_leases());
         let asks = matches!(body, Body::Vote { forced: false, .. });
         if newer && asks && self.is_content_without(from) {
             return;

@@ -110,8 +110,8 @@ pub(super) fn draw(plan: &Plan, mix: &Mix, end: Time) -> Vec<Timed> {
 
 /// In half of the episodes, and in all with leases: now and then everything is well but for a leader that stands
 /// still or is cut off until the others have another. Mere luck hardly brings that about: a busy leader that is
-/// cut off steps down at the third heartbeat that nobody answers, and one that pauses is deposed only if nothing
-/// keeps the others from an election. With leases its wall clock may be set just then, and others at any time.
+/// cut off steps down at its fourth heartbeat with appends unanswered, and one that pauses is deposed only if
+/// nothing keeps the others from an election. With leases its wall clock may be set just then, and others at any time.
 fn depose_leaders(plan: &Plan, end: Time, actions: &mut Vec<Timed>) {
     let random = &mut Random::new(plan.seed, plan.episode, Purpose::Recipes);
     let leases = plan.has_leases();

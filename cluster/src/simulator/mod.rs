@@ -4,7 +4,8 @@
 //! around them replaced by values: the network loses, repeats, delays and reorders messages and its links are
 //! cut, in one direction or both; disks are slow, stall, and forget what was not synced; nodes crash at any
 //! moment, pause, and come back; their clocks run at different rates. Sessions of clients write, read,
-//! compare-and-set and retry through all of it.
+//! compare-and-set and retry through all of it. Where leases are on ([`Plan::leases`]), some clients read by them,
+//! the clocks keep just what was declared of them, and wall clocks are set at any time.
 //!
 //! A run is a series of *episodes*. Each is a fresh cluster of its own kind: which faults there are, how often,
 //! and how large its appends may be are drawn anew (swarm testing), so that a long run is many different short

@@ -222,7 +222,8 @@ fn raft_rs_392_what_is_committed_while_applying_is_applied_once_and_in_order() {
     let entry = |index| Entry { term: 1, index, payload: payload.clone() };
     let append = |first: Index, last: Index| {
         let base = Position { term: u64::from(first > 1), index: first - 1 };
-        let body = Body::Append { base, entries: (first..=last).map(entry).collect(), commit: last };
+        let body =
+            Body::Append { base, entries: (first..=last).map(entry).collect(), commit: last };
         Event::Receive(Message { from: 1, to: 2, term: 1, body })
     };
     // Slices of two, while appends commit more, an old one comes again, and the disk reports late.

@@ -5,8 +5,8 @@
 use crate::network::Network;
 use cluster::bug::{Bug, Bugs, Mark};
 use cluster::raft::{
-    Body, Effect, Entry, Event, HardState, Lease, Message, NodeId, Payload, Position, Recovered, Role,
-    Term, Timer,
+    Body, Effect, Entry, Event, HardState, Lease, Message, NodeId, Payload, Position, Recovered,
+    Role, Term, Timer,
 };
 
 /// Asserts that something wrong happens with the bug, marked, and does not without it.

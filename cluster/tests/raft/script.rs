@@ -76,11 +76,8 @@ impl Script {
             "propose" => {
                 self.network.propose(number(rest, 0)?, &rest[1..]);
             }
-            "read" | "lease" => {
-                let tags: Result<_, _> = (1..rest.len()).map(|place| number(rest, place)).collect();
-                let read = if *verb == "read" { Event::Read } else { Event::ReadByLease };
-                self.network.event(number(rest, 0)?, read(tags?));
-            }
+            "read" => self.read(Event::Read, rest)?,
+            "lease" => self.read(Event::ReadByLease, rest)?,
             "clock" => {
                 let time = number(rest, 1)?;
                 self.network.clock(number(rest, 0)?, time, time);
@@ -131,6 +128,12 @@ impl Script {
             _ => return Err(format!("unknown command `{command}`")),
         }
         Ok(std::mem::take(&mut self.network.lines))
+    }
+
+    fn read(&mut self, read: fn(Vec<u64>) -> Event, rest: &[&str]) -> Result<(), String> {
+        let tags: Result<_, _> = (1..rest.len()).map(|place| number(rest, place)).collect();
+        self.network.event(number(rest, 0)?, read(tags?));
+        Ok(())
     }
 
     fn in_flight(&mut self, verb: &str, from: u64, to: u64) {
