@@ -19,8 +19,9 @@
 //!   new term: what it promised was time, not a term.
 //! * To hand leadership over is to ask others not to keep that promise. The message may arrive at any time, so
 //!   once it has left there is no lease for the rest of the term, even if the transfer is given up.
-//! * A change of voters does not end a lease: who could win with the new voters has them from this leader, by
-//!   an append sent after the round, and so keeps still for an election timeout itself.
+//! * A change of voters does not end a lease. A round is counted by the majorities in force when it is confirmed,
+//!   and whoever can win while those are in force needs one of them. Who can win with voters that this leader
+//!   appends later has them from it, sent after the round, and so keeps still for an election timeout itself.
 //!
 //! All nodes must be told alike, and have one election timeout: a node without leases promises nothing.
 //!

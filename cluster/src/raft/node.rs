@@ -33,7 +33,8 @@ pub struct Raft {
     pub(super) snapshot: Option<Snapshot>,
     /// The leader of this term, if known.
     pub(super) leader: Option<NodeId>,
-    /// Whether that leader was heard within a minimum election timeout; with leases, whether any was.
+    /// Whether that leader was heard within a minimum election timeout; with leases, whether any leader was, or
+    /// may have been before a restart.
     pub(super) contact: bool,
     /// The time, as the driver last told it; stays at zero without leases.
     pub(super) now: Now,
