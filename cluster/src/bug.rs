@@ -157,6 +157,14 @@ bugs! {
     /// Who is no voter campaigns all the same (in `raft/election.rs`).
     RemovedDisrupts = "removed-disrupts",
         "a node that was removed campaigns without asking first and is heard: it deposes leader after leader";
+    /// A lease is as long as an election timeout and runs from the answer (in `raft/lease.rs`).
+    LeaseNoMargin = "lease-no-margin",
+        "a lease runs for a whole election timeout from the moment its answers came, with nothing off for clocks \
+         that differ: a leader that was replaced meanwhile returns stale values";
+    /// A lease is timed by the wall clock (in `raft/lease.rs`).
+    LeaseWallClock = "lease-wall-clock",
+        "a lease is timed by the clock that people set: once that is set back, a leader that was replaced goes on \
+         returning stale values";
 }
 
 /// What a bug needs to show; everything else is as for a correct node. Whoever switches a bug on sets these too.
@@ -164,6 +172,8 @@ bugs! {
 pub struct Needs {
     /// The most entries that one append may carry.
     pub append_entries: Option<usize>,
+    /// Leases, and clients that read by them.
+    pub lease: bool,
 }
 
 impl Bug {
@@ -171,7 +181,8 @@ impl Bug {
     pub fn needs(self) -> Needs {
         match self {
             // Old entries must get to a majority before the entry of the new term that follows them does.
-            Bug::Fig8 => Needs { append_entries: Some(1) },
+            Bug::Fig8 => Needs { append_entries: Some(1), ..Needs::default() },
+            Bug::LeaseNoMargin | Bug::LeaseWallClock => Needs { lease: true, ..Needs::default() },
             _ => Needs::default(),
         }
     }
@@ -248,8 +259,11 @@ impl Bugs {
 
     /// What these bugs need together.
     pub fn needs(self) -> Needs {
-        let needs = self.iter().map(Bug::needs);
-        Needs { append_entries: needs.filter_map(|needs| needs.append_entries).min() }
+        let needs = || self.iter().map(Bug::needs);
+        Needs {
+            append_entries: needs().filter_map(|needs| needs.append_entries).min(),
+            lease: needs().any(|needs| needs.lease),
+        }
     }
 
     /// The bugs that are switched on, in the order of [`Bug::ALL`].

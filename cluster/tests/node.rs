@@ -13,7 +13,7 @@ use cluster::bug_marks;
 use cluster::proto::{
     ErrorCode, OpenSessionRequest, ReadKind, Reason, Request, Role, StatusResponse,
 };
-use nodes::{Answer, Nodes, cas, delete, read, stale_read, write};
+use nodes::{Answer, Nodes, cas, delete, lease_read, read, stale_read, write};
 
 #[tokio::test]
 async fn a_cluster_serves_redirects_forwards_and_survives_a_restart() {
@@ -103,6 +103,48 @@ async fn a_stale_read_says_so_and_needs_nobody() {
     assert!(kind == ReadKind::Stale && applied >= 2, "{kind:?} {applied}");
     client.deadline_ms = 100;
     assert!(matches!(client.execute(read("k")).await, Answer::Error(..)));
+}
+
+/// A leader that was just confirmed answers by its lease; only if it was asked to, only where leases are on, and not
+/// once nobody has confirmed it for longer than a lease.
+#[tokio::test]
+async fn a_lease_read_says_so_and_a_lease_ends() {
+    let mut nodes =
+        Nodes::start_with(3, Bugs::NONE, |config| config.lease_drift_ppm = Some(50_000));
+    let leader = nodes.leader().await;
+    let mut client = nodes.client(leader).await;
+    assert_eq!(client.execute(write("k", "1")).await, Answer::Done);
+    let mut by_lease = 0;
+    for _ in 0..100 {
+        assert_eq!(client.execute(lease_read("k")).await, Answer::value("1"));
+        by_lease += usize::from(client.read_kind() == Some((ReadKind::Lease, 0)));
+    }
+    assert!(by_lease > 0, "a busy machine may cost it some of them");
+    assert_eq!(client.execute(read("k")).await, Answer::value("1"));
+    assert_eq!(client.read_kind(), Some((ReadKind::Index, 0)));
+    let follower = nodes.ids().find(|id| *id != leader).unwrap();
+    let mut other = nodes.client(follower).await;
+    let redirect = other.execute(lease_read("k")).await;
+    assert!(matches!(redirect, Answer::Error(ErrorCode::NotLeader, ..)), "{redirect:?}");
+    other.forward = true;
+    assert_eq!(other.execute(lease_read("k")).await, Answer::value("1"));
+
+    let others: Vec<u64> = nodes.ids().filter(|id| *id != leader).collect();
+    others.iter().for_each(|id| nodes.stop(*id));
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    client.deadline_ms = 100;
+    let failed = client.execute(lease_read("k")).await;
+    assert!(matches!(failed, Answer::Error(..)), "{failed:?}");
+}
+
+#[tokio::test]
+async fn without_leases_a_lease_read_is_a_read_like_any_other() {
+    let nodes = Nodes::start(1, Bugs::NONE);
+    let mut client = nodes.client(nodes.leader().await).await;
+    for _ in 0..3 {
+        assert_eq!(client.execute(lease_read("k")).await, Answer::Value(None));
+        assert_eq!(client.read_kind(), Some((ReadKind::Index, 0)));
+    }
 }
 
 #[tokio::test]

@@ -43,6 +43,10 @@ pub struct Args {
     /// The shortest election timeout; the longest is twice that
     #[arg(long, value_name = "DURATION", default_value = "300ms", value_parser = duration::parse)]
     pub election: Duration,
+    /// Answer reads that ask for it by lease, without asking a quorum each time. Declares that no clock in the
+    /// cluster runs faster or slower than it should by more than this many millionths; the same on every node
+    #[arg(long, value_name = "PPM")]
+    pub lease_drift: Option<u32>,
     /// Size of a segment of the log, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     pub segment_size: u64,
@@ -92,6 +96,7 @@ fn config(args: Args) -> Result<Config, Failure> {
     config.ready_fd = args.ready_fd;
     config.heartbeat = args.heartbeat;
     config.election = args.election;
+    config.lease_drift_ppm = args.lease_drift;
     config.segment_size = args.segment_size;
     config.snapshot_entries = args.snapshot_every;
     config.bugs = args.bugs.into_iter().collect();
@@ -148,6 +153,17 @@ mod tests {
         assert!(config.bugs.has(Bug::LocalRead));
         assert_eq!(config.marks, Some("/tmp/marks".into()));
         assert_eq!((config.heartbeat.as_millis(), config.election.as_millis()), (100, 300));
+    }
+
+    #[test]
+    fn leases_are_on_only_with_a_declared_drift() {
+        let lease = |words: &[&str]| {
+            let words = ["harness", "node", "--id", "1", "--data", "d"].iter().chain(words);
+            let Command::Node(args) = Command::try_parse_from(words).expect("its own flags");
+            config(args).expect("sensible").lease_drift_ppm
+        };
+        assert_eq!(lease(&[]), None);
+        assert_eq!(lease(&["--lease-drift", "50000"]), Some(50_000));
     }
 
     #[test]

@@ -69,8 +69,14 @@ impl Answers {
             }
             Effect::Apply(entries) => entries.into_iter().for_each(|entry| self.apply(entry, term)),
             Effect::ReadReady { tag, .. } => {
-                if let Some(Task::Read(key)) = self.pending.get(tag) {
+                if let Some(Task::Read(key) | Task::LeaseRead(key)) = self.pending.get(tag) {
                     let outcome = Outcome::Value(self.store.read(key));
+                    self.answer_tag(tag, Reply { term, replayed: false, outcome });
+                }
+            }
+            Effect::LeaseReady { tag, .. } => {
+                if let Some(Task::LeaseRead(key)) = self.pending.get(tag) {
+                    let outcome = Outcome::Leased(self.store.read(key));
                     self.answer_tag(tag, Reply { term, replayed: false, outcome });
                 }
             }
@@ -183,7 +189,7 @@ impl Answers {
 /// Answers without an outcome.
 fn give_up(work: Work, term: Term, reason: Reason, message: &str) {
     let error = match work.task {
-        Task::Read(_) | Task::StaleRead(_) => definitely_not(reason, message),
+        Task::Read(_) | Task::LeaseRead(_) | Task::StaleRead(_) => definitely_not(reason, message),
         Task::Command(_) | Task::Transfer(_) | Task::Change(_) => unknown(reason, message),
     };
     answer(work, Reply::error(term, error));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::NodeError;
 use crate::bug::Bugs;
-use crate::raft::NodeId;
+use crate::raft::{Lease, NodeId};
 use crate::wal::SEGMENT_MIN;
 
 /// Largest key in bytes.
@@ -19,6 +19,9 @@ pub const VALUE_MAX: usize = 1 << 20;
 pub const REQUEST_MAX: usize = 16 << 20;
 /// Longest and default time that a request may wait in a node.
 pub const DEADLINE_MAX: Duration = Duration::from_secs(10);
+
+/// The drift declared for a bug of leases, if none is.
+const DRIFT_OF_BUGS: u32 = 50_000;
 
 /// The settings of one node. Every field is plain, so that a command line or a test can fill it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +48,9 @@ pub struct Config {
     pub heartbeat: Duration,
     /// The shortest election timeout; the longest is twice that.
     pub election: Duration,
+    /// Lease reads are on, and no clock's rate differs from the true one by more than so many millionths.
+    /// The same on all nodes of a cluster, as is the election timeout.
+    pub lease_drift_ppm: Option<u32>,
     /// Bytes of a segment of the log.
     pub segment_size: u64,
     /// Take a snapshot after so many entries, and keep half as many in the log before it; 0 to go by bytes
@@ -77,6 +83,7 @@ impl Config {
             ready_fd: None,
             heartbeat: Duration::from_millis(100),
             election: Duration::from_millis(300),
+            lease_drift_ppm: None,
             segment_size: 64 << 20,
             snapshot_entries: 0,
             snapshot_bytes: 64 << 20,
@@ -93,8 +100,17 @@ impl Config {
         u8::try_from(beats).unwrap_or(u8::MAX)
     }
 
+    /// What leases rest on, if they are on. A bug of leases switches them on.
+    pub(super) fn lease(&self) -> Option<Lease> {
+        let needed = self.bugs.needs().lease.then_some(DRIFT_OF_BUGS);
+        let drift_ppm = self.lease_drift_ppm.or(needed)?.into();
+        let election_us = u64::try_from(self.election.as_micros()).unwrap_or(u64::MAX);
+        Some(Lease { election_us, drift_ppm })
+    }
+
     /// Refuses settings that no cluster could run with.
     pub(super) fn validate(&self) -> Result<(), NodeError> {
+        let beat = self.heartbeat.as_micros();
         let problem = if self.id == 0 || self.peers.contains_key(&0) {
             "a node's id must not be 0".to_owned()
         } else if self.peers.contains_key(&self.id) {
@@ -109,6 +125,8 @@ impl Config {
             format!("a segment needs at least {SEGMENT_MIN} bytes")
         } else if self.snapshot_bytes == 0 || self.snapshot_rate == 0 {
             "a snapshot needs a size of log to be taken after, and a rate".to_owned()
+        } else if self.lease().is_some_and(|lease| u128::from(lease.length()) <= beat) {
+            "with so much drift a lease would be over before the next heartbeat".to_owned()
         } else {
             return Ok(());
         };

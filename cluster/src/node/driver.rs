@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::NodeError;
 use super::answer::Answers;
+use super::clock;
 use super::reply::{Reply, Task, Work, definitely_not};
 use super::snapshots::{News, Snapshots};
 use super::timers::Timers;
@@ -174,7 +175,7 @@ impl Driver {
 
     /// Hands tasks to the core: one step for all reads, one for all proposals.
     fn take_in(&mut self, work: &mut Vec<Work>) -> Result<(), NodeError> {
-        let (mut reads, mut proposals) = (Vec::new(), Vec::new());
+        let (mut reads, mut by_lease, mut proposals) = (Vec::new(), Vec::new(), Vec::new());
         for mut work in work.drain(..) {
             let term = self.raft.term();
             if self.answers.is_full() || self.wal.waiting() > WAL_BEHIND {
@@ -204,6 +205,7 @@ impl Driver {
                     self.step(Event::Transfer { tag, to })?;
                 }
                 Task::Read(_) => reads.push(self.answers.add(work)),
+                Task::LeaseRead(_) => by_lease.push(self.answers.add(work)),
                 Task::Command(command) => {
                     let command = command.encode();
                     proposals.push(Proposal { tag: self.answers.add(work), command });
@@ -215,6 +217,9 @@ impl Driver {
         }
         if !reads.is_empty() {
             self.step(Event::Read(reads))?;
+        }
+        if !by_lease.is_empty() {
+            self.step(Event::ReadByLease(by_lease))?;
         }
         Ok(())
     }
@@ -234,6 +239,10 @@ impl Driver {
     }
 
     pub(super) fn step(&mut self, event: Event) -> Result<(), NodeError> {
+        if self.raft.keeps_leases() {
+            // Read after the event came in: a lease must be valid then, not before.
+            self.raft.set_clock(clock::now());
+        }
         self.raft.step(event, &mut self.effects);
         self.carry_out()
     }

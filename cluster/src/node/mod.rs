@@ -16,6 +16,7 @@
 
 mod addresses;
 mod answer;
+mod clock;
 mod config;
 mod driver;
 mod forward;
@@ -126,6 +127,7 @@ pub async fn serve(
         bugs: config.bugs,
         limits: limits(&config),
         election_beats: config.election_beats(),
+        lease: config.lease(),
         ..raft::Config::new(config.id, first_configuration(&config, own))
     };
     if let Some(most) = config.bugs.needs().append_entries {

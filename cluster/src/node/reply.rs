@@ -20,6 +20,8 @@ use crate::raft::{Change, NodeId, Rejection};
 pub(super) enum Task {
     /// The value of a key.
     Read(Bytes),
+    /// The value of a key; a lease will do.
+    LeaseRead(Bytes),
     /// The value of a key in whatever this node has applied.
     StaleRead(Bytes),
     /// A command for the log.
@@ -93,6 +95,8 @@ pub(super) struct Reply {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Outcome {
     Value(Option<Bytes>),
+    /// A value that rests on a lease.
+    Leased(Option<Bytes>),
     /// A value, with the index of the last entry applied before it was read.
     Stale(Option<Bytes>, u64),
     Answer(Answer),
@@ -174,6 +178,10 @@ impl Reply {
                 let kind = ReadKind::Index.into();
                 response::Outcome::Read(ReadResult { value, kind, applied: 0 })
             }
+            Outcome::Leased(value) => {
+                let kind = ReadKind::Lease.into();
+                response::Outcome::Read(ReadResult { value, kind, applied: 0 })
+            }
             Outcome::Stale(value, applied) => {
                 let kind = ReadKind::Stale.into();
                 response::Outcome::Read(ReadResult { value, kind, applied })
@@ -203,9 +211,11 @@ impl Reply {
                 open_session_response::Outcome::Error(refusal(other).unwrap_or_else(misplaced))
             }
             Outcome::Error(error) => open_session_response::Outcome::Error(error),
-            Outcome::Value(_) | Outcome::Stale(..) | Outcome::Moved(_) | Outcome::Changed => {
-                open_session_response::Outcome::Error(misplaced())
-            }
+            Outcome::Value(_)
+            | Outcome::Leased(_)
+            | Outcome::Stale(..)
+            | Outcome::Moved(_)
+            | Outcome::Changed => open_session_response::Outcome::Error(misplaced()),
         };
         proto::OpenSessionResponse { node, term: self.term, outcome: Some(outcome) }
     }
@@ -215,9 +225,11 @@ impl Reply {
         let error = match self.outcome {
             Outcome::Changed => None,
             Outcome::Error(error) => Some(error),
-            Outcome::Value(_) | Outcome::Stale(..) | Outcome::Answer(_) | Outcome::Moved(_) => {
-                Some(misplaced())
-            }
+            Outcome::Value(_)
+            | Outcome::Leased(_)
+            | Outcome::Stale(..)
+            | Outcome::Answer(_)
+            | Outcome::Moved(_) => Some(misplaced()),
         };
         proto::ChangeResponse { node, term: self.term, error }
     }
@@ -227,9 +239,11 @@ impl Reply {
         let (leader, error) = match self.outcome {
             Outcome::Moved(leader) => (leader.unwrap_or(0), None),
             Outcome::Error(error) => (0, Some(error)),
-            Outcome::Value(_) | Outcome::Stale(..) | Outcome::Answer(_) | Outcome::Changed => {
-                (0, Some(misplaced()))
-            }
+            Outcome::Value(_)
+            | Outcome::Leased(_)
+            | Outcome::Stale(..)
+            | Outcome::Answer(_)
+            | Outcome::Changed => (0, Some(misplaced())),
         };
         proto::TransferResponse { node, term: self.term, leader, error }
     }

@@ -241,5 +241,6 @@ fn settings_that_cannot_work_are_refused_with_a_sentence() {
     assert!(refuse(|c| c.id = 0).contains("must not be 0"));
     assert!(refuse(|c| c.election = c.heartbeat).contains("at least twice the heartbeat"));
     assert!(refuse(|c| c.peers.extend([(1, c.listen_peer)])).contains("its own peer"));
+    assert!(refuse(|c| c.lease_drift_ppm = Some(500_001)).contains("before the next heartbeat"));
     assert!(refuse(|c| c.segment_size = 1).contains("at least 512 bytes"));
 }

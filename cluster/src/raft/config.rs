@@ -17,15 +17,26 @@ pub struct Config {
     /// Heartbeats in the shortest election timeout. A leader whose own disk, or whose followers, have
     /// owed something for more beats than this and done nothing steps down.
     pub election_beats: u8,
+    /// What lease reads rest on, if this cluster has them (see `lease`). The same on all nodes.
+    pub lease: Option<Lease>,
     /// Deliberate bugs; none in a correct node.
     pub bugs: Bugs,
+}
+
+/// What is declared of the clocks of all nodes, so that leaders may answer reads by lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lease {
+    /// The shortest election timeout, in microseconds.
+    pub election_us: u64,
+    /// By how much the rate of a clock may differ from the true one, either way, in millionths.
+    pub drift_ppm: u64,
 }
 
 impl Config {
     /// A correct node with the default limits.
     pub fn new(id: NodeId, configuration: Configuration) -> Config {
         let (limits, bugs) = (Limits::default(), Bugs::NONE);
-        Config { id, configuration, limits, election_beats: 3, bugs }
+        Config { id, configuration, limits, election_beats: 3, lease: None, bugs }
     }
 }
 

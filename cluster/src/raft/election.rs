@@ -18,6 +18,7 @@
 
 use super::event::{Effect, HardState, Timer};
 use super::gate::Promise;
+use super::lease::Tenure;
 use super::message::{Body, NodeId, Payload, Position, Term};
 use super::node::{Raft, Standing};
 use super::progress::{Leadership, Progress};
@@ -187,6 +188,7 @@ impl Raft {
             first: last + 1,
             uncommitted_bytes: uncommitted.iter().map(|entry| entry.payload.size()).sum(),
             reads: Reads::default(),
+            tenure: Tenure::default(),
             transfer: None,
             change: None,
         }));

@@ -23,6 +23,15 @@ pub enum Timer {
     Contact,
 }
 
+/// A node's two clocks, in microseconds since whenever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Now {
+    /// Never goes back, and goes on while the machine sleeps. What leases are timed with.
+    pub steady: u64,
+    /// What people call the time; it may be set. Only the bug `lease-wall-clock` looks at it.
+    pub wall: u64,
+}
+
 /// One command to be replicated.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Proposal {
@@ -52,6 +61,9 @@ pub enum Event {
     Propose(Vec<Proposal>),
     /// Clients want to read; one tag each.
     Read(Vec<u64>),
+    /// Clients want to read and are content with a lease; one tag each. Without a lease these are
+    /// reads like any other.
+    ReadByLease(Vec<u64>),
     /// An operator wants another configuration.
     Change {
         /// The driver's name for the request; comes back in [`Effect::ChangeDone`] or
@@ -225,6 +237,13 @@ pub enum Effect {
         /// The read's tag.
         tag: u64,
         /// The index that had to be applied first.
+        index: Index,
+    },
+    /// The read may be answered now, from what is applied: this leader holds a lease.
+    LeaseReady {
+        /// The read's tag.
+        tag: u64,
+        /// The commit index.
         index: Index,
     },
     /// The read cannot be answered here; asking elsewhere is safe.

@@ -45,7 +45,9 @@
 //! there. A follower that needs entries which its leader has forgotten gets the snapshot instead (§7).
 //!
 //! *Reads* do not need the log, but they need a leader that still is one: it asks a majority after
-//! the read came in, and answers from a state that contains all that was committed by then.
+//! the read came in, and answers from a state that contains all that was committed by then. If the clocks of
+//! all nodes are known to run at nearly one rate, it may instead rely on the answers to its last heartbeat for
+//! a while: a *lease*.
 //!
 //! *Membership.* Who votes is itself an entry of the log. While voters change, a majority of the old
 //! and one of the new must both agree.
@@ -81,7 +83,7 @@
 //!
 //! `message`, what nodes say to each other; `event`, the seam to the driver; `node`, the state, the
 //! dispatch and terms; `election`; `replication`, with `progress` for its pace; `gate`, what must wait
-//! for the disk; `snapshot`; `reads`; `transfer`; `membership`, with `quorum`. The rest is small: `log`, `config`, `status`, `invariants`, `trace`.
+//! for the disk; `snapshot`; `reads`; `lease`; `transfer`; `membership`, with `quorum`. The rest is small: `log`, `config`, `status`, `invariants`, `trace`.
 //!
 //! # What the driver owes
 //!
@@ -89,6 +91,7 @@
 //! * [`Effect::Persist`] batches written in order, and [`Event::Durable`] only after an fsync.
 //! * Election timeouts drawn at random, afresh each time; [`Timer::Contact`] no longer than the
 //!   shortest of them; a heartbeat several times shorter than that.
+//! * With leases, [`Raft::set_clock`] before each step, by a clock that never goes back nor stands still.
 //! * At a failed write: stop. A node that cannot write must not go on.
 //! * After a restart the state machine starts from the snapshot in [`Recovered`], or empty, and commands
 //!   after it are applied again. [`Event::ApplyMore`] as long as [`Raft::more_to_apply`] says so.
@@ -97,7 +100,7 @@
 //!
 //! # Not here
 //!
-//! Lease reads. Commands are opaque bytes; sessions that make retries harmless belong to the state machine,
+//! Commands are opaque bytes; sessions that make retries harmless belong to the state machine,
 //! and with it into the snapshot.
 #![forbid(unsafe_code)]
 
@@ -106,6 +109,7 @@ mod election;
 mod event;
 mod gate;
 mod invariants;
+mod lease;
 mod log;
 mod membership;
 mod message;
@@ -119,9 +123,9 @@ mod status;
 mod trace;
 mod transfer;
 
-pub use config::{Config, Limits};
+pub use config::{Config, Lease, Limits};
 pub use event::{
-    Batch, Effect, Event, HardState, Proposal, Recovered, Rejection, Role, Snapshot, Timer,
+    Batch, Effect, Event, HardState, Now, Proposal, Recovered, Rejection, Role, Snapshot, Timer,
 };
 pub use message::{Body, Entry, Hint, Index, Message, NodeId, Payload, Position, Term};
 pub use node::Raft;

@@ -4,7 +4,7 @@
 //! share is here: terms, following a leader, committing, and the checks that run after every step.
 
 use super::config::Config;
-use super::event::{Effect, Event, HardState, Recovered, Snapshot, Timer};
+use super::event::{Effect, Event, HardState, Now, Recovered, Snapshot, Timer};
 use super::gate::{Gate, Promise};
 use super::log::Log;
 use super::membership::Membership;
@@ -33,8 +33,11 @@ pub struct Raft {
     pub(super) snapshot: Option<Snapshot>,
     /// The leader of this term, if known.
     pub(super) leader: Option<NodeId>,
-    /// Whether that leader was heard within a minimum election timeout.
+    /// Whether that leader was heard within a minimum election timeout; with leases, whether any leader was, or
+    /// may have been before a restart.
     pub(super) contact: bool,
+    /// The time, as the driver last told it; stays at zero without leases.
+    pub(super) now: Now,
     /// What the disk had done at the last election timeout, if it owed anything then.
     pub(super) owed_at_last_timeout: Option<u64>,
     /// For a leader: what its disk had done at the last heartbeat, if it owed anything then, and for
@@ -78,6 +81,7 @@ impl Raft {
             snapshot: None,
             leader: None,
             contact: false,
+            now: Now::default(),
             owed_at_last_timeout: None,
             owed_at_last_beat: (None, 0),
             handed_over: None,
@@ -108,6 +112,11 @@ impl Raft {
         self.hard_state.vote =
             self.with_bug(Bug::VoteLostOnRestart, self.hard_state.vote, |_| None, effects);
         effects.push(Effect::SetTimer(Timer::Election));
+        if self.keeps_leases() {
+            // It may have confirmed a lease just before it stopped.
+            self.contact = true;
+            effects.push(Effect::SetTimer(Timer::Contact));
+        }
         effects.push(Effect::Membership(Arc::clone(self.membership.newest().1)));
         effects.push(self.describe());
         self.gate.finish(self.log.last().index, effects);
@@ -127,6 +136,7 @@ impl Raft {
             Event::Receive(message) => self.receive(message, effects),
             Event::Propose(proposals) => self.propose(proposals, effects),
             Event::Read(tags) => self.read(&tags, effects),
+            Event::ReadByLease(tags) => self.read_by_lease(&tags, effects),
             Event::Change { tag, change } => self.change(tag, &change, effects),
             Event::Transfer { tag, to } => self.transfer(tag, to, effects),
             Event::Durable { ticket } => self.durable_up_to(ticket, effects),
@@ -224,10 +234,14 @@ impl Raft {
         if let Body::PreVote { term, last } = body {
             return self.answer_pre_vote(from, term, last, effects);
         }
+        // With leases a node may still be content in a term that it has only just entered.
+        let newer =
+            term > self.hard_state.term || (term == self.hard_state.term && self.keeps_leases());
+        let asks = matches!(body, Body::Vote { forced: false, .. });
+        if newer && asks && self.is_content_without(from) {
+            return;
+        }
         if term > self.hard_state.term {
-            if matches!(body, Body::Vote { forced: false, .. }) && self.is_content_without(from) {
-                return;
-            }
             let leads = matches!(body, Body::Append { .. } | Body::Heartbeat { .. });
             self.follow(term, leads.then_some(from), effects);
         }
@@ -282,7 +296,8 @@ impl Raft {
         if rises {
             self.set_hard_state(HardState { term, vote: None });
             self.gate.forget_promises();
-            self.contact = false;
+            // Whoever has confirmed a lease keeps still until its time is over, whatever the term.
+            self.contact &= self.keeps_leases();
         }
         self.leader = leader;
         match std::mem::replace(&mut self.standing, Standing::Follower) {

@@ -6,6 +6,7 @@
 //! While a snapshot is on its way to the follower, no append is.
 
 use super::config::Limits;
+use super::lease::Tenure;
 use super::message::{Index, NodeId};
 use super::reads::Reads;
 use super::transfer::Transfer;
@@ -26,6 +27,8 @@ pub(super) struct Leadership {
     pub(super) uncommitted_bytes: usize,
     /// Reads that wait to be confirmed.
     pub(super) reads: Reads,
+    /// Its lease, if it has one.
+    pub(super) tenure: Tenure,
     /// The transfer of leadership that is under way.
     pub(super) transfer: Option<Transfer>,
     /// The tag of the change that this leader was asked for and that is not done, with the index of

@@ -110,9 +110,9 @@ impl Raft {
     /// one is wanted. Called whenever an answer, a commit or a read may have changed something.
     pub(super) fn advance_reads(&mut self, effects: &mut Vec<Effect>) {
         self.answer_confirmed_reads(effects);
-        let Standing::Leader(leadership) = &mut self.standing else { return };
+        let Standing::Leader(leadership) = &self.standing else { return };
         if leadership.reads.wants_round() {
-            leadership.reads.started += 1;
+            self.start_round();
             self.send_heartbeats(effects);
             // A leader alone is its own quorum.
             self.answer_confirmed_reads(effects);
@@ -130,6 +130,8 @@ impl Raft {
         // Another configuration may ask for more than the last one did; what is confirmed stays so.
         let confirmed = self.membership.quorum.reached(0, round);
         leadership.reads.confirmed = leadership.reads.confirmed.max(confirmed);
+        self.round_confirmed();
+        let Standing::Leader(leadership) = &mut self.standing else { return };
         let (confirmed, applied) = (leadership.reads.confirmed, self.commit.min(self.applied));
         let waiting = &mut leadership.reads.waiting;
         let ready = waiting.partition_point(|r| r.round <= confirmed && r.index <= applied);

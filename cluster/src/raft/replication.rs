@@ -177,6 +177,9 @@ impl Raft {
             return self.follow(self.hard_state.term, None, effects);
         }
         effects.push(Effect::SetTimer(Timer::Heartbeat));
+        if self.keeps_leases() {
+            self.start_round();
+        }
         self.send_heartbeats(effects);
     }
 

@@ -75,6 +75,7 @@ impl Raft {
             transfer.told = true;
             let (to, body) = (transfer.to, Body::TimeoutNow);
             effects.push(Effect::Send(super::Message { from: id, to, term, body }));
+            self.end_lease();
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::mix::Mix;
 use super::random::{Purpose, Random};
-use super::{MS, Plan, Time};
+use super::{MS, Plan, SECOND, Time};
 use crate::raft::NodeId;
 use std::fmt;
 
@@ -81,6 +81,13 @@ pub enum Action {
         /// How long.
         time: Time,
     },
+    /// Somebody sets a node's wall clock.
+    SetWall {
+        /// Whose.
+        victim: Victim,
+        /// How far forward; back if it is less than 0.
+        by: i64,
+    },
 }
 
 /// When, and what.
@@ -97,7 +104,44 @@ pub(super) fn draw(plan: &Plan, mix: &Mix, end: Time) -> Vec<Timed> {
         actions.extend(action(plan, mix, numbers).map(|action| (time, action)));
         time += random.between(mix.gap / 4, 2 * mix.gap);
     }
+    depose_leaders(plan, end, &mut actions);
     actions
+}
+
+/// In half of the episodes, and in all with leases: now and then everything is well but for a leader that stands
+/// still or is cut off until the others have another. Mere luck hardly brings that about: a busy leader that is
+/// cut off steps down at its fourth heartbeat with appends unanswered, and one that pauses is deposed only if
+/// nothing keeps the others from an election. With leases its wall clock may be set just then, and others at any time.
+fn depose_leaders(plan: &Plan, end: Time, actions: &mut Vec<Timed>) {
+    let random = &mut Random::new(plan.seed, plan.episode, Purpose::Recipes);
+    let leases = plan.has_leases();
+    if !random.chance(500) && !leases {
+        return;
+    }
+    let mut time = random.between(500 * MS, 3000 * MS);
+    while time < end {
+        let [how, long, far, whom, when] = [(); 5].map(|()| random.next());
+        let alone = (700 + long % 800) * MS;
+        let quiet = time..time + alone + 200 * MS;
+        actions.retain(|(time, _)| !quiet.contains(time));
+        actions.push((time, Action::Heal));
+        let (victim, by) = (Victim::Leader, (far % (10 * SECOND)).cast_signed());
+        if leases && far % 2 == 0 {
+            actions.push((time, Action::SetWall { victim, by: -by }));
+        }
+        actions.push(match how % 4 {
+            0 => (time, Action::Isolate { victim, way: Way::Both, time: alone }),
+            _ => (time, Action::Pause { victim, time: alone }),
+        });
+        time = quiet.end;
+        if leases {
+            let victim = Victim::Node(1 + whom % plan.nodes);
+            let by = if when % 2 == 0 { by } else { -by };
+            actions.push((time, Action::SetWall { victim, by }));
+        }
+        time += random.between(0, if leases { 3 * SECOND } else { 8 * SECOND });
+    }
+    actions.sort_by_key(|(time, _)| *time);
 }
 
 fn action(plan: &Plan, mix: &Mix, numbers: [u64; 6]) -> Option<Action> {
@@ -166,6 +210,9 @@ impl fmt::Display for Action {
             Action::Heal => formatter.write_str("heal all links"),
             Action::Stall { victim, time } => {
                 write!(formatter, "stall the disk of {victim}, {} ms", time / MS)
+            }
+            Action::SetWall { victim, by } => {
+                write!(formatter, "set the wall clock of {victim} by {} ms", by / MS.cast_signed())
             }
         }
     }

@@ -114,6 +114,8 @@ pub(super) struct Request {
     pub(super) task: Task,
     /// A node that does not lead passes it on.
     pub(super) forward: bool,
+    /// A read that is content with a lease.
+    pub(super) by_lease: bool,
 }
 
 /// What a node answers.
@@ -163,6 +165,8 @@ struct Key {
 /// All clients.
 pub(super) struct Clients {
     nodes: u64,
+    /// Whether those who only read are content with a lease.
+    leases: bool,
     random: Random,
     clients: Vec<Client>,
     keys: Vec<Key>,
@@ -193,6 +197,7 @@ impl Clients {
         let key = |name| Key { name, used: 0, unknown: 0, last: None };
         Clients {
             nodes,
+            leases: plan.has_leases(),
             random: Random::new(plan.seed, plan.episode, Purpose::Clients),
             clients: (0..count).map(client).collect(),
             keys: (0..KEYS).map(key).collect(),
@@ -246,7 +251,9 @@ impl Clients {
         client.attempt += 1;
         let Client { attempt, session, sequence, target, .. } = *client;
         let forward = client.pinned.is_some();
-        let request = Request { client: number, attempt, session, sequence, task, forward };
+        let by_lease = self.leases && client.only_reads;
+        let request =
+            Request { client: number, attempt, session, sequence, task, forward, by_lease };
         agenda.add(arrival, Happening::Ask { node: target, request });
         agenda.add(now + ATTEMPT, Happening::Patience { client: number, attempt });
     }

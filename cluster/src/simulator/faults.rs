@@ -37,6 +37,11 @@ impl World {
                 self.cut(way, time, |node| side >> (node - 1) & 1 == 1);
             }
             Action::Heal => self.network.heal(),
+            Action::SetWall { victim, by } => {
+                if let Some(id) = self.of(victim) {
+                    self.nodes[place(id)].wall_off += by;
+                }
+            }
             Action::Stall { victim, time } => {
                 if let Some(id) = self.of(victim) {
                     self.nodes[place(id)].stalled_until = self.now + time;

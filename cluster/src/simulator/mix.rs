@@ -39,11 +39,14 @@ pub(super) struct Mix {
 }
 
 impl Mix {
+    /// How far the rate of a clock may be from the true one, in thousandths.
+    pub(super) const DRIFT: u64 = 50;
+
     pub(super) fn draw(plan: &Plan) -> Mix {
         let random = &mut Random::new(plan.seed, plan.episode, Purpose::Mix);
         let mut rates = [1000; super::NODES_MAX as usize];
         if random.chance(500) {
-            rates.fill_with(|| random.between(950, 1051));
+            rates.fill_with(|| random.between(1000 - Mix::DRIFT, 1001 + Mix::DRIFT));
         }
         let needs = plan.bugs.needs();
         Mix {

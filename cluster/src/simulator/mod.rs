@@ -4,7 +4,8 @@
 //! around them replaced by values: the network loses, repeats, delays and reorders messages and its links are
 //! cut, in one direction or both; disks are slow, stall, and forget what was not synced; nodes crash at any
 //! moment, pause, and come back; their clocks run at different rates. Sessions of clients write, read,
-//! compare-and-set and retry through all of it.
+//! compare-and-set and retry through all of it. Where leases are on ([`Plan::leases`]), some clients read by them,
+//! the clocks keep just what was declared of them, and wall clocks are set at any time.
 //!
 //! A run is a series of *episodes*. Each is a fresh cluster of its own kind: which faults there are, how often,
 //! and how large its appends may be are drawn anew (swarm testing), so that a long run is many different short
@@ -74,6 +75,8 @@ pub struct Plan {
     pub length: Time,
     /// What is wrong with the nodes.
     pub bugs: Bugs,
+    /// Whether leaders hold leases and clients read by them. Bugs of leases imply it.
+    pub leases: bool,
     /// What happens, in order of time; none to draw it.
     pub actions: Option<Vec<Timed>>,
     /// How many of the last steps to tell in [`Outcome::trace`]; telling takes time.
@@ -86,7 +89,12 @@ pub const NODES_MAX: u64 = 7;
 impl Plan {
     /// One episode of the usual length, with correct nodes.
     pub fn new(seed: u64, nodes: u64) -> Plan {
-        Plan { seed, episode: 0, nodes, length: EPISODE, bugs: Bugs::NONE, actions: None, trace: 0 }
+        let (length, bugs) = (EPISODE, Bugs::NONE);
+        Plan { seed, episode: 0, nodes, length, bugs, leases: false, actions: None, trace: 0 }
+    }
+
+    fn has_leases(&self) -> bool {
+        self.leases || self.bugs.needs().lease
     }
 }
 

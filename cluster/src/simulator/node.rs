@@ -6,7 +6,12 @@ use super::mix::Mix;
 use super::server::Server;
 use super::{MS, Plan, Time, place};
 use crate::kv::Store;
-use crate::raft::{Config, Configuration, NodeId, Raft, Role, Timer};
+use crate::raft::{Config, Configuration, Lease, NodeId, Now, Raft, Role, Timer};
+
+/// The shortest election timeout, by a node's own clock.
+const ELECTION: Time = 300 * MS;
+/// What a node's clocks say at the start of an episode.
+const DAWN: Time = 1000 * super::SECOND;
 
 /// A node.
 pub(super) struct Node {
@@ -25,6 +30,8 @@ pub(super) struct Node {
     pub(super) held: Option<Vec<Happening>>,
     /// Its disk finishes nothing before this.
     pub(super) stalled_until: Time,
+    /// By how much its wall clock was set forward, or back.
+    pub(super) wall_off: i64,
     /// It stays as it is: what is broken in the liveness phase.
     pub(super) broken: bool,
 }
@@ -41,6 +48,8 @@ impl Node {
         let mut config = Config::new(id, Configuration::of(1..=plan.nodes));
         config.bugs = plan.bugs;
         config.limits = mix.limits;
+        let drift_ppm = Mix::DRIFT * 1000;
+        config.lease = plan.has_leases().then_some(Lease { election_us: ELECTION, drift_ppm });
         Node {
             config,
             raft: None,
@@ -53,6 +62,7 @@ impl Node {
             pause: 0,
             held: None,
             stalled_until: 0,
+            wall_off: 0,
             broken: false,
         }
     }
@@ -76,6 +86,12 @@ impl Node {
         }]
     }
 
+    /// What its clocks say.
+    pub(super) fn clocks(&self, now: Time, mix: &Mix) -> Now {
+        let steady = DAWN + now * mix.rates[place(self.config.id)] / 1000;
+        Now { steady, wall: steady.saturating_add_signed(self.wall_off) }
+    }
+
     /// The term it leads, if it does.
     pub(super) fn leads(&self) -> Option<u64> {
         self.raft.as_ref().filter(|raft| raft.role() == Role::Leader).map(Raft::term)
@@ -85,9 +101,9 @@ impl Node {
 /// How long a timer is, by a clock of this rate; `luck` is for the one that is drawn.
 pub(super) fn length(timer: Timer, luck: u64, mix: &Mix, node: NodeId) -> Time {
     let usual = match timer {
-        Timer::Election => 300 * MS + luck % mix.spread,
+        Timer::Election => ELECTION + luck % mix.spread,
         Timer::Heartbeat => 100 * MS,
-        Timer::Contact => 300 * MS,
+        Timer::Contact => ELECTION,
     };
     usual * 1000 / mix.rates[place(node)]
 }

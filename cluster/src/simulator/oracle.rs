@@ -82,6 +82,8 @@ pub struct Facts {
     pub committed_after_crash: u64,
     /// Reads that nodes answered.
     pub reads_answered: u64,
+    /// Those of them that rested on a lease.
+    pub lease_reads: u64,
     /// Reads that nodes refused.
     pub reads_failed: u64,
     /// Proposals that nodes refused.
@@ -111,6 +113,7 @@ impl Facts {
             committed: self.committed + other.committed,
             committed_after_crash: self.committed_after_crash + other.committed_after_crash,
             reads_answered: self.reads_answered + other.reads_answered,
+            lease_reads: self.lease_reads + other.lease_reads,
             reads_failed: self.reads_failed + other.reads_failed,
             rejected: self.rejected + other.rejected,
             truncations: self.truncations + other.truncations,

@@ -12,6 +12,7 @@ pub(super) enum Purpose {
     Timers,
     Disks,
     Breakage,
+    Recipes,
     /// The messages of one link; its number is below 64.
     Link(u64),
 }
@@ -25,6 +26,7 @@ impl Purpose {
             Purpose::Timers => 3,
             Purpose::Disks => 4,
             Purpose::Breakage => 5,
+            Purpose::Recipes => 6,
             Purpose::Link(link) => 64 + link,
         }
     }

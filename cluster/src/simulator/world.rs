@@ -154,8 +154,10 @@ impl World {
 
     /// Gives a node an event and carries out what follows.
     pub(super) fn event(&mut self, id: NodeId, event: Event) {
+        let clocks = self.nodes[place(id)].clocks(self.now, &self.mix);
         let Some(raft) = &mut self.nodes[place(id)].raft else { return };
         let mut effects = std::mem::take(&mut self.effects);
+        raft.set_clock(clocks);
         raft.step(event, &mut effects);
         self.carry_out(id, &mut effects);
         self.effects = effects;
@@ -199,6 +201,10 @@ impl World {
                 }
                 Effect::Apply(entries) => entries.iter().for_each(|entry| self.apply(id, entry)),
                 Effect::ReadReady { tag, index } => self.read_ready(id, tag, index),
+                Effect::LeaseReady { tag, index } => {
+                    self.oracle.facts.lease_reads += 1;
+                    self.read_ready(id, tag, index);
+                }
                 Effect::ReadFailed { tag, reason } => {
                     self.oracle.refuses(tag);
                     self.answer_tag(id, tag, refusal(reason));
@@ -398,7 +404,9 @@ impl World {
         node.server.add(tag, request);
         if is_read {
             self.oracle.read_begins(id, tag);
-            return self.event(id, Event::Read(vec![tag]));
+            let by_lease = request.by_lease;
+            let read = if by_lease { Event::ReadByLease } else { Event::Read };
+            return self.event(id, read(vec![tag]));
         }
         let mut decided = false;
         if leads

@@ -317,6 +317,11 @@ pub(crate) fn stale_read(key: &str) -> Request {
     request(request::Operation::Read(Read { key: bytes(key), consistency }))
 }
 
+pub(crate) fn lease_read(key: &str) -> Request {
+    let consistency = Consistency::Lease.into();
+    request(request::Operation::Read(Read { key: bytes(key), consistency }))
+}
+
 pub(crate) fn write(key: &str, value: &str) -> Request {
     request(request::Operation::Write(Write { key: bytes(key), value: bytes(value) }))
 }

@@ -7,6 +7,7 @@
 //! * `compaction`: small clusters that compact all the time.
 //! * `churn`: random changes of membership under faults.
 //! * `scenarios`: the shortest story of each bug that luck does not find.
+//! * `regressions`: what went wrong in other implementations, by issue.
 //! * `bugs`: each deliberate bug, and what catches it.
 
 mod bugs;
@@ -17,6 +18,7 @@ mod machine;
 mod membership;
 mod network;
 mod paper;
+mod regressions;
 mod scenarios;
 mod script;
 mod simulation;

@@ -5,7 +5,7 @@
 use crate::machine::Machine;
 use cluster::bug::Mark;
 use cluster::raft::{
-    Batch, Change, Config, Configuration, Effect, Entry, Event, Message, NodeId, Proposal,
+    Batch, Change, Config, Configuration, Effect, Entry, Event, Message, NodeId, Now, Proposal,
     Rejection, Role, Snapshot, Term, Timer,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -83,6 +83,14 @@ impl Network {
 
     pub(crate) fn timeout(&mut self, id: NodeId, timer: Timer) {
         self.event(id, Event::Timeout(timer));
+    }
+
+    /// What a node's clocks say from here on, in milliseconds.
+    pub(crate) fn clock(&mut self, id: NodeId, steady: u64, wall: u64) {
+        let now = Now { steady: steady * 1000, wall: wall * 1000 };
+        if let Some(raft) = &mut self.machine(id).raft {
+            raft.set_clock(now);
+        }
     }
 
     /// Proposes; returns the tags, which count up from 1 over the whole test.
@@ -265,6 +273,7 @@ fn describe(id: NodeId, effect: &Effect) -> Option<String> {
         }
         Effect::Restore(snapshot) => format!("n{id} restores {}", snapshot.last),
         Effect::ReadReady { tag, index } => format!("n{id} read {tag} ready at {index}"),
+        Effect::LeaseReady { tag, index } => format!("n{id} read {tag} ready at {index}, by lease"),
         Effect::ReadFailed { tag, reason } => format!("n{id} read {tag} failed, {}", why(reason)),
         Effect::Membership(configuration) => format!("n{id} uses {configuration}"),
         Effect::ChangeDone { tag } => format!("n{id} change {tag} is done"),

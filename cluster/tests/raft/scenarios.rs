@@ -5,8 +5,8 @@
 use crate::network::Network;
 use cluster::bug::{Bug, Bugs, Mark};
 use cluster::raft::{
-    Body, Effect, Entry, Event, HardState, Message, NodeId, Payload, Position, Recovered, Role,
-    Term, Timer,
+    Body, Effect, Entry, Event, HardState, Lease, Message, NodeId, Payload, Position, Recovered,
+    Role, Term, Timer,
 };
 
 /// Asserts that something wrong happens with the bug, marked, and does not without it.
@@ -22,8 +22,66 @@ fn only_with(bug: Bug, story: impl Fn(Bugs) -> (Network, bool)) {
     assert!(wrong && marks(&buggy), "{bug}: {:#?}", buggy.lines);
 }
 
+/// A leader with a lease of an election timeout of 300 ms, by clocks that may differ by a twentieth, which a
+/// quorum confirms as of 10 s by its steady clock and its wall clock. Then it is cut off.
+fn leased(bugs: Bugs, answered_at: u64) -> Network {
+    let mut network = Network::new(3, |config| {
+        config.bugs = bugs;
+        config.lease = Some(Lease { election_us: 300_000, drift_ppm: 50_000 });
+    });
+    network.elect(1);
+    network.clock(1, 10_000, 10_000);
+    network.timeout(1, Timer::Heartbeat);
+    network.deliver_if(|message| message.to != 1);
+    network.clock(1, answered_at, answered_at);
+    network.deliver();
+    network.isolate(1);
+    network
+}
+
+/// Another node leads and commits; whether n1 answers a read by its lease nevertheless.
+fn replaced_and_asked(network: &mut Network, now: (u64, u64)) -> bool {
+    network.elect(2);
+    network.propose(2, &["a"]);
+    network.settle();
+    assert_eq!((network.role(1), network.commit(2)), (Role::Leader, 3));
+    network.clock(1, now.0, now.1);
+    network.event(1, Event::ReadByLease(vec![7]));
+    let is_by_lease = |effect: &Effect| matches!(effect, Effect::LeaseReady { .. }).then_some(());
+    !network.seen(1, is_by_lease).is_empty()
+}
+
+/// n1 stood still for 310 ms with the answers in its queue, and counts from when it takes them up.
+#[test]
+fn lease_no_margin_answers_after_a_pause() {
+    only_with(Bug::LeaseNoMargin, |bugs| {
+        let mut network = leased(bugs, 10_310);
+        let stale = replaced_and_asked(&mut network, (10_320, 10_320));
+        (network, stale)
+    });
+}
+
+/// n1's clock is slow: at 290 ms by its own, 300 ms have passed for those who keep still for it.
+#[test]
+fn lease_no_margin_answers_by_a_slow_clock() {
+    only_with(Bug::LeaseNoMargin, |bugs| {
+        let mut network = leased(bugs, 10_001);
+        let stale = replaced_and_asked(&mut network, (10_290, 10_290));
+        (network, stale)
+    });
+}
+
+#[test]
+fn lease_wall_clock_answers_once_the_clock_was_set_back() {
+    only_with(Bug::LeaseWallClock, |bugs| {
+        let mut network = leased(bugs, 10_001);
+        let stale = replaced_and_asked(&mut network, (12_000, 5_000));
+        (network, stale)
+    });
+}
+
 /// A cluster whose nodes find these logs, written as terms, on their disks.
-fn cluster_with(bugs: Bugs, logs: &[&[Term]], term: Term) -> Network {
+pub(crate) fn cluster_with(bugs: Bugs, logs: &[&[Term]], term: Term) -> Network {
     let mut network = Network::new(logs.len() as u64, |config| {
         config.bugs = bugs;
         config.limits.append_entries = 1;
@@ -42,7 +100,7 @@ fn cluster_with(bugs: Bugs, logs: &[&[Term]], term: Term) -> Network {
     network
 }
 
-fn receive(network: &mut Network, from: NodeId, to: NodeId, term: Term, body: Body) {
+pub(crate) fn receive(network: &mut Network, from: NodeId, to: NodeId, term: Term, body: Body) {
     network.event(to, Event::Receive(Message { from, to, term, body }));
     network.sync(to);
 }

@@ -2,10 +2,12 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | `cluster N [appends=E in-flight=F uncommitted=BYTES apply=E tail=E reads=R lag=L bug=NAME]` | N started nodes |
+//! | `cluster N [appends=E in-flight=F uncommitted=BYTES apply=E tail=E reads=R lag=L lease=MS drift=PPM bug=NAME]` | N started nodes |
 //! | `election N` · `heartbeat N` · `contact N` | that timer of the node fires |
 //! | `elect N` | contact timers fire, the node campaigns, everything settles |
 //! | `propose N a b` · `read N TAG…` | clients ask |
+//! | `lease N TAG…` | clients ask, and are content with a lease |
+//! | `clock N MS` | both clocks of the node say so from here on |
 //! | `join N` | a new node that waits to be told of a cluster |
 //! | `learn N M` · `promote N M` · `remove N M` · `voters N M…` | N is to change the cluster, as request 800 |
 //! | `transfer N [TO]` | the node is to hand its leadership over, as request 900 |
@@ -23,7 +25,7 @@
 
 use crate::network::Network;
 use cluster::bug::Bugs;
-use cluster::raft::{Change, Config, Event, Limits, Role, Timer};
+use cluster::raft::{Change, Config, Event, Lease, Limits, Role, Timer};
 
 /// A script being run.
 pub(crate) struct Script {
@@ -35,6 +37,7 @@ pub(crate) struct Script {
 #[derive(Clone, Default)]
 struct Settings {
     limits: Limits,
+    lease: Option<Lease>,
     bugs: Bugs,
 }
 
@@ -42,6 +45,7 @@ impl Settings {
     fn adjust(self) -> impl Fn(&mut Config) {
         move |config| {
             config.limits = self.limits;
+            config.lease = self.lease;
             config.bugs = self.bugs;
         }
     }
@@ -72,9 +76,11 @@ impl Script {
             "propose" => {
                 self.network.propose(number(rest, 0)?, &rest[1..]);
             }
-            "read" => {
-                let tags: Result<_, _> = (1..rest.len()).map(|place| number(rest, place)).collect();
-                self.network.event(number(rest, 0)?, Event::Read(tags?));
+            "read" => self.read(Event::Read, rest)?,
+            "lease" => self.read(Event::ReadByLease, rest)?,
+            "clock" => {
+                let time = number(rest, 1)?;
+                self.network.clock(number(rest, 0)?, time, time);
             }
             "join" => {
                 let settings = self.settings.clone();
@@ -122,6 +128,12 @@ impl Script {
             _ => return Err(format!("unknown command `{command}`")),
         }
         Ok(std::mem::take(&mut self.network.lines))
+    }
+
+    fn read(&mut self, read: fn(Vec<u64>) -> Event, rest: &[&str]) -> Result<(), String> {
+        let tags: Result<_, _> = (1..rest.len()).map(|place| number(rest, place)).collect();
+        self.network.event(number(rest, 0)?, read(tags?));
+        Ok(())
     }
 
     fn in_flight(&mut self, verb: &str, from: u64, to: u64) {
@@ -190,6 +202,14 @@ fn settings(words: &[&str]) -> Result<Settings, String> {
             "uncommitted" => limits.uncommitted_bytes = size()?,
             "reads" => limits.reads_waiting = size()?,
             "lag" => limits.catch_up_entries = size()? as u64,
+            "lease" => {
+                let election_us = size()? as u64 * 1000;
+                settings.lease = Some(Lease { election_us, drift_ppm: 0 });
+            }
+            "drift" => {
+                let lease = settings.lease.as_mut().ok_or("a drift without a lease")?;
+                lease.drift_ppm = size()? as u64;
+            }
             "bug" => settings.bugs = settings.bugs.with(value.parse().map_err(|e| format!("{e}"))?),
             _ => return Err(format!("unknown setting `{name}`")),
         }

@@ -61,6 +61,20 @@ fn one_two_and_seven_nodes_keep_every_promise() {
     assert!(run(2000..2004, 7).committed > 0);
 }
 
+/// With leases, clocks that differ by as much as was declared, wall clocks that are set, and leaders that pause.
+#[test]
+fn with_leases_every_promise_is_kept() {
+    let mut sum = Facts::default();
+    for (seed, nodes) in (0..40).map(|seed| (seed, 3 + 2 * (seed % 2))) {
+        let plan = Plan { leases: true, ..short(seed, nodes) };
+        let Outcome { violation, facts, actions, .. } = simulate(&plan);
+        assert_eq!(violation, None, "seed {seed}, {nodes} nodes, {actions:#?}");
+        sum = sum.plus(facts);
+    }
+    let by_lease = sum.lease_reads >= 200 * 40 && sum.reads_answered > sum.lease_reads * 5 / 4;
+    assert!(by_lease && sum.pauses >= 40 && sum.terms_led >= 3 * 40, "{sum:?}");
+}
+
 #[test]
 fn a_seed_fixes_the_run() {
     let plan = short(7, 3);

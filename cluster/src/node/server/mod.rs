@@ -162,6 +162,7 @@ fn task(request: Request) -> Result<Task, Error> {
         request::Operation::Read(Read { key, consistency }) => {
             return match Consistency::try_from(consistency) {
                 Ok(Consistency::Linearizable) => Ok(Task::Read(key)),
+                Ok(Consistency::Lease) => Ok(Task::LeaseRead(key)),
                 Ok(Consistency::Stale) => Ok(Task::StaleRead(key)),
                 Err(_) => Err(malformed("the read asks for a consistency that this version lacks")),
             };
@@ -255,6 +256,7 @@ mod tests {
         let read =
             |consistency| Some(request::Operation::Read(Read { key: Bytes::new(), consistency }));
         assert!(task(Request { session: 5, ..request(read(0)) }).is_ok());
+        assert!(matches!(task(request(read(1))), Ok(Task::LeaseRead(_))));
         assert!(matches!(task(request(read(2))), Ok(Task::StaleRead(_))));
         assert_eq!(reason(request(read(77))), Reason::Malformed);
     }
