@@ -157,6 +157,13 @@ bugs! {
     /// Who is no voter campaigns all the same (in `raft/election.rs`).
     RemovedDisrupts = "removed-disrupts",
         "a node that was removed campaigns without asking first and is heard: it deposes leader after leader";
+    /// A failed sync is done again (in `wal/policy.rs`).
+    FsyncRetry = "fsync-retry",
+        "after a sync that failed the log syncs again and believes it: what the first one lost counts as durable";
+    /// What finds no space counts as written (in `wal/policy.rs`).
+    EnospcAck = "enospc-ack",
+        "on a full disk the log says that it has written what found no space: acknowledged writes are lost at a \
+         restart";
 }
 
 /// What a bug needs to show; everything else is as for a correct node. Whoever switches a bug on sets these too.

@@ -7,7 +7,8 @@
 //!
 //! What cannot be carried out at once is bounded elsewhere: messages by the queues of `transport`, records
 //! by the queue of the log. When the log falls behind, this loop stops taking new work (clients are told)
-//! and new entries (Raft sends them again) but goes on with elections and heartbeats.
+//! and new entries (Raft sends them again) but goes on with elections and heartbeats. A full disk stops only
+//! what a leader would have to write.
 
 use std::future::Future;
 use std::pin::pin;
@@ -27,7 +28,7 @@ use super::transport::Transport;
 use crate::bug::{Bug, Mark};
 use crate::bug_marks::Marks;
 use crate::kv::Action;
-use crate::log::info;
+use crate::log::{info, warning};
 use crate::proto::{Reason, StatusResponse};
 use crate::raft::{Body, Effect, Event, Message, Proposal, Raft, Role};
 use crate::wal::{Progress, Wal};
@@ -74,6 +75,8 @@ pub(super) struct Driver {
     pub(super) role: Role,
     /// The newest ticket that the core was told to be durable.
     pub(super) durable: u64,
+    /// The log finds no space to go on.
+    pub(super) disk_full: bool,
     pub(super) effects: Vec<Effect>,
     /// The shortest election timeout: as long as a leader that stops waits for its successor.
     pub(super) patience: Duration,
@@ -134,7 +137,7 @@ impl Driver {
             Leaving::No | Leaving::Done => None,
         };
         let due = self.timers.next().into_iter().chain(self.answers.next_deadline());
-        let next = due.chain(leaving).min();
+        let next = due.chain(leaving).chain(self.snapshots.next_try()).min();
         next.unwrap_or_else(|| Instant::now() + IDLE)
     }
 
@@ -145,10 +148,14 @@ impl Driver {
         messages: &mut Vec<Message>,
         work: &mut Vec<Work>,
     ) -> Result<(), NodeError> {
-        let Progress { durable, failed } = progress.borrow_and_update().clone();
+        let Progress { durable, failed, full } = progress.borrow_and_update().clone();
+        if !self.answers.bugs.is_empty() {
+            self.wal.take_marks().into_iter().for_each(|(bug, mark)| self.mark(bug, mark));
+        }
         if let Some(message) = failed {
             return Err(NodeError::Storage(message));
         }
+        self.notice_space(full);
         if durable > self.durable {
             self.durable = durable;
             self.step(Event::Durable { ticket: durable })?;
@@ -170,6 +177,22 @@ impl Driver {
         Ok(())
     }
 
+    /// Tells people that the disk has become full, or is so no more.
+    fn notice_space(&mut self, full: bool) {
+        if full && !self.disk_full {
+            warning!("the disk is full: no new writes are taken until there is space");
+        } else if self.disk_full && !full {
+            info!("there is space on the disk again: writes are taken");
+        }
+        self.disk_full = full;
+    }
+
+    /// A leader with a full disk takes nothing that has to be written: it might never get its place.
+    fn has_no_space_for(&self, task: &Task) -> bool {
+        let is_written = matches!(task, Task::Command(_) | Task::Change(_));
+        self.disk_full && is_written && self.role == Role::Leader
+    }
+
     /// Hands tasks to the core: one step for all reads, one for all proposals.
     fn take_in(&mut self, work: Vec<Work>) -> Result<(), NodeError> {
         let (mut reads, mut proposals) = (Vec::new(), Vec::new());
@@ -182,6 +205,11 @@ impl Driver {
             }
             if self.leaving != Leaving::No {
                 let error = definitely_not(Reason::Stopping, "the node is shutting down");
+                drop(work.reply.send(Reply::error(term, error)));
+                continue;
+            }
+            if self.has_no_space_for(&work.task) {
+                let error = definitely_not(Reason::DiskFull, "the disk of this node is full");
                 drop(work.reply.send(Reply::error(term, error)));
                 continue;
             }

@@ -115,7 +115,8 @@ pub async fn serve(
     config.validate()?;
     let files = Files::new(Arc::clone(&disk), config.cluster, config.bugs);
     let (snapshot, store) = files.load()?.unzip();
-    let (wal, contents, report) = Wal::open(Arc::clone(&disk), config.id, config.segment_size)?;
+    let (wal, contents, report) =
+        Wal::open(Arc::clone(&disk), config.id, config.segment_size, config.bugs)?;
     log_recovery(snapshot.as_ref(), &contents, &report);
     let recovered = recovered(&*disk, snapshot, contents)?;
     let marks = config.marks.as_deref().map(Marks::open).transpose()?;
@@ -135,6 +136,7 @@ pub async fn serve(
     let driver = Driver {
         role: raft.role(),
         durable: 0,
+        disk_full: false,
         raft,
         answers: Answers::new(store.unwrap_or_else(|| Store::new(config.bugs)), config.bugs),
         snapshots: Snapshots::new(&config, addresses.clone(), files, front.snapshots.clone()),

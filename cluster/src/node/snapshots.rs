@@ -33,6 +33,8 @@ use crate::snapshot::{Files, Pace, SnapshotError};
 const CHUNK: usize = 256 << 10;
 /// Chunks read ahead of the connection.
 const AHEAD: usize = 4;
+/// How long to wait after a snapshot that could not be written, unless the attempt itself took longer.
+const RETRY: Duration = Duration::from_secs(1);
 /// What a transfer may take besides four times what the rate alone makes it take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -64,6 +66,8 @@ pub(super) struct Snapshots {
     every: (u64, u64),
     /// Entries and bytes applied since the last one.
     since: (u64, u64),
+    /// One could not be written: when to try again.
+    retry: Option<Instant>,
     /// The decoded state that goes with the step under way.
     arrived: Option<Box<Store>>,
     figures: SnapshotStatus,
@@ -94,6 +98,7 @@ impl Snapshots {
             pace: Pace { rate: config.snapshot_rate, stop: Arc::new(AtomicBool::new(false)) },
             every: (entries, config.snapshot_bytes),
             since: (0, 0),
+            retry: None,
             arrived: None,
             figures: SnapshotStatus::default(),
             tasks: JoinSet::new(),
@@ -108,12 +113,19 @@ impl Snapshots {
 
     fn is_due(&self) -> bool {
         let enough = self.since.0 >= self.every.0 || self.since.1 >= self.every.1;
-        enough && !self.figures.writing
+        let due = self.retry.map_or(enough, |retry| Instant::now() >= retry);
+        due && !self.figures.writing
+    }
+
+    /// When a snapshot that could not be written is to be tried again.
+    pub(super) fn next_try(&self) -> Option<tokio::time::Instant> {
+        self.retry.map(tokio::time::Instant::from_std)
     }
 
     /// Starts to write a snapshot; what becomes of it is news.
     fn write(&mut self, snapshot: Snapshot, store: Store) {
         self.since = (0, 0);
+        self.retry = None;
         self.figures.writing = true;
         self.forget_ended();
         let (files, pace, news) = (self.files.clone(), self.pace.clone(), self.news.clone());
@@ -205,6 +217,7 @@ impl Driver {
                     }
                     Err(error) => {
                         warning!("no snapshot was taken, the log grows on: {error}");
+                        self.snapshots.retry = Some(Instant::now() + took.max(RETRY));
                         Ok(())
                     }
                 }

@@ -11,8 +11,12 @@ use tonic::transport::Channel;
 
 use super::pending::PENDING_MAX;
 use super::*;
+use crate::proto::admin_client::AdminClient;
 use crate::proto::kv_client::KvClient;
-use crate::proto::{ErrorCode, Read, Reason, Request, Response, Write, request, response};
+use crate::proto::{
+    ErrorCode, OpenSessionRequest, Read, Reason, Request, Response, Role, StatusRequest, Write,
+    open_session_response, request, response,
+};
 use crate::wal::Memory;
 
 /// A node on a thread of its own, as a process would be.
@@ -242,4 +246,83 @@ fn settings_that_cannot_work_are_refused_with_a_sentence() {
     assert!(refuse(|c| c.election = c.heartbeat).contains("at least twice the heartbeat"));
     assert!(refuse(|c| c.peers.extend([(1, c.listen_peer)])).contains("its own peer"));
     assert!(refuse(|c| c.segment_size = 1).contains("at least 512 bytes"));
+}
+
+/// A node that writes until its disk is full, on which snapshots cannot be written either.
+#[tokio::test]
+async fn on_a_full_disk_writes_are_refused_reads_are_not_and_both_work_when_there_is_space() {
+    let disk = Memory::new();
+    let node = Node::start(&disk);
+    let mut client = node.client().await;
+    let mut admin = AdminClient::connect(format!("http://{}", node.address)).await.unwrap();
+    insist(&mut client, write("k")).await;
+    disk.fill();
+    let (mut refused, mut written) = (None, 0);
+    while refused.is_none() {
+        let response = execute(&mut client, write("k")).await;
+        match response.outcome {
+            Some(response::Outcome::Done(_)) => written += 1,
+            Some(response::Outcome::Error(error)) => refused = Some(error),
+            other => panic!("{other:?}"),
+        }
+        assert!(written < 200, "a segment has 4096 bytes");
+    }
+    let error = refused.unwrap();
+    assert_eq!((error.code(), error.reason()), (ErrorCode::DefinitelyNotApplied, Reason::DiskFull));
+    let mut status = async || admin.status(StatusRequest {}).await.unwrap().into_inner();
+    let before = status().await;
+    assert!(before.disk_full && before.role() == Role::Leader, "{before:?}");
+    let value = execute(&mut client, read("k")).await;
+    assert!(matches!(value.outcome, Some(response::Outcome::Read(_))), "{value:?}");
+    let session = client.open_session(OpenSessionRequest::default()).await.unwrap().into_inner();
+    let Some(open_session_response::Outcome::Error(error)) = session.outcome else {
+        panic!("{session:?}")
+    };
+    assert_eq!(error.reason(), Reason::DiskFull);
+
+    disk.limit(None);
+    for _ in 0..500 {
+        if !status().await.disk_full {
+            break;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    let response = execute(&mut client, write("after")).await;
+    assert!(matches!(response.outcome, Some(response::Outcome::Done(_))), "{response:?}");
+    assert_eq!(status().await.term, before.term, "it led all the time");
+    node.stop().unwrap();
+}
+
+/// A snapshot that finds no space leaves nothing and is tried again, without a write in between.
+#[tokio::test]
+async fn a_snapshot_that_finds_no_space_is_taken_later() {
+    let disk = Memory::new();
+    let node = Node::start_with(&disk, Duration::from_millis(20), 12);
+    let mut client = node.client().await;
+    for number in 0..10 {
+        insist(&mut client, write(&number.to_string())).await;
+    }
+    let snapshots = || {
+        let names = disk.names().unwrap().into_iter();
+        names.filter(|name| name.starts_with("snapshot")).collect::<Vec<_>>()
+    };
+    assert_eq!(snapshots(), [""; 0]);
+    disk.fill();
+    // The segment has room for some; those that find none are waited for by nobody.
+    for number in 0..10 {
+        let request = Request { operation: Some(write(&number.to_string())), ..Request::default() };
+        let mut client = client.clone();
+        drop(timeout(Duration::from_millis(50), client.execute(request)).await);
+    }
+    sleep(Duration::from_millis(50)).await;
+    assert_eq!(snapshots(), [""; 0], "nothing is left of it");
+    disk.limit(None);
+    for _ in 0..500 {
+        if !snapshots().is_empty() {
+            break;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(snapshots().len(), 1);
+    node.stop().unwrap();
 }
