@@ -21,6 +21,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::NodeError;
 use super::answer::Answers;
+use super::identity::Identities;
+use super::notices::Notice;
 use super::reply::{Reply, Task, Work, definitely_not};
 use super::snapshots::{News, Snapshots};
 use super::timers::Timers;
@@ -48,6 +50,7 @@ pub(super) struct Inputs {
     pub(super) work: mpsc::Receiver<Work>,
     pub(super) status: mpsc::Receiver<oneshot::Sender<StatusResponse>>,
     pub(super) snapshots: mpsc::Receiver<News>,
+    pub(super) notices: mpsc::Receiver<Notice>,
 }
 
 /// How far a node that is to stop has come.
@@ -68,6 +71,7 @@ pub(super) struct Driver {
     pub(super) wal: Wal,
     pub(super) timers: Timers,
     pub(super) transport: Transport,
+    pub(super) identities: Identities,
     pub(super) snapshots: Snapshots,
     pub(super) marks: Option<Marks>,
     /// The term, for answers that are given without asking the driver.
@@ -105,6 +109,7 @@ impl Driver {
                 _ = inputs.work.recv_many(&mut work, GATHER) => {}
                 Some(reply) = inputs.status.recv() => drop(reply.send(self.status())),
                 Some(news) = inputs.snapshots.recv() => result = self.take_news(news),
+                Some(notice) = inputs.notices.recv() => result = self.take_notice(notice),
                 // One slice of a long log, and then whatever else has come.
                 () = std::future::ready(()), if self.raft.more_to_apply() => {
                     result = self.step(Event::ApplyMore);
@@ -112,7 +117,7 @@ impl Driver {
             }
             result = result.and_then(|()| self.turn(&mut progress, &mut messages, &mut work));
         }
-        let storage_failed = result.is_err();
+        let storage_failed = matches!(result, Err(NodeError::Storage(_)));
         self.answers.stop(self.raft.term(), storage_failed);
         result
     }
@@ -167,8 +172,13 @@ impl Driver {
         }
         for message in messages.drain(..) {
             let is_append = matches!(message.body, Body::Append { .. });
+            let asks = matches!(message.body, Body::PreVote { .. } | Body::Vote { .. });
+            let from = message.from;
             if !(is_append && self.wal.waiting() > WAL_BEHIND) {
                 self.step(Event::Receive(message))?;
+            }
+            if asks {
+                self.tell_if_removed(from);
             }
         }
         self.take_in(std::mem::take(work))?;
@@ -276,7 +286,10 @@ impl Driver {
                     self.wal.append(batch).map_err(|e| NodeError::Storage(e.to_string()))?;
                 }
                 Effect::Send(message) => self.transport.send(message),
-                Effect::Membership(configuration) => self.transport.follow(&configuration),
+                Effect::Membership(configuration) => {
+                    self.identities.follow(&configuration);
+                    self.transport.follow(&configuration);
+                }
                 Effect::Role { role, term, leader } => self.take_role(role, term, leader),
                 Effect::Mark(bug, mark) => self.mark(bug, mark),
                 Effect::SendSnapshot { to, snapshot } => self.snapshots.send(to, term, &snapshot),
