@@ -18,6 +18,8 @@ pub(crate) struct Processes {
     directory: tempfile::TempDir,
     addresses: BTreeMap<NodeId, (SocketAddr, SocketAddr)>,
     running: Vec<Child>,
+    /// Of the segments of their logs, from the next start on.
+    pub(crate) segment_size: u64,
 }
 
 impl Processes {
@@ -29,7 +31,8 @@ impl Processes {
         let addresses = ports.iter().map(|(id, p, c)| (*id, (address(p), address(c)))).collect();
         let directory = tempfile::tempdir().unwrap();
         drop(ports);
-        let mut processes = Processes { directory, addresses, running: Vec::new() };
+        let mut processes =
+            Processes { directory, addresses, running: Vec::new(), segment_size: 16 << 10 };
         processes.start_all();
         processes
     }
@@ -40,7 +43,8 @@ impl Processes {
             let others = self.addresses.iter().filter(|(other, _)| *other != id);
             let peers: Vec<_> =
                 others.map(|(other, (peer, _))| format!("{other}={peer}")).collect();
-            let settings = format!("{id}|{}|{peer}|{client}|{}", data.display(), peers.join(","));
+            let (data, size, peers) = (data.display(), self.segment_size, peers.join(","));
+            let settings = format!("{id}|{data}|{peer}|{client}|{size}|{peers}");
             let child = Command::new(std::env::current_exe().unwrap())
                 .args(["--ignored", "--exact", "node_process", "--nocapture"])
                 .env(SETTINGS, settings)
@@ -50,6 +54,11 @@ impl Processes {
                 .spawn();
             self.running.push(child.unwrap());
         }
+    }
+
+    /// In the order of ids.
+    pub(crate) fn process_ids(&self) -> Vec<u32> {
+        self.running.iter().map(Child::id).collect()
     }
 
     /// SIGKILL to all nodes, and waits until they are gone.
@@ -80,7 +89,7 @@ impl Drop for Processes {
 /// What a process started by [`Processes`] does; nothing in any other.
 pub(crate) fn run_as_node() {
     let Ok(settings) = std::env::var(SETTINGS) else { return };
-    let [id, data, peer, client, peers] = settings.split('|').collect::<Vec<_>>()[..] else {
+    let [id, data, peer, client, size, peers] = settings.split('|').collect::<Vec<_>>()[..] else {
         panic!("{settings}")
     };
     let mut config = Config::new(id.parse().unwrap(), Path::new(data));
@@ -88,9 +97,9 @@ pub(crate) fn run_as_node() {
     config.listen_client = client.parse().unwrap();
     config.heartbeat = Duration::from_millis(50);
     config.election = Duration::from_millis(150);
-    config.segment_size = 16 << 10;
+    config.segment_size = size.parse().unwrap();
     config.parent_death_signal = true;
-    for peer in peers.split(',') {
+    for peer in peers.split(',').filter(|peer| !peer.is_empty()) {
         let (id, address) = peer.split_once('=').unwrap();
         config.peers.insert(id.parse().unwrap(), address.parse().unwrap());
     }
