@@ -25,9 +25,9 @@ use crate::bug::{Bug, Mark};
 use crate::kv::Store;
 use crate::log::{info, warning};
 use crate::proto::peer_client::PeerClient;
-use crate::proto::{self, SnapshotChunk, SnapshotOffer, SnapshotStatus};
+use crate::proto::{self, SnapshotChunk, SnapshotOffer, SnapshotStatus, SnapshotWanted};
 use crate::raft::{Entry, Event, Index, NodeId, Position, Snapshot, Term};
-use crate::snapshot::{Files, Pace, SnapshotError};
+use crate::snapshot::{Files, Offer, Pace, SnapshotError};
 
 /// Bytes of a chunk.
 const CHUNK: usize = 256 << 10;
@@ -143,8 +143,9 @@ impl Snapshots {
         let index = least.last.index;
         let news = self.news.clone();
         let address = self.addresses.of(to);
-        let offer =
-            SnapshotOffer { cluster: self.cluster, from: self.id, to, term, last: None, size: 0 };
+        // What the file is, is looked up when it is sent.
+        let (cluster, from) = (self.cluster, self.id);
+        let offer = SnapshotOffer { cluster, from, to, term, ..SnapshotOffer::default() };
         let (files, pace) = (self.files.clone(), self.pace.clone());
         self.tasks.spawn(async move {
             let sent = match address {
@@ -252,23 +253,32 @@ fn discard(store: Option<impl Send + 'static>) {
     }
 }
 
-/// Sends the newest snapshot to `address` and returns what it covers once it has arrived.
-async fn transfer(
+/// Sends the newest snapshot to `address`, except what is there already, and returns what it covers once it has
+/// arrived.
+pub(super) async fn transfer(
     address: SocketAddr,
     offer: SnapshotOffer,
     files: Files,
     pace: Pace,
 ) -> Result<Position, String> {
     let channel = transport::connect(address).await?;
-    let (last, size, reader) = files.open_newest().map_err(|error| error.to_string())?;
+    let file = files.offer_newest().map_err(|error| error.to_string())?;
+    let Offer { last, size, crc } = file;
     let place = proto::Position { term: last.term, index: last.index };
-    let offer = SnapshotOffer { last: Some(place), size, ..offer };
+    let offer = SnapshotOffer { last: Some(place), size, crc, ..offer };
+    let mut client = PeerClient::new(channel);
+    let wanted = timeout(PATIENCE, client.offer_snapshot(offer)).await;
+    let wanted = wanted.map_err(|_| "it took too long")?.map_err(|s| s.message().to_owned())?;
+    let SnapshotWanted { wanted, offset } = wanted.into_inner();
+    if !wanted {
+        return Err("it is receiving another one".to_owned());
+    }
+    let reader = files.open(&file, offset).map_err(|error| error.to_string())?;
     let most = PATIENCE + Duration::from_secs(4 * size / pace.rate.max(1));
     let (chunks, stream) = mpsc::channel(AHEAD);
     // Ends when the receiver of its chunks is gone, if not before.
-    let reading = tokio::task::spawn_blocking(move || read(reader, offer, &pace, &chunks));
-    let call =
-        async { PeerClient::new(channel).install_snapshot(ReceiverStream::new(stream)).await };
+    let reading = tokio::task::spawn_blocking(move || read(reader, offer, offset, &pace, &chunks));
+    let call = async { client.install_snapshot(ReceiverStream::new(stream)).await };
     match timeout(most, call).await {
         Ok(Ok(_)) => Ok(last),
         Ok(Err(status)) => match reading.await {
@@ -279,18 +289,19 @@ async fn transfer(
     }
 }
 
-/// Reads a file into chunks, the first with the offer.
+/// Reads a file from `offset` on into chunks, the first with the offer. If nothing is left, that is all it has.
 fn read(
     mut reader: Box<dyn Read + Send>,
     offer: SnapshotOffer,
+    mut offset: u64,
     pace: &Pace,
     chunks: &mpsc::Sender<SnapshotChunk>,
 ) -> std::io::Result<()> {
-    let (start, mut offset, mut offer) = (Instant::now(), 0, Some(offer));
+    let (start, begin, mut offer) = (Instant::now(), offset, Some(offer));
     loop {
         let mut bytes = Vec::with_capacity(CHUNK);
         (&mut reader).take(CHUNK as u64).read_to_end(&mut bytes)?;
-        if bytes.is_empty() {
+        if bytes.is_empty() && offer.is_none() {
             return Ok(());
         }
         let length = bytes.len() as u64;
@@ -299,6 +310,6 @@ fn read(
             return Ok(());
         }
         offset += length;
-        pace.keep(start, offset)?;
+        pace.keep(start, offset - begin)?;
     }
 }

@@ -6,7 +6,7 @@
 //! else. The seam knows nothing of records.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -28,9 +28,9 @@ pub trait Disk: Send + Sync {
     fn create(&self, name: &str, size: u64) -> io::Result<Box<dyn DiskFile>>;
     /// Creates an empty file that grows as it is written, replacing any of that name.
     fn create_empty(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
-    /// Opens a file to be read from the beginning. What was opened can be read to its end even if the name
-    /// is removed meanwhile.
-    fn reader(&self, name: &str) -> io::Result<Box<dyn Read + Send>>;
+    /// Opens a file to be read from this byte on. What was opened can be read to its end even if the name is
+    /// removed meanwhile.
+    fn reader(&self, name: &str, from: u64) -> io::Result<Box<dyn Read + Send>>;
     /// The number of bytes in a file.
     fn length(&self, name: &str) -> io::Result<u64>;
     /// Opens an existing file for writing.
@@ -134,8 +134,10 @@ impl Disk for Directory {
         Ok(Box::new(RealFile(File::create(self.path.join(name))?)))
     }
 
-    fn reader(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
-        Ok(Box::new(File::open(self.path.join(name))?))
+    fn reader(&self, name: &str, from: u64) -> io::Result<Box<dyn Read + Send>> {
+        let mut file = File::open(self.path.join(name))?;
+        file.seek(SeekFrom::Start(from))?;
+        Ok(Box::new(file))
     }
 
     fn length(&self, name: &str) -> io::Result<u64> {

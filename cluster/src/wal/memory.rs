@@ -115,9 +115,18 @@ impl Memory {
 
     /// Replaces the content of a file, durably: damage.
     pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
+        self.set(name, bytes, false);
+    }
+
+    /// The same for a file that may grow.
+    pub(crate) fn put_growing(&self, name: &str, bytes: Vec<u8>) {
+        self.set(name, bytes, true);
+    }
+
+    fn set(&self, name: &str, bytes: Vec<u8>, grows: bool) {
         let mut inner = self.inner();
         let id = inner.files.len();
-        inner.files.push(Content { grows: false, now: bytes.clone(), durable: bytes });
+        inner.files.push(Content { grows, now: bytes.clone(), durable: bytes });
         inner.names.insert(name.to_owned(), id);
         inner.durable_names.insert(name.to_owned(), id);
     }
@@ -211,8 +220,10 @@ impl Disk for Memory {
         Ok(Box::new(MemoryFile { disk: self.clone(), id }))
     }
 
-    fn reader(&self, name: &str) -> io::Result<Box<dyn io::Read + Send>> {
-        Ok(Box::new(io::Cursor::new(self.read(name)?)))
+    fn reader(&self, name: &str, from: u64) -> io::Result<Box<dyn io::Read + Send>> {
+        let mut cursor = io::Cursor::new(self.read(name)?);
+        cursor.set_position(from);
+        Ok(Box::new(cursor))
     }
 
     fn length(&self, name: &str) -> io::Result<u64> {

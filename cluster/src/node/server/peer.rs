@@ -12,7 +12,7 @@ use crate::node::wire::{self, Received};
 use crate::proto::peer_server::Peer;
 use crate::proto::{
     Closed, Envelope, ForwardRequest, ForwardResponse, SnapshotAnswer, SnapshotChunk,
-    forward_request, forward_response,
+    SnapshotOffer, SnapshotWanted, forward_request, forward_response,
 };
 
 /// Takes raft messages in, and answers requests that reached a follower.
@@ -69,6 +69,13 @@ impl Peer for PeerService {
             }
         }
         Ok(Answer::new(Closed {}))
+    }
+
+    async fn offer_snapshot(
+        &self,
+        call: Call<SnapshotOffer>,
+    ) -> Result<Answer<SnapshotWanted>, Status> {
+        super::snapshot::offered(&self.front, &call.into_inner()).await.map(Answer::new)
     }
 
     async fn install_snapshot(
