@@ -180,10 +180,11 @@ async fn a_wiped_node_elects_nobody() {
     assert_eq!(client.execute(write("k", "1")).await, Answer::Done);
     let others: Vec<u64> = nodes.ids().filter(|id| *id != leader).collect();
     let (behind, wiped) = (others[0], others[1]);
-    nodes.stop(leader);
+    // The two have had nothing to say to each other but who they are, when they connected.
     nodes.stop(wiped);
     nodes.wipe(wiped);
-    // Leadership may have been handed over to it. What it knows of the others it knows from its disk.
+    nodes.stop(leader);
+    // Leadership was handed over to it. What it knows of the others it knows from its disk.
     nodes.stop(behind);
     nodes.start_again(behind);
     nodes.start_again(wiped);
