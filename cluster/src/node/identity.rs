@@ -7,9 +7,10 @@
 //! member (each new connection begins with a greeting), and drops what comes with another one. The node is told, and ends when its own leader says so
 //! (`notices`).
 //!
-//! An identity is forgotten when its id leaves the configuration: then the id is free for another node. Limits: a
-//! member that never heard the old node believes the new one; and while the disk is too full to remember,
-//! what was heard is known only until a restart.
+//! An identity is forgotten when its id leaves the configuration. Limits: a member that never heard the old node
+//! believes the new one; one that got a snapshot over the time in which an id left and came back still refuses the
+//! new node, so an id is best used once; and while the disk is too full to remember, what was heard is known only
+//! until a restart.
 //!
 //! ```text
 //! identity = "RAFTNODE" format:u32 count:u32 own:u64 (id:u64 identity:u64)* crc:u32      little-endian

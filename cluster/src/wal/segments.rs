@@ -176,11 +176,11 @@ impl Segments {
 
     /// The bug `enospc-ack`: what finds no space is reported as written.
     fn pretend(&mut self) -> io::Result<()> {
-        let ends = self.queue.drain(..).filter_map(|queued| match queued {
+        let mut ends = self.queue.drain(..).filter_map(|queued| match queued {
             Queued::End(ticket) => Some(ticket),
             Queued::Item(_) => None,
         });
-        self.durable = ends.last().unwrap_or(self.durable);
+        self.durable = ends.next_back().unwrap_or(self.durable);
         self.marks.extend([Mark::Reached, Mark::Triggered].map(|mark| (Bug::EnospcAck, mark)));
         Ok(())
     }

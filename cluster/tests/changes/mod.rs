@@ -1,5 +1,7 @@
 //! A running cluster whose nodes and leaders change, while a client writes.
 
+mod many;
+
 use std::time::{Duration, Instant};
 
 use cluster::bug::Bugs;

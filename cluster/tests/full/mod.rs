@@ -68,9 +68,9 @@ async fn a_node_whose_files_may_not_grow_refuses_writes_and_recovers() {
     nodes.start_all();
     let mut client = connect(&nodes).await;
     write_until(&mut client, &Answer::Done, "second").await;
-    let process = nodes.process_ids()[0];
+    let process = nodes.process_id(1);
     if !limit_files(process, &LIMIT.to_string()) {
-        eprintln!("SKIPPED: there is no prlimit on this machine to limit the files of a process");
+        crate::nodes::say("SKIPPED: there is no prlimit here to limit the files of a process");
         return;
     }
     let written = write_until(&mut client, &full, &"x".repeat(100)).await;

@@ -361,3 +361,9 @@ fn request(operation: request::Operation) -> Request {
 fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
 }
+
+/// What a test has to say besides whether it passed; shown with `--nocapture`.
+#[expect(clippy::print_stderr, reason = "a test that skips or measures says so")]
+pub(crate) fn say(what: &str) {
+    eprintln!("{what}");
+}
