@@ -4,6 +4,8 @@
 //! Each round adds a node that was never there, makes it a voter, moves leadership, and removes an old node, in turn also
 //! the leader: four changes. After each change some member is killed and started again.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
