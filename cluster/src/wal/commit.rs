@@ -5,7 +5,7 @@
 //! so a reader that is slow misses nothing. The first error ends the thread and stays; but a full disk is none:
 //! what waits is tried again until there is space.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -71,6 +71,8 @@ pub struct Wal {
 
 #[derive(Default)]
 struct Shared {
+    /// Batches that the thread has taken and cannot write yet.
+    held: AtomicUsize,
     queue: Mutex<Queue>,
     changed: Condvar,
 }
@@ -128,7 +130,7 @@ impl Wal {
             return Err(Failure::Latched(message.clone()));
         }
         let mut queue = self.shared.queue();
-        if queue.batches.len() >= QUEUE_BATCHES {
+        if queue.batches.len() + self.shared.held.load(Ordering::Relaxed) >= QUEUE_BATCHES {
             return Err(Failure::Full);
         }
         queue.batches.push(batch);
@@ -137,9 +139,9 @@ impl Wal {
         Ok(())
     }
 
-    /// Batches that wait for the thread, those in its hands not counted.
+    /// Batches that wait for the thread, or with it for space; those that it is writing are not counted.
     pub fn waiting(&self) -> usize {
-        self.shared.queue().batches.len()
+        self.shared.queue().batches.len() + self.shared.held.load(Ordering::Relaxed)
     }
 
     /// What deliberate bugs have done since this was last asked.
@@ -185,6 +187,7 @@ impl Writer {
                 self.progress.send_modify(|p| p.failed = Some(error.to_string()));
                 return;
             }
+            self.shared.held.store(self.segments.held(), Ordering::Relaxed);
             if count > 0 {
                 let took = start.elapsed().as_micros() as u64;
                 self.figures.slowest_us.fetch_max(took, Ordering::Relaxed);

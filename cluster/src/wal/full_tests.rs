@@ -48,9 +48,11 @@ fn a_full_disk_takes_what_fits_keeps_the_rest_and_goes_on_by_itself() {
     let Progress { durable, failed, full } = wal.progress().borrow().clone();
     assert!(full && failed.is_none() && (2..last).contains(&durable), "{durable}, {failed:?}");
     assert!(!disk.names().unwrap().contains(&"spare".to_owned()), "no half of a file is left");
+    assert_eq!(wal.waiting() as u64, last - durable, "whoever feeds it can hold back");
 
     disk.limit(None);
     until(&wal, |progress| progress.durable == last && !progress.full);
+    assert_eq!(wal.waiting(), 0);
     append(&wal, batch(last + 1, vec![entry(last + 1, 1, "after")]));
     drop(wal);
     disk.crash();

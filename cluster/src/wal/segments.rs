@@ -124,6 +124,11 @@ impl Segments {
         self.room.is_full()
     }
 
+    /// How many batches wait for space.
+    pub(super) fn held(&self) -> usize {
+        self.queue.iter().filter(|queued| matches!(queued, Queued::End(_))).count()
+    }
+
     /// Takes batches in, to be written by [`Segments::flush`].
     pub(super) fn push(&mut self, batches: Vec<Batch>) {
         for batch in batches {
