@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use cluster::bug::Bugs;
 use cluster::raft::{Batch, Entry, Payload};
 use cluster::wal::{Directory, Wal};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -22,7 +23,8 @@ impl Log {
     fn open() -> Log {
         let directory = tempfile::tempdir().expect("a directory for temporary files");
         let disk = Directory::open(directory.path()).expect("a new directory is nobody's");
-        let (wal, ..) = Wal::open(Arc::new(disk), 1, 64 << 20).expect("an empty log opens");
+        let (wal, ..) =
+            Wal::open(Arc::new(disk), 1, 64 << 20, Bugs::NONE).expect("an empty log opens");
         Log { wal, index: 0, ticket: 0, _directory: directory }
     }
 

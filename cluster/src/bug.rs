@@ -165,6 +165,13 @@ bugs! {
     LeaseWallClock = "lease-wall-clock",
         "a lease is timed by the clock that people set: once that is set back, a leader that was replaced goes on \
          returning stale values";
+    /// A failed sync is done again (in `wal/policy.rs`).
+    FsyncRetry = "fsync-retry",
+        "after a sync that failed the log syncs again and believes it: what the first one lost counts as durable";
+    /// What finds no space counts as written (in `wal/policy.rs`).
+    EnospcAck = "enospc-ack",
+        "on a full disk the log says that it has written what found no space: acknowledged writes are lost at a \
+         restart";
 }
 
 /// What a bug needs to show; everything else is as for a correct node. Whoever switches a bug on sets these too.

@@ -2,6 +2,7 @@
 //! writes, reads, redirects, forwarding, sessions, restart from disk, snapshots.
 
 mod changes;
+mod full;
 mod kill;
 mod nodes;
 mod streams;

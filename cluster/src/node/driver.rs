@@ -7,7 +7,8 @@
 //!
 //! What cannot be carried out at once is bounded elsewhere: messages by the queues of `transport`, records
 //! by the queue of the log. When the log falls behind, this loop stops taking new work (clients are told)
-//! and new entries (Raft sends them again) but goes on with elections and heartbeats.
+//! and new entries (Raft sends them again) but goes on with elections and heartbeats. A full disk stops only
+//! what a leader would have to write.
 
 use std::future::Future;
 use std::pin::pin;
@@ -21,6 +22,8 @@ use tokio::time::{Instant, sleep_until};
 use super::NodeError;
 use super::answer::Answers;
 use super::clock;
+use super::identity::Identities;
+use super::notices::Notice;
 use super::reply::{Reply, Task, Work, definitely_not};
 use super::snapshots::{News, Snapshots};
 use super::timers::Timers;
@@ -28,7 +31,7 @@ use super::transport::Transport;
 use crate::bug::{Bug, Mark};
 use crate::bug_marks::Marks;
 use crate::kv::Action;
-use crate::log::info;
+use crate::log::{info, warning};
 use crate::proto::{Reason, StatusResponse};
 use crate::raft::{Body, Effect, Event, Message, Proposal, Raft, Role};
 use crate::wal::{Progress, Wal};
@@ -48,6 +51,7 @@ pub(super) struct Inputs {
     pub(super) work: mpsc::Receiver<Work>,
     pub(super) status: mpsc::Receiver<oneshot::Sender<StatusResponse>>,
     pub(super) snapshots: mpsc::Receiver<News>,
+    pub(super) notices: mpsc::Receiver<Notice>,
 }
 
 /// How far a node that is to stop has come.
@@ -68,6 +72,7 @@ pub(super) struct Driver {
     pub(super) wal: Wal,
     pub(super) timers: Timers,
     pub(super) transport: Transport,
+    pub(super) identities: Identities,
     pub(super) snapshots: Snapshots,
     pub(super) marks: Option<Marks>,
     /// The term, for answers that are given without asking the driver.
@@ -75,6 +80,8 @@ pub(super) struct Driver {
     pub(super) role: Role,
     /// The newest ticket that the core was told to be durable.
     pub(super) durable: u64,
+    /// The log finds no space to go on.
+    pub(super) disk_full: bool,
     pub(super) effects: Vec<Effect>,
     /// The shortest election timeout: as long as a leader that stops waits for its successor.
     pub(super) patience: Duration,
@@ -103,6 +110,7 @@ impl Driver {
                 _ = inputs.work.recv_many(&mut work, GATHER) => {}
                 Some(reply) = inputs.status.recv() => drop(reply.send(self.status())),
                 Some(news) = inputs.snapshots.recv() => result = self.take_news(news),
+                Some(notice) = inputs.notices.recv() => result = self.take_notice(notice),
                 // One slice of a long log, and then whatever else has come.
                 () = std::future::ready(()), if self.raft.more_to_apply() => {
                     result = self.step(Event::ApplyMore);
@@ -112,7 +120,7 @@ impl Driver {
             gather(&mut inputs.work, &mut work);
             result = result.and_then(|()| self.turn(&mut progress, &mut messages, &mut work));
         }
-        let storage_failed = result.is_err();
+        let storage_failed = matches!(result, Err(NodeError::Storage(_)));
         self.answers.stop(self.raft.term(), storage_failed);
         result
     }
@@ -137,7 +145,7 @@ impl Driver {
             Leaving::No | Leaving::Done => None,
         };
         let due = self.timers.next().into_iter().chain(self.answers.next_deadline());
-        let next = due.chain(leaving).min();
+        let next = due.chain(leaving).chain(self.snapshots.next_try()).min();
         next.unwrap_or_else(|| Instant::now() + IDLE)
     }
 
@@ -148,10 +156,14 @@ impl Driver {
         messages: &mut Vec<Message>,
         work: &mut Vec<Work>,
     ) -> Result<(), NodeError> {
-        let Progress { durable, failed } = progress.borrow_and_update().clone();
+        let Progress { durable, failed, full } = progress.borrow_and_update().clone();
+        if !self.answers.bugs.is_empty() {
+            self.wal.take_marks().into_iter().for_each(|(bug, mark)| self.mark(bug, mark));
+        }
         if let Some(message) = failed {
             return Err(NodeError::Storage(message));
         }
+        self.notice_space(full);
         if durable > self.durable {
             self.durable = durable;
             self.step(Event::Durable { ticket: durable })?;
@@ -163,14 +175,35 @@ impl Driver {
         }
         for message in messages.drain(..) {
             let is_append = matches!(message.body, Body::Append { .. });
+            let asks = matches!(message.body, Body::PreVote { .. } | Body::Vote { .. });
+            let from = message.from;
             if !(is_append && self.wal.waiting() > WAL_BEHIND) {
                 self.step(Event::Receive(message))?;
+            }
+            if asks {
+                self.tell_if_removed(from);
             }
         }
         self.take_in(work)?;
         self.answers.expire(Instant::now(), self.raft.term());
         self.take_snapshot_if_due();
         Ok(())
+    }
+
+    /// Tells people that the disk has become full, or is so no more.
+    fn notice_space(&mut self, full: bool) {
+        if full && !self.disk_full {
+            warning!("the disk is full: no new writes are taken until there is space");
+        } else if self.disk_full && !full {
+            info!("there is space on the disk again: writes are taken");
+        }
+        self.disk_full = full;
+    }
+
+    /// A leader with a full disk takes nothing that has to be written: it might never get its place.
+    fn has_no_space_for(&self, task: &Task) -> bool {
+        let is_written = matches!(task, Task::Command(_) | Task::Change(_));
+        self.disk_full && is_written && self.role == Role::Leader
     }
 
     /// Hands tasks to the core: one step for all reads, one for all proposals.
@@ -185,6 +218,11 @@ impl Driver {
             }
             if self.leaving != Leaving::No {
                 let error = definitely_not(Reason::Stopping, "the node is shutting down");
+                drop(work.reply.send(Reply::error(term, error)));
+                continue;
+            }
+            if self.has_no_space_for(&work.task) {
+                let error = definitely_not(Reason::DiskFull, "the disk of this node is full");
                 drop(work.reply.send(Reply::error(term, error)));
                 continue;
             }
@@ -259,7 +297,10 @@ impl Driver {
                     self.wal.append(batch).map_err(|e| NodeError::Storage(e.to_string()))?;
                 }
                 Effect::Send(message) => self.transport.send(message),
-                Effect::Membership(configuration) => self.transport.follow(&configuration),
+                Effect::Membership(configuration) => {
+                    self.identities.follow(&configuration);
+                    self.transport.follow(&configuration);
+                }
                 Effect::Role { role, term, leader } => self.take_role(role, term, leader),
                 Effect::Mark(bug, mark) => self.mark(bug, mark),
                 Effect::SendSnapshot { to, snapshot } => self.snapshots.send(to, term, &snapshot),

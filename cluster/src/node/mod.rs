@@ -20,6 +20,8 @@ mod clock;
 mod config;
 mod driver;
 mod forward;
+mod identity;
+mod notices;
 mod pending;
 mod process;
 mod reply;
@@ -46,13 +48,14 @@ pub use process::{Addresses, run};
 use crate::bug_marks::Marks;
 use crate::kv::Store;
 use crate::log::{info, warning};
-use crate::raft::{self, Configuration, Limits, Raft, Recovered, Snapshot};
+use crate::raft::{self, Configuration, Index, Limits, NodeId, Raft, Recovered, Snapshot};
 use crate::snapshot::{Files, SnapshotError};
 use crate::wal::{Contents, Disk, Report, Wal, WalError};
 use addresses::Book;
 use answer::Answers;
 use driver::{Driver, Leaving};
 use forward::Forwarder;
+use identity::Identities;
 use server::Front;
 use snapshots::Snapshots;
 use timers::Timers;
@@ -79,6 +82,30 @@ pub enum NodeError {
     /// Writing to the log failed. What was waiting is unknown; nothing is tried again.
     #[error("the node stops because its log failed: {0}")]
     Storage(String),
+    /// The cluster knows this node's id with another data directory.
+    #[error(
+        "the cluster knows node {id} with another data directory, node {leader}, which leads, says: what this node \
+         had promised is lost. Remove node {id} from the cluster, and let it join again under a new id"
+    )]
+    Stranger {
+        /// This node.
+        id: NodeId,
+        /// Who said so.
+        leader: NodeId,
+    },
+    /// This node was removed from the cluster while it was away.
+    #[error(
+        "node {id} was removed from the cluster, as of entry {index} at the latest, says node {by}: it is not \
+         needed any more, and can join again only with an empty data directory"
+    )]
+    Removed {
+        /// This node.
+        id: NodeId,
+        /// Who said so.
+        by: NodeId,
+        /// A committed entry as of which it is no member.
+        index: Index,
+    },
     /// A server ended by itself.
     #[error("the node stops because a server ended: {0}")]
     Server(String),
@@ -86,17 +113,20 @@ pub enum NodeError {
 
 impl NodeError {
     /// The exit code of the process: 1 for what the starter can mend, and numbers of `sysexits.h` for a
-    /// log that is damaged (65, EX_DATAERR) or cannot be written any more (74, EX_IOERR).
+    /// log that is damaged or not the one that the cluster knows (65, EX_DATAERR), that cannot be written any more
+    /// (74, EX_IOERR), or for a node that is no member (78, EX_CONFIG).
     pub fn exit_code(&self) -> u8 {
         match self {
             NodeError::Wal(WalError::Damaged { .. } | WalError::WrongNode { .. })
-            | NodeError::Snapshot(SnapshotError::Damaged { .. }) => 65,
+            | NodeError::Snapshot(SnapshotError::Damaged { .. })
+            | NodeError::Stranger { .. } => 65,
             NodeError::Storage(_) => 74,
             NodeError::Config(_)
             | NodeError::Start(_)
             | NodeError::Wal(_)
             | NodeError::Snapshot(_) => 1,
             NodeError::Server(_) => 70,
+            NodeError::Removed { .. } => 78,
         }
     }
 }
@@ -114,15 +144,18 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), NodeError> {
     config.validate()?;
+    let identities = Identities::open(Arc::clone(&disk))?;
     let files = Files::new(Arc::clone(&disk), config.cluster, config.bugs);
     let (snapshot, store) = files.load()?.unzip();
-    let (wal, contents, report) = Wal::open(Arc::clone(&disk), config.id, config.segment_size)?;
+    let (wal, contents, report) =
+        Wal::open(Arc::clone(&disk), config.id, config.segment_size, config.bugs)?;
     log_recovery(snapshot.as_ref(), &contents, &report);
     let recovered = recovered(&*disk, snapshot, contents)?;
     let marks = config.marks.as_deref().map(Marks::open).transpose()?;
     let own = Some(listeners.peer.local_addr()?).filter(|address| !address.ip().is_unspecified());
     let addresses = Book::new(config.peers.clone());
-    let (front, inputs, term) = Front::new(&config, addresses.clone(), files.clone());
+    let (front, inputs, term) =
+        Front::new(&config, addresses.clone(), files.clone(), identities.clone());
     let mut settings = raft::Config {
         bugs: config.bugs,
         limits: limits(&config),
@@ -137,12 +170,14 @@ pub async fn serve(
     let driver = Driver {
         role: raft.role(),
         durable: 0,
+        disk_full: false,
         raft,
         answers: Answers::new(store.unwrap_or_else(|| Store::new(config.bugs)), config.bugs),
         snapshots: Snapshots::new(&config, addresses.clone(), files, front.snapshots.clone()),
         wal,
         timers: Timers::new(config.heartbeat, config.election),
-        transport: Transport::new(&config, own, addresses.clone()),
+        transport: Transport::new(&config, identities.own(), own, addresses.clone()),
+        identities,
         marks,
         term,
         effects: Vec::new(),

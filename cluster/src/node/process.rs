@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigHandler, Signal, signal as set_handler};
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -37,6 +37,9 @@ pub fn run(config: Config) -> Result<(), NodeError> {
     if config.parent_death_signal {
         prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)?;
     }
+    // A limit on the size of files is an error of the write, not the end of the process.
+    // SAFETY: no handler is installed, so none can run in a bad moment; the signal is only ignored.
+    unsafe { set_handler(Signal::SIGXFSZ, SigHandler::SigIgn) }.map_err(io::Error::from)?;
     let disk: Arc<dyn Disk> = Arc::new(Directory::open(&config.data)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {

@@ -25,14 +25,16 @@ use crate::bug::{Bug, Mark};
 use crate::kv::Store;
 use crate::log::{info, warning};
 use crate::proto::peer_client::PeerClient;
-use crate::proto::{self, SnapshotChunk, SnapshotOffer, SnapshotStatus};
+use crate::proto::{self, SnapshotChunk, SnapshotOffer, SnapshotStatus, SnapshotWanted};
 use crate::raft::{Entry, Event, Index, NodeId, Position, Snapshot, Term};
-use crate::snapshot::{Files, Pace, SnapshotError};
+use crate::snapshot::{Files, Offer, Pace, SnapshotError};
 
 /// Bytes of a chunk.
 const CHUNK: usize = 256 << 10;
 /// Chunks read ahead of the connection.
 const AHEAD: usize = 4;
+/// How long to wait after a snapshot that could not be written, unless the attempt itself took longer.
+const RETRY: Duration = Duration::from_secs(1);
 /// What a transfer may take besides four times what the rate alone makes it take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -64,6 +66,8 @@ pub(super) struct Snapshots {
     every: (u64, u64),
     /// Entries and bytes applied since the last one.
     since: (u64, u64),
+    /// One could not be written: when to try again.
+    retry: Option<Instant>,
     /// The decoded state that goes with the step under way.
     arrived: Option<Box<Store>>,
     figures: SnapshotStatus,
@@ -94,6 +98,7 @@ impl Snapshots {
             pace: Pace { rate: config.snapshot_rate, stop: Arc::new(AtomicBool::new(false)) },
             every: (entries, config.snapshot_bytes),
             since: (0, 0),
+            retry: None,
             arrived: None,
             figures: SnapshotStatus::default(),
             tasks: JoinSet::new(),
@@ -108,12 +113,19 @@ impl Snapshots {
 
     fn is_due(&self) -> bool {
         let enough = self.since.0 >= self.every.0 || self.since.1 >= self.every.1;
-        enough && !self.figures.writing
+        let due = self.retry.map_or(enough, |retry| Instant::now() >= retry);
+        due && !self.figures.writing
+    }
+
+    /// When a snapshot that could not be written is to be tried again.
+    pub(super) fn next_try(&self) -> Option<tokio::time::Instant> {
+        self.retry.map(tokio::time::Instant::from_std)
     }
 
     /// Starts to write a snapshot; what becomes of it is news.
     fn write(&mut self, snapshot: Snapshot, store: Store) {
         self.since = (0, 0);
+        self.retry = None;
         self.figures.writing = true;
         self.forget_ended();
         let (files, pace, news) = (self.files.clone(), self.pace.clone(), self.news.clone());
@@ -131,8 +143,9 @@ impl Snapshots {
         let index = least.last.index;
         let news = self.news.clone();
         let address = self.addresses.of(to);
-        let offer =
-            SnapshotOffer { cluster: self.cluster, from: self.id, to, term, last: None, size: 0 };
+        // What the file is, is looked up when it is sent.
+        let (cluster, from) = (self.cluster, self.id);
+        let offer = SnapshotOffer { cluster, from, to, term, ..SnapshotOffer::default() };
         let (files, pace) = (self.files.clone(), self.pace.clone());
         self.tasks.spawn(async move {
             let sent = match address {
@@ -205,6 +218,7 @@ impl Driver {
                     }
                     Err(error) => {
                         warning!("no snapshot was taken, the log grows on: {error}");
+                        self.snapshots.retry = Some(Instant::now() + took.max(RETRY));
                         Ok(())
                     }
                 }
@@ -239,23 +253,32 @@ fn discard(store: Option<impl Send + 'static>) {
     }
 }
 
-/// Sends the newest snapshot to `address` and returns what it covers once it has arrived.
-async fn transfer(
+/// Sends the newest snapshot to `address`, except what is there already, and returns what it covers once it has
+/// arrived.
+pub(super) async fn transfer(
     address: SocketAddr,
     offer: SnapshotOffer,
     files: Files,
     pace: Pace,
 ) -> Result<Position, String> {
     let channel = transport::connect(address).await?;
-    let (last, size, reader) = files.open_newest().map_err(|error| error.to_string())?;
+    let file = files.offer_newest().map_err(|error| error.to_string())?;
+    let Offer { last, size, crc } = file;
     let place = proto::Position { term: last.term, index: last.index };
-    let offer = SnapshotOffer { last: Some(place), size, ..offer };
+    let offer = SnapshotOffer { last: Some(place), size, crc, ..offer };
+    let mut client = PeerClient::new(channel);
+    let wanted = timeout(PATIENCE, client.offer_snapshot(offer)).await;
+    let wanted = wanted.map_err(|_| "it took too long")?.map_err(|s| s.message().to_owned())?;
+    let SnapshotWanted { wanted, offset } = wanted.into_inner();
+    if !wanted {
+        return Err("it is receiving another one".to_owned());
+    }
+    let reader = files.open(&file, offset).map_err(|error| error.to_string())?;
     let most = PATIENCE + Duration::from_secs(4 * size / pace.rate.max(1));
     let (chunks, stream) = mpsc::channel(AHEAD);
     // Ends when the receiver of its chunks is gone, if not before.
-    let reading = tokio::task::spawn_blocking(move || read(reader, offer, &pace, &chunks));
-    let call =
-        async { PeerClient::new(channel).install_snapshot(ReceiverStream::new(stream)).await };
+    let reading = tokio::task::spawn_blocking(move || read(reader, offer, offset, &pace, &chunks));
+    let call = async { client.install_snapshot(ReceiverStream::new(stream)).await };
     match timeout(most, call).await {
         Ok(Ok(_)) => Ok(last),
         Ok(Err(status)) => match reading.await {
@@ -266,18 +289,19 @@ async fn transfer(
     }
 }
 
-/// Reads a file into chunks, the first with the offer.
+/// Reads a file from `offset` on into chunks, the first with the offer. If nothing is left, that is all it has.
 fn read(
     mut reader: Box<dyn Read + Send>,
     offer: SnapshotOffer,
+    mut offset: u64,
     pace: &Pace,
     chunks: &mpsc::Sender<SnapshotChunk>,
 ) -> std::io::Result<()> {
-    let (start, mut offset, mut offer) = (Instant::now(), 0, Some(offer));
+    let (start, begin, mut offer) = (Instant::now(), offset, Some(offer));
     loop {
         let mut bytes = Vec::with_capacity(CHUNK);
         (&mut reader).take(CHUNK as u64).read_to_end(&mut bytes)?;
-        if bytes.is_empty() {
+        if bytes.is_empty() && offer.is_none() {
             return Ok(());
         }
         let length = bytes.len() as u64;
@@ -286,6 +310,6 @@ fn read(
             return Ok(());
         }
         offset += length;
-        pace.keep(start, offset)?;
+        pace.keep(start, offset - begin)?;
     }
 }

@@ -47,6 +47,8 @@ impl Driver {
             voters: raft.configuration().voters.iter().copied().collect(),
             outgoing: raft.configuration().outgoing.iter().copied().collect(),
             learners: raft.configuration().learners.iter().copied().collect(),
+            disk_full: self.disk_full,
+            identity: self.identities.own(),
             pending: self.answers.count() as u64,
             first: raft.first(),
             snapshot: Some(SnapshotStatus {

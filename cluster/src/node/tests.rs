@@ -1,23 +1,36 @@
 //! One node alone, on the disk that forgets: what it acknowledged and what it says when the disk fails.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
 
 use super::pending::PENDING_MAX;
+use super::snapshots::transfer;
 use super::*;
+use crate::bug::Bugs;
+use crate::kv::{Action, Command};
+use crate::proto::admin_client::AdminClient;
 use crate::proto::kv_client::KvClient;
-use crate::proto::{ErrorCode, Read, Reason, Request, Response, Write, request, response};
+use crate::proto::{
+    ErrorCode, OpenSessionRequest, Read, Reason, Request, Response, Role, SnapshotOffer,
+    StatusRequest, Write, open_session_response, request, response,
+};
+use crate::raft::Position;
+use crate::snapshot::Pace;
 use crate::wal::Memory;
 
 /// A node on a thread of its own, as a process would be.
 struct Node {
     address: SocketAddr,
+    peer: SocketAddr,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<Result<(), NodeError>>,
 }
@@ -38,18 +51,18 @@ impl Node {
                 let mut config = Config::new(1, "unused");
                 config.heartbeat = Duration::from_millis(10);
                 config.election = election;
-                config.segment_size = if snapshot_entries > 0 { 512 } else { 4096 };
+                config.segment_size = if (1..15).contains(&snapshot_entries) { 512 } else { 4096 };
                 config.snapshot_entries = snapshot_entries;
                 let listeners = Listeners::bind(config.listen_peer, config.listen_client).await?;
-                let client = listeners.client.local_addr()?;
-                let announce = move || ready.send(client).map_err(io::Error::other);
+                let open = (listeners.client.local_addr()?, listeners.peer.local_addr()?);
+                let announce = move || ready.send(open).map_err(io::Error::other);
                 serve(config, disk, listeners, announce, async { drop(stopped.await) }).await
             })
         });
-        let Ok(address) = address.recv_timeout(Duration::from_secs(5)) else {
+        let Ok((address, peer)) = address.recv_timeout(Duration::from_secs(5)) else {
             panic!("the node does not start: {:?}", thread.join().unwrap());
         };
-        Node { address, stop, thread }
+        Node { address, peer, stop, thread }
     }
 
     async fn client(&self) -> KvClient<Channel> {
@@ -243,4 +256,154 @@ fn settings_that_cannot_work_are_refused_with_a_sentence() {
     assert!(refuse(|c| c.peers.extend([(1, c.listen_peer)])).contains("its own peer"));
     assert!(refuse(|c| c.lease_drift_ppm = Some(500_001)).contains("before the next heartbeat"));
     assert!(refuse(|c| c.segment_size = 1).contains("at least 512 bytes"));
+}
+
+/// A node that writes until its disk is full, on which snapshots cannot be written either.
+#[tokio::test]
+async fn on_a_full_disk_writes_are_refused_reads_are_not_and_both_work_when_there_is_space() {
+    let disk = Memory::new();
+    let node = Node::start(&disk);
+    let mut client = node.client().await;
+    let mut admin = AdminClient::connect(format!("http://{}", node.address)).await.unwrap();
+    insist(&mut client, write("k")).await;
+    disk.fill();
+    let (mut refused, mut written) = (None, 0);
+    while refused.is_none() {
+        let response = execute(&mut client, write("k")).await;
+        match response.outcome {
+            Some(response::Outcome::Done(_)) => written += 1,
+            Some(response::Outcome::Error(error)) => refused = Some(error),
+            other => panic!("{other:?}"),
+        }
+        assert!(written < 200, "a segment has 4096 bytes");
+    }
+    let error = refused.unwrap();
+    assert_eq!((error.code(), error.reason()), (ErrorCode::DefinitelyNotApplied, Reason::DiskFull));
+    let mut status = async || admin.status(StatusRequest {}).await.unwrap().into_inner();
+    let before = status().await;
+    assert!(before.disk_full && before.role() == Role::Leader, "{before:?}");
+    let value = execute(&mut client, read("k")).await;
+    assert!(matches!(value.outcome, Some(response::Outcome::Read(_))), "{value:?}");
+    let session = client.open_session(OpenSessionRequest::default()).await.unwrap().into_inner();
+    let Some(open_session_response::Outcome::Error(error)) = session.outcome else {
+        panic!("{session:?}")
+    };
+    assert_eq!(error.reason(), Reason::DiskFull);
+
+    disk.limit(None);
+    for _ in 0..500 {
+        if !status().await.disk_full {
+            break;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    let response = execute(&mut client, write("after")).await;
+    assert!(matches!(response.outcome, Some(response::Outcome::Done(_))), "{response:?}");
+    assert_eq!(status().await.term, before.term, "it led all the time");
+    node.stop().unwrap();
+}
+
+/// A snapshot that finds no space leaves nothing and is tried again, without a write in between.
+#[tokio::test]
+async fn a_snapshot_that_finds_no_space_is_taken_later() {
+    let disk = Memory::new();
+    let node = Node::start_with(&disk, Duration::from_millis(20), 16);
+    let mut client = node.client().await;
+    for number in 0..6 {
+        insist(&mut client, write(&number.to_string())).await;
+    }
+    let snapshots = || {
+        let names = disk.names().unwrap().into_iter();
+        names.filter(|name| name.starts_with("snapshot")).collect::<Vec<_>>()
+    };
+    assert_eq!(snapshots(), [""; 0]);
+    disk.fill();
+    // The segment has room for so many.
+    for number in 0..14 {
+        let response = insist(&mut client, write(&number.to_string())).await;
+        assert!(matches!(response.outcome, Some(response::Outcome::Done(_))), "{response:?}");
+    }
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(snapshots(), [""; 0], "nothing is left of it");
+    disk.limit(None);
+    for _ in 0..500 {
+        if !snapshots().is_empty() {
+            break;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(snapshots().len(), 1);
+    node.stop().unwrap();
+}
+
+/// A way to `target` that is cut once `most` bytes in all have gone there, if any are left by then.
+async fn way(target: SocketAddr, most: Arc<AtomicU64>, passed: Arc<AtomicU64>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let far = TcpStream::connect(target).await.unwrap();
+            let ((mut from, mut back), (mut answers, mut to)) =
+                (near.into_split(), far.into_split());
+            let (most, passed) = (Arc::clone(&most), Arc::clone(&passed));
+            tokio::spawn(async move {
+                let there = async {
+                    let mut bytes = vec![0; 16 << 10];
+                    while passed.load(Relaxed) < most.load(Relaxed)
+                        && let Ok(length @ 1..) = from.read(&mut bytes).await
+                        && to.write_all(&bytes[..length]).await.is_ok()
+                    {
+                        passed.fetch_add(length as u64, Relaxed);
+                    }
+                };
+                let back = tokio::io::copy(&mut answers, &mut back);
+                tokio::select! { () = there => {}, _ = back => {} }
+            });
+        }
+    });
+    address
+}
+
+/// A leader far away sends its snapshot; the connection breaks when three quarters have gone. What has arrived is
+/// not sent again.
+#[tokio::test]
+async fn a_snapshot_whose_transfer_breaks_goes_on_where_it_broke() {
+    let leader = Memory::new();
+    let files = Files::new(Arc::new(leader.clone()), 1, Bugs::NONE);
+    let pace = Pace { rate: 1 << 30, stop: Arc::default() };
+    let mut store = Store::new(Bugs::NONE);
+    for index in 1..=4000 {
+        let (key, value) = (Bytes::from(format!("key {index}")), Bytes::from(vec![7; 2000]));
+        let action = Action::Write { key, value };
+        let command = Command { session: 0, sequence: 0, acknowledged: 0, action };
+        store.apply(index, &command.encode());
+    }
+    let last = Position { term: 5, index: 4000 };
+    let configuration = Arc::new(Configuration::of([1, 9]));
+    let size = files.write(&Snapshot { last, configuration }, &store, &pace).unwrap();
+
+    let disk = Memory::new();
+    let node = Node::start_with(&disk, Duration::from_secs(5), 0);
+    let (most, passed) = (Arc::new(AtomicU64::new(size / 4 * 3)), Arc::new(AtomicU64::new(0)));
+    let address = way(node.peer, Arc::clone(&most), Arc::clone(&passed)).await;
+    let offer = SnapshotOffer { cluster: 1, from: 9, to: 1, term: 5, ..SnapshotOffer::default() };
+    let send = || transfer(address, offer, files.clone(), pace.clone());
+    send().await.unwrap_err();
+    let first = passed.load(Relaxed);
+    assert!(first >= size / 4 * 3, "{first} of {size} bytes");
+    most.store(u64::MAX, Relaxed);
+    let mut attempts = 0;
+    while let Err(error) = send().await {
+        // The receiver may not have noticed yet.
+        attempts += 1;
+        assert!(attempts < 100, "{error}");
+        sleep(Duration::from_millis(20)).await;
+    }
+    let all = passed.load(Relaxed);
+    assert!(all > size && all < size + size / 2, "{all} bytes for a snapshot of {size}");
+    let mut admin = AdminClient::connect(format!("http://{}", node.address)).await.unwrap();
+    let status = admin.status(StatusRequest {}).await.unwrap().into_inner();
+    assert_eq!((status.keys, status.applied), (4000, 4000));
+    assert_eq!(status.snapshot.unwrap().installed, 1);
+    node.stop().unwrap();
 }

@@ -22,6 +22,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::addresses::Book;
 use super::config::Config;
+use super::notices::Word;
 use super::wire;
 use crate::log::{info, warning};
 use crate::proto::Envelope;
@@ -75,6 +76,8 @@ fn innermost(error: &dyn std::error::Error) -> String {
 pub(super) struct Transport {
     id: NodeId,
     cluster: u64,
+    /// Of this node's data directory.
+    identity: u64,
     /// Where this node listens, for peers that do not know it.
     own: Option<SocketAddr>,
     addresses: Book,
@@ -93,9 +96,15 @@ struct Link {
 
 impl Transport {
     /// Dials nobody yet.
-    pub(super) fn new(config: &Config, own: Option<SocketAddr>, addresses: Book) -> Transport {
+    pub(super) fn new(
+        config: &Config,
+        identity: u64,
+        own: Option<SocketAddr>,
+        addresses: Book,
+    ) -> Transport {
         let Config { id, cluster, .. } = *config;
-        Transport { id, cluster, own, addresses, links: BTreeMap::new(), tasks: JoinSet::new() }
+        let (links, tasks) = (BTreeMap::new(), JoinSet::new());
+        Transport { id, cluster, identity, own, addresses, links, tasks }
     }
 
     /// Another configuration is in force: dials its members, and soon hangs up on all others.
@@ -134,7 +143,10 @@ impl Transport {
         }
         self.links.entry(to).or_insert_with(|| {
             let queue = Queue::default();
-            let task = self.tasks.spawn(keep_connected(to, address, self.own, queue.clone()));
+            let hello = wire::encode_word(self.cluster, self.id, to, Word::Hello);
+            let hello = Envelope { identity: self.identity, ..hello };
+            let work = keep_connected(to, address, self.own, hello, queue.clone());
+            let task = self.tasks.spawn(work);
             Link { address, queue, task, until: None }
         })
     }
@@ -142,7 +154,16 @@ impl Transport {
     /// Sends a message, or loses it. Who is no member is dialled too, if it can be: it may be ahead of this
     /// node's configuration, or one that is to learn of its removal.
     pub(super) fn send(&mut self, message: Message) {
-        let to = message.to;
+        let (to, weight) = (message.to, weight(&message));
+        self.post(to, weight, wire::encode(self.cluster, message));
+    }
+
+    /// Sends a notice, or loses it.
+    pub(super) fn tell(&mut self, to: NodeId, word: Word) {
+        self.post(to, 0, wire::encode_word(self.cluster, self.id, to, word));
+    }
+
+    fn post(&mut self, to: NodeId, weight: usize, envelope: Envelope) {
         if !self.links.contains_key(&to) {
             let Some(address) = self.addresses.of(to) else { return };
             self.link(to, address).until = Some(Instant::now());
@@ -151,7 +172,7 @@ impl Transport {
         if link.until.is_some() {
             link.until = Some(Instant::now() + LINGER);
         }
-        link.queue.push(weight(&message), wire::encode(self.cluster, message));
+        link.queue.push(weight, Envelope { identity: self.identity, ..envelope });
     }
 }
 
@@ -165,7 +186,13 @@ fn weight(message: &Message) -> usize {
     }
 }
 
-async fn keep_connected(peer: NodeId, address: SocketAddr, own: Option<SocketAddr>, queue: Queue) {
+async fn keep_connected(
+    peer: NodeId,
+    address: SocketAddr,
+    own: Option<SocketAddr>,
+    hello: Envelope,
+    queue: Queue,
+) {
     let own: Option<MetadataValue<_>> = own.and_then(|own| own.to_string().parse().ok());
     let mut pause = PAUSE.0;
     let mut said = String::new();
@@ -175,7 +202,7 @@ async fn keep_connected(peer: NodeId, address: SocketAddr, own: Option<SocketAdd
             Ok(channel) => {
                 let mut client = PeerClient::new(channel);
                 info!("connected to node {peer}");
-                let mut call = tonic::Request::new(queue.stream());
+                let mut call = tonic::Request::new(queue.stream(hello.clone()));
                 if let Some(own) = own.clone() {
                     call.metadata_mut().insert(PEER_ADDRESS, own);
                 }
@@ -229,26 +256,30 @@ impl Queue {
         }
     }
 
-    /// A stream of the messages, which ends an earlier stream.
-    fn stream(&self) -> QueueStream {
+    /// A stream of the messages after `hello`, which ends an earlier stream.
+    fn stream(&self, hello: Envelope) -> QueueStream {
         let mut waiting = self.waiting();
         waiting.stream += 1;
         if let Some(waker) = waiting.waker.take() {
             waker.wake();
         }
-        QueueStream { queue: self.clone(), number: waiting.stream }
+        QueueStream { queue: self.clone(), hello: Some(hello), number: waiting.stream }
     }
 }
 
 struct QueueStream {
     queue: Queue,
+    hello: Option<Envelope>,
     number: u64,
 }
 
 impl Stream for QueueStream {
     type Item = Envelope;
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Envelope>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Envelope>> {
+        if let Some(hello) = self.hello.take() {
+            return Poll::Ready(Some(hello));
+        }
         let mut waiting = self.queue.waiting();
         if waiting.stream != self.number {
             return Poll::Ready(None);
@@ -275,13 +306,15 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_drops_the_oldest_and_a_new_stream_ends_the_old_one() {
         let queue = Queue::default();
-        let mut old = queue.stream();
+        let mut old = queue.stream(envelope(1111));
         for term in 0..QUEUE_MESSAGES as u64 + 5 {
             queue.push(1, envelope(term));
         }
+        assert_eq!(old.next().await.map(|e| e.term), Some(1111));
         assert_eq!(old.next().await.map(|e| e.term), Some(5));
-        let mut new = queue.stream();
+        let mut new = queue.stream(envelope(2222));
         assert_eq!(old.next().await, None);
+        assert_eq!(new.next().await.map(|e| e.term), Some(2222));
         assert_eq!(new.next().await.map(|e| e.term), Some(6));
         queue.push(QUEUE_BYTES, envelope(7777));
         assert_eq!(new.next().await.map(|e| e.term), Some(7777));

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::notices::Word;
 use crate::proto::{self, Envelope, envelope};
 use crate::raft::{Body, Configuration, Entry, Hint, Message, NodeId, Payload, Position};
 
-/// Wraps a message of `cluster`.
+/// Wraps a message of `cluster`. Whose it is, is left to be added.
 pub(super) fn encode(cluster: u64, message: Message) -> Envelope {
     let Message { from, to, term, body } = message;
     let body = match body {
@@ -47,12 +48,31 @@ pub(super) fn encode(cluster: u64, message: Message) -> Envelope {
         }
         Body::TimeoutNow => envelope::Body::TimeoutNow(proto::TimeoutNow {}),
     };
-    Envelope { cluster, from, to, term, body: Some(body) }
+    Envelope { cluster, from, to, term, identity: 0, body: Some(body) }
 }
 
-/// Unwraps a message for node `id` of `cluster`, or says why it is none.
-pub(super) fn decode(envelope: Envelope, cluster: u64, id: NodeId) -> Result<Message, String> {
-    let Envelope { cluster: theirs, from, to, term, body } = envelope;
+/// Wraps a notice of `cluster`.
+pub(super) fn encode_word(cluster: u64, from: NodeId, to: NodeId, word: Word) -> Envelope {
+    let body = match word {
+        Word::Hello => envelope::Body::Hello(proto::Hello {}),
+        Word::Stranger { identity } => envelope::Body::Stranger(proto::Stranger { identity }),
+        Word::NotMember { index } => envelope::Body::NotMember(proto::NotMember { index }),
+    };
+    Envelope { cluster, from, to, body: Some(body), ..Envelope::default() }
+}
+
+/// What an envelope held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// A message for the core.
+    Message(Message),
+    /// A notice from this node.
+    Word(NodeId, Word),
+}
+
+/// Unwraps what is for node `id` of `cluster`, or says why nothing is.
+pub(super) fn decode(envelope: Envelope, cluster: u64, id: NodeId) -> Result<Received, String> {
+    let Envelope { cluster: theirs, from, to, term, identity, body } = envelope;
     if theirs != cluster {
         return Err(format!("a message of cluster {theirs} reached cluster {cluster}"));
     }
@@ -62,8 +82,20 @@ pub(super) fn decode(envelope: Envelope, cluster: u64, id: NodeId) -> Result<Mes
     if from == 0 {
         return Err("a message came from node 0, which is none".to_owned());
     }
+    if identity == 0 {
+        return Err(format!("a message of node {from} does not say who it is"));
+    }
+    let word = match &body {
+        Some(envelope::Body::Hello(_)) => Some(Word::Hello),
+        Some(envelope::Body::Stranger(m)) => Some(Word::Stranger { identity: m.identity }),
+        Some(envelope::Body::NotMember(m)) => Some(Word::NotMember { index: m.index }),
+        _ => None,
+    };
+    if let Some(word) = word {
+        return Ok(Received::Word(from, word));
+    }
     let body = body.and_then(decode_body).ok_or("a message is empty or of an unknown kind")?;
-    Ok(Message { from, to, term, body })
+    Ok(Received::Message(Message { from, to, term, body }))
 }
 
 fn decode_body(body: envelope::Body) -> Option<Body> {
@@ -86,6 +118,9 @@ fn decode_body(body: envelope::Body) -> Option<Body> {
         },
         envelope::Body::Heartbeat(m) => Body::Heartbeat { commit: m.commit, round: m.round },
         envelope::Body::TimeoutNow(_) => Body::TimeoutNow,
+        envelope::Body::Hello(_) | envelope::Body::Stranger(_) | envelope::Body::NotMember(_) => {
+            return None;
+        }
         envelope::Body::HeartbeatAnswer(m) => Body::HeartbeatAnswer { round: m.round },
     })
 }
@@ -177,15 +212,22 @@ mod tests {
             Body::HeartbeatAnswer { round: 5 },
         ];
         for body in bodies {
-            let bytes = encode(7, message(body.clone())).encode_to_vec();
-            let envelope = Envelope::decode(bytes.as_slice()).unwrap();
-            assert_eq!(decode(envelope, 7, 1), Ok(message(body)));
+            let envelope = Envelope { identity: 5, ..encode(7, message(body.clone())) };
+            let envelope = Envelope::decode(envelope.encode_to_vec().as_slice()).unwrap();
+            assert_eq!(decode(envelope, 7, 1), Ok(Received::Message(message(body))));
+        }
+        for word in [Word::Hello, Word::Stranger { identity: 9 }, Word::NotMember { index: 4 }] {
+            let envelope = Envelope { identity: 5, ..encode_word(7, 2, 1, word) };
+            let envelope = Envelope::decode(envelope.encode_to_vec().as_slice()).unwrap();
+            assert_eq!(decode(envelope, 7, 1), Ok(Received::Word(2, word)));
         }
     }
 
     #[test]
     fn a_message_that_is_not_for_this_node_is_refused() {
-        let envelope = || encode(7, message(Body::HeartbeatAnswer { round: 1 }));
+        let answer = || encode(7, message(Body::HeartbeatAnswer { round: 1 }));
+        let envelope = || Envelope { identity: 5, ..answer() };
+        assert!(decode(envelope(), 7, 1).is_ok() && decode(answer(), 7, 1).is_err());
         assert!(decode(envelope(), 8, 1).is_err());
         assert!(decode(envelope(), 7, 2).is_err());
         assert!(decode(Envelope { from: 0, ..envelope() }, 7, 1).is_err());

@@ -47,6 +47,11 @@ impl Raft {
         self.applied
     }
 
+    /// The entry that its configuration is of: 0 for the one it was started with.
+    pub fn configured_at(&self) -> Index {
+        self.membership.newest().0
+    }
+
     /// The index of the first entry that its log still holds, or would hold.
     pub fn first(&self) -> Index {
         self.log.base().index + 1

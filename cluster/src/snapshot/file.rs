@@ -15,6 +15,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use super::Offer;
 use crate::kv::BLOCK_MAX;
 use crate::members;
 use crate::raft::{Position, Snapshot};
@@ -22,6 +23,8 @@ use crate::raft::{Position, Snapshot};
 const MAGIC: &[u8; 8] = b"RAFTSNAP";
 /// Version of the layout above.
 const FORMAT: u32 = 1;
+/// Bytes of a trailer.
+pub(super) const TRAILER: u64 = 16;
 /// Largest header body: far more members than any cluster has.
 const BODY_MAX: usize = 1 << 20;
 
@@ -92,6 +95,25 @@ impl Head {
         let snapshot = Snapshot { last: Position { index, term }, configuration };
         Some(Head { cluster, snapshot })
     }
+}
+
+/// The name of the file that is to become this snapshot: what has arrived of it so far.
+pub(super) fn incoming(offer: &Offer) -> String {
+    let Offer { last, size, crc } = offer;
+    format!("incoming-{:020}-{:020}-{size:020}-{crc:08x}", last.index, last.term)
+}
+
+/// What the file of this name is to become, if it is one that is being received.
+pub(super) fn incoming_position(name: &str) -> Option<Position> {
+    let mut fields = name.strip_prefix("incoming-")?.split('-');
+    Some(Position { index: fields.next()?.parse().ok()?, term: fields.next()?.parse().ok()? })
+}
+
+/// The checksum in the trailer, which is the end of the file: it covers every block.
+pub(super) fn final_sum(mut end: impl Read) -> io::Result<u32> {
+    let mut trailer = [0; TRAILER as usize];
+    end.read_exact(&mut trailer)?;
+    Ok(u32_at(&trailer, 4))
 }
 
 /// The running checksum of the blocks.

@@ -1,8 +1,8 @@
 //! Snapshots as files: the applied state of a node, so that the log before it can be forgotten.
 //!
 //! A snapshot is written from a copy of the state machine that costs nothing, by a thread of its own and at a
-//! bounded rate, so that the node goes on (`writer`). It comes from a leader in the same bytes (`receive`),
-//! and is read back when a node starts ([`Files::load`]). What is in the file: `file`.
+//! bounded rate, so that the node goes on (`writer`). It comes from a leader in the same bytes, also in several
+//! attempts (`receive`), and is read back when a node starts ([`Files::load`]). What is in the file: `file`.
 //!
 //! Invariants:
 //! - a file under a snapshot's name is whole and on stable storage: it is written under another name, synced,
@@ -31,8 +31,6 @@ pub use writer::Pace;
 
 /// A snapshot of this node that is being written.
 const OWN: &str = "snapshot.tmp";
-/// A snapshot of another node that is being received.
-const INCOMING: &str = "incoming.tmp";
 
 /// Why a snapshot cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -82,8 +80,8 @@ impl Files {
     /// The disk refused, or the newest snapshot is not whole.
     pub fn load(&self) -> Result<Option<(Snapshot, Store)>, SnapshotError> {
         let names = self.disk.names().map_err(|e| self.failed("list", "the data directory", e))?;
-        for name in names.iter().filter(|name| [OWN, INCOMING].contains(&name.as_str())) {
-            self.disk.remove(name).map_err(|e| self.failed("remove", name, e))?;
+        if names.iter().any(|name| name == OWN) {
+            self.disk.remove(OWN).map_err(|e| self.failed("remove", OWN, e))?;
         }
         let Some(newest) = self.newest()? else { return Ok(None) };
         let loaded = self.read(&file::name(newest))?;
@@ -103,19 +101,33 @@ impl Files {
         Ok(names.iter().filter_map(|name| file::position(name)).max())
     }
 
-    /// Opens the newest snapshot file to be sent: what it stands for, its size and its bytes.
-    pub(crate) fn open_newest(
-        &self,
-    ) -> Result<(Position, u64, Box<dyn io::Read + Send>), SnapshotError> {
+    /// The newest snapshot file, to be offered to another node.
+    pub(crate) fn offer_newest(&self) -> Result<Offer, SnapshotError> {
         // While a newer one takes its place, the old one may go.
         let _installing = self.installing();
         let newest = self.newest()?;
         let missing = || self.failed("find", "a snapshot", io::ErrorKind::NotFound.into());
-        let newest = newest.ok_or_else(missing)?;
-        let name = file::name(newest);
-        let length = self.disk.length(&name).map_err(|e| self.failed("read", &name, e))?;
-        let reader = self.disk.reader(&name).map_err(|e| self.failed("read", &name, e))?;
-        Ok((newest, length, reader))
+        let last = newest.ok_or_else(missing)?;
+        let name = file::name(last);
+        let offer = || {
+            let size = self.disk.length(&name)?;
+            let end = self.disk.reader(&name, size.saturating_sub(file::TRAILER))?;
+            Ok(Offer { last, size, crc: file::final_sum(end)? })
+        };
+        offer().map_err(|e| self.failed("read", &name, e))
+    }
+
+    /// Opens the file that was offered, to be sent from this byte on.
+    ///
+    /// # Errors
+    /// The disk refused; or a newer one has taken its place.
+    pub(crate) fn open(
+        &self,
+        offer: &Offer,
+        from: u64,
+    ) -> Result<Box<dyn io::Read + Send>, SnapshotError> {
+        let name = file::name(offer.last);
+        self.disk.reader(&name, from).map_err(|e| self.failed("read", &name, e))
     }
 
     /// Gives a synced file its name, durably, and removes older ones; or removes it if there is a newer one.
@@ -134,13 +146,16 @@ impl Files {
 
     fn remove_before(&self, last: Position) -> io::Result<()> {
         let names = self.disk.names()?;
-        let is_older = |name: &&String| file::position(name).is_some_and(|other| other < last);
+        let is_older = |name: &&String| {
+            file::position(name).is_some_and(|other| other < last)
+                || file::incoming_position(name).is_some_and(|other| other <= last)
+        };
         names.iter().filter(is_older).try_for_each(|name| self.disk.remove(name))
     }
 
     /// Reads and checks a whole file.
     fn read(&self, name: &str) -> Result<(Snapshot, Store), SnapshotError> {
-        let reader = self.disk.reader(name).map_err(|e| self.failed("open", name, e))?;
+        let reader = self.disk.reader(name, 0).map_err(|e| self.failed("open", name, e))?;
         let sort = |error: io::Error| match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
                 self.damaged(name, error.to_string())

@@ -177,27 +177,36 @@ fn transfer(
     chunk: usize,
     withheld: usize,
 ) -> Result<(Snapshot, Store), SnapshotError> {
-    let (last, size, mut reader) = files(from, Bugs::NONE).open_newest()?;
+    let sender = files(from, Bugs::NONE);
+    let offer = sender.offer_newest()?;
+    let arrived = to.arrived(&offer)?;
     let mut bytes = Vec::new();
-    reader.read_to_end(&mut bytes).unwrap();
+    sender.open(&offer, arrived)?.read_to_end(&mut bytes).unwrap();
+    assert_eq!(arrived + bytes.len() as u64, offer.size);
     let (sender, receiver) = mpsc::channel(1 << 16);
     let chunks: Vec<_> = bytes.chunks(chunk).collect();
-    for chunk in &chunks[..chunks.len() - withheld] {
+    for chunk in &chunks[..chunks.len() - withheld.min(chunks.len())] {
         sender.try_send(Bytes::copy_from_slice(chunk)).unwrap();
     }
     drop(sender);
-    to.receive(Offer { last, size }, receiver)
+    to.receive(offer, receiver)
 }
 
 #[test]
-fn a_snapshot_that_arrives_is_durable_and_one_that_breaks_off_leaves_nothing() {
+fn a_snapshot_that_breaks_off_goes_on_after_a_restart_and_a_power_cut_and_is_durable_in_the_end() {
     let (one, two) = (Memory::new(), Memory::new());
     write(&files(&one, Bugs::NONE), 40).unwrap();
     let receiver = files(&two, Bugs::NONE);
-    for withheld in [1, 3, 9] {
+    let offer = files(&one, Bugs::NONE).offer_newest().unwrap();
+    let mut before = 0;
+    for withheld in [9, 3, 1] {
         let error = transfer(&one, &receiver, 64, withheld).unwrap_err();
         assert!(error.to_string().contains("broke off"), "{error}");
-        assert_eq!(two.names().unwrap(), [""; 0]);
+        two.crash();
+        assert_eq!(loaded(&receiver).unwrap(), None, "half of one is none");
+        let arrived = receiver.arrived(&offer).unwrap();
+        assert!(arrived > before && arrived + 64 * withheld as u64 >= offer.size, "{arrived}");
+        before = arrived;
     }
     let (arrived, store) = transfer(&one, &receiver, 64, 0).unwrap();
     assert_eq!((arrived, blocks(&store)), (snapshot(40, 2), blocks(&state(40))));
@@ -233,4 +242,55 @@ fn a_power_cut_at_any_change_while_receiving_leaves_the_old_snapshot_or_the_new_
         let found = loaded(&receiver).unwrap();
         assert!(found == Some(9) || !arrived && found == Some(5), "{changes}: {found:?}");
     }
+}
+
+/// What has arrived of one snapshot is nothing to another, nor to a newer state of this node's own.
+#[test]
+fn what_has_arrived_of_another_snapshot_is_removed() {
+    let (one, two) = (Memory::new(), Memory::new());
+    let receiver = files(&two, Bugs::NONE);
+    for (index, left) in [(40, 1), (50, 1), (45, 1)] {
+        one.restore(Vec::new());
+        write(&files(&one, Bugs::NONE), index).unwrap();
+        transfer(&one, &receiver, 64, 5).unwrap_err();
+        let names = two.names().unwrap();
+        assert_eq!(names.len(), left, "{names:?}");
+        assert!(names[0].contains(&format!("{index:020}")), "{names:?}");
+    }
+    write(&receiver, 44).unwrap();
+    assert_eq!(two.names().unwrap().len(), 2, "what is newer stays");
+    write(&receiver, 46).unwrap();
+    assert_eq!(two.names().unwrap(), [file::name(snapshot(46, 2).last)]);
+}
+
+/// A power cut may take bytes from the middle of what had arrived: the check of the whole finds it, and then it
+/// starts over.
+#[test]
+fn a_part_that_is_damaged_is_found_at_the_end_and_sent_again() {
+    let (one, two) = (Memory::new(), Memory::new());
+    write(&files(&one, Bugs::NONE), 40).unwrap();
+    let receiver = files(&two, Bugs::NONE);
+    transfer(&one, &receiver, 64, 9).unwrap_err();
+    let part = two.names().unwrap().remove(0);
+    let mut bytes = two.read(&part).unwrap();
+    bytes[200..260].fill(0);
+    two.put_growing(&part, bytes);
+    let error = transfer(&one, &receiver, 64, 0).unwrap_err();
+    assert!(error.to_string().contains("checksum"), "{error}");
+    assert_eq!(two.names().unwrap(), [""; 0]);
+    transfer(&one, &receiver, 64, 0).unwrap();
+    assert_eq!(loaded(&receiver).unwrap(), Some(40));
+}
+
+#[test]
+fn a_disk_that_is_full_keeps_nothing_of_what_arrives() {
+    let (one, two) = (Memory::new(), Memory::new());
+    write(&files(&one, Bugs::NONE), 40).unwrap();
+    two.limit(Some(300));
+    let receiver = files(&two, Bugs::NONE);
+    let error = transfer(&one, &receiver, 64, 0).unwrap_err();
+    assert!(matches!(error, SnapshotError::Io { .. }), "{error}");
+    assert_eq!(two.names().unwrap(), [""; 0]);
+    two.limit(None);
+    transfer(&one, &receiver, 64, 0).unwrap();
 }

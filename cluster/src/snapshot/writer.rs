@@ -60,6 +60,11 @@ impl Sink {
         Ok(Sink { file: disk.create_empty(name)?, written: 0, synced: 0 })
     }
 
+    /// Goes on with a file of this many bytes.
+    pub(super) fn go_on(disk: &dyn Disk, name: &str, written: u64) -> io::Result<Sink> {
+        Ok(Sink { file: disk.open(name)?, written, synced: written })
+    }
+
     pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write(self.written, bytes)?;
         self.written += bytes.len() as u64;

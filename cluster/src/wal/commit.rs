@@ -2,9 +2,10 @@
 //!
 //! The queue is bounded. Whoever feeds it looks at [`Wal::waiting`] and holds back long before the bound; at
 //! the bound [`Wal::append`] fails, and so does the node. Progress is one value, the highest durable ticket,
-//! so a reader that is slow misses nothing. The first error ends the thread and stays.
+//! so a reader that is slow misses nothing. The first error ends the thread and stays; but a full disk is none:
+//! what waits is tried again until there is space.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -14,7 +15,9 @@ use tokio::sync::watch;
 use super::WalError;
 use super::disk::Disk;
 use super::recovery::{Contents, Report};
+use super::room::RETRY;
 use super::segments::Segments;
+use crate::bug::{Bug, Bugs, Mark};
 use crate::raft::Batch;
 
 /// Batches that may wait for the thread.
@@ -27,6 +30,9 @@ pub struct Progress {
     pub durable: u64,
     /// The log failed, once and for all, with this message.
     pub failed: Option<String>,
+    /// There is no space for the next segment. What was queued is written as far as the present one goes, and
+    /// the rest as soon as there is space again; more should not be queued than must be.
+    pub full: bool,
 }
 
 /// The log cannot take another batch.
@@ -55,7 +61,7 @@ pub struct Figures {
     pub slowest_us: AtomicU64,
 }
 
-/// A log with its thread. Dropping it writes what waits and joins the thread.
+/// A log with its thread. Dropping it writes what waits, if there is space for it, and joins the thread.
 pub struct Wal {
     shared: Arc<Shared>,
     progress: watch::Receiver<Progress>,
@@ -65,6 +71,8 @@ pub struct Wal {
 
 #[derive(Default)]
 struct Shared {
+    /// Batches that the thread has taken and cannot write yet.
+    held: AtomicUsize,
     queue: Mutex<Queue>,
     changed: Condvar,
 }
@@ -73,6 +81,8 @@ struct Shared {
 struct Queue {
     batches: Vec<Batch>,
     closed: bool,
+    /// What deliberate bugs did and nobody has counted yet.
+    marks: Vec<(Bug, Mark)>,
 }
 
 impl Shared {
@@ -90,9 +100,10 @@ impl Wal {
         disk: Arc<dyn Disk>,
         node: u64,
         segment_size: u64,
+        bugs: Bugs,
     ) -> Result<(Wal, Contents, Report), WalError> {
         let named = Arc::clone(&disk);
-        let (segments, contents, report) = Segments::open(disk, node, segment_size)?;
+        let (segments, contents, report) = Segments::open(disk, node, segment_size, bugs)?;
         let (sender, progress) = watch::channel(Progress::default());
         let figures = Arc::new(Figures::default());
         let shared = Arc::new(Shared::default());
@@ -119,7 +130,7 @@ impl Wal {
             return Err(Failure::Latched(message.clone()));
         }
         let mut queue = self.shared.queue();
-        if queue.batches.len() >= QUEUE_BATCHES {
+        if queue.batches.len() + self.shared.held.load(Ordering::Relaxed) >= QUEUE_BATCHES {
             return Err(Failure::Full);
         }
         queue.batches.push(batch);
@@ -128,9 +139,14 @@ impl Wal {
         Ok(())
     }
 
-    /// Batches that wait for the thread, those in its hands not counted.
+    /// Batches that wait for the thread, or with it for space; those that it is writing are not counted.
     pub fn waiting(&self) -> usize {
-        self.shared.queue().batches.len()
+        self.shared.queue().batches.len() + self.shared.held.load(Ordering::Relaxed)
+    }
+
+    /// What deliberate bugs have done since this was last asked.
+    pub fn take_marks(&self) -> Vec<(Bug, Mark)> {
+        std::mem::take(&mut self.shared.queue().marks)
     }
 
     /// A receiver of progress.
@@ -165,30 +181,44 @@ struct Writer {
 impl Writer {
     fn run(mut self) {
         while let Some(batches) = self.next() {
-            let Some(ticket) = batches.last().map(|batch| batch.ticket) else { continue };
             let (count, start) = (batches.len() as u64, Instant::now());
-            if let Err(error) = self.segments.append(batches) {
+            self.segments.push(batches);
+            if let Err(error) = self.segments.flush() {
                 self.progress.send_modify(|p| p.failed = Some(error.to_string()));
                 return;
             }
-            let took = start.elapsed().as_micros() as u64;
-            self.figures.slowest_us.fetch_max(took, Ordering::Relaxed);
-            self.figures.batches.fetch_add(count, Ordering::Relaxed);
+            self.shared.held.store(self.segments.held(), Ordering::Relaxed);
+            if count > 0 {
+                let took = start.elapsed().as_micros() as u64;
+                self.figures.slowest_us.fetch_max(took, Ordering::Relaxed);
+                self.figures.batches.fetch_add(count, Ordering::Relaxed);
+            }
             self.report_extent();
-            self.progress.send_modify(|p| p.durable = ticket);
+            if !self.segments.marks.is_empty() {
+                self.shared.queue().marks.append(&mut self.segments.marks);
+            }
+            let (durable, full) = (self.segments.durable(), self.segments.is_full());
+            self.progress.send_if_modified(|progress| {
+                let is_news = (progress.durable, progress.full) != (durable, full);
+                (progress.durable, progress.full) = (durable, full);
+                is_news
+            });
         }
     }
 
-    /// Waits for batches and takes all; `None` once the log is closed and all is written.
+    /// Waits for batches and takes all; `None` once the log is closed and all is taken. While the disk is full it
+    /// returns after a while also without any, so that space is looked for.
     fn next(&self) -> Option<Vec<Batch>> {
-        let queue = self.shared.queue();
-        let mut queue = self
-            .shared
-            .changed
-            .wait_while(queue, |queue| queue.batches.is_empty() && !queue.closed)
-            .unwrap_or_else(PoisonError::into_inner);
+        let is_idle = |queue: &mut Queue| queue.batches.is_empty() && !queue.closed;
+        let (queue, changed) = (self.shared.queue(), &self.shared.changed);
+        let mut queue = if self.segments.is_full() {
+            let waited = changed.wait_timeout_while(queue, RETRY, is_idle);
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        } else {
+            changed.wait_while(queue, is_idle).unwrap_or_else(PoisonError::into_inner)
+        };
         let batches = std::mem::take(&mut queue.batches);
-        (!batches.is_empty()).then_some(batches)
+        (!batches.is_empty() || !queue.closed).then_some(batches)
     }
 
     fn report_extent(&self) {

@@ -9,11 +9,11 @@ use crate::raft::{Batch, HardState, Position, Snapshot};
 
 const SIZE: u64 = 512;
 
-fn at(index: u64, term: u64) -> Position {
+pub(super) fn at(index: u64, term: u64) -> Position {
     Position { index, term }
 }
 
-fn compact(ticket: u64, index: u64, term: u64) -> Batch {
+pub(super) fn compact(ticket: u64, index: u64, term: u64) -> Batch {
     Batch { ticket, compact: Some(at(index, term)), ..Batch::default() }
 }
 
@@ -27,13 +27,13 @@ fn vote(ticket: u64, term: u64) -> Batch {
     Batch { ticket, hard_state, ..Batch::default() }
 }
 
-fn segments(disk: &Memory) -> Vec<String> {
+pub(super) fn segments(disk: &Memory) -> Vec<String> {
     let names = disk.names().unwrap();
     names.into_iter().filter(|name| name.starts_with("wal-")).collect()
 }
 
 /// Votes once, writes 40 entries, takes the last ten back, writes 30 others, and compacts twice.
-fn batches() -> Vec<Batch> {
+pub(super) fn batches() -> Vec<Batch> {
     let mut batches = vec![vote(1, 1)];
     let ticket = |batches: &Vec<Batch>| batches.len() as u64 + 1;
     for index in 1..=40 {
@@ -50,7 +50,7 @@ fn batches() -> Vec<Batch> {
 }
 
 /// What each number of batches makes of an empty log.
-fn states(batches: &[Batch]) -> Vec<Contents> {
+pub(super) fn states(batches: &[Batch]) -> Vec<Contents> {
     let mut contents = Contents::default();
     let mut states = vec![contents.clone()];
     for batch in batches {

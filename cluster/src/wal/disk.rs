@@ -6,11 +6,12 @@
 //! else. The seam knows nothing of records.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, Flock, FlockArg, fallocate};
 
 /// A flat set of named files.
 pub trait Disk: Send + Sync {
@@ -22,13 +23,14 @@ pub trait Disk: Send + Sync {
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
     /// Creates a file of `size` zero bytes that are on stable storage, replacing any of that name.
     ///
-    /// The zeros are written, not reserved: a reserved extent costs a journal commit at each later sync.
+    /// The zeros are written, not reserved: a reserved extent costs a journal commit at each later sync. If there
+    /// is not enough space, nothing is left of it.
     fn create(&self, name: &str, size: u64) -> io::Result<Box<dyn DiskFile>>;
     /// Creates an empty file that grows as it is written, replacing any of that name.
     fn create_empty(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
-    /// Opens a file to be read from the beginning. What was opened can be read to its end even if the name
-    /// is removed meanwhile.
-    fn reader(&self, name: &str) -> io::Result<Box<dyn Read + Send>>;
+    /// Opens a file to be read from this byte on. What was opened can be read to its end even if the name is
+    /// removed meanwhile.
+    fn reader(&self, name: &str, from: u64) -> io::Result<Box<dyn Read + Send>>;
     /// The number of bytes in a file.
     fn length(&self, name: &str) -> io::Result<u64>;
     /// Opens an existing file for writing.
@@ -116,26 +118,26 @@ impl Disk for Directory {
     }
 
     fn create(&self, name: &str, size: u64) -> io::Result<Box<dyn DiskFile>> {
-        const CHUNK: usize = 1 << 20;
         let path = self.path.join(name);
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(path)?;
-        let zeros = vec![0; CHUNK];
-        let mut left = size;
-        while left > 0 {
-            let length = left.min(CHUNK as u64);
-            file.write_all(&zeros[..length as usize])?;
-            left -= length;
+        let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
+        match fill(&file, size) {
+            Ok(()) => Ok(Box::new(RealFile(file))),
+            Err(error) => {
+                // A part of a file would keep others from the space that is left.
+                drop(fs::remove_file(&path));
+                Err(error)
+            }
         }
-        file.sync_all()?;
-        Ok(Box::new(RealFile(file)))
     }
 
     fn create_empty(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(RealFile(File::create(self.path.join(name))?)))
     }
 
-    fn reader(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
-        Ok(Box::new(File::open(self.path.join(name))?))
+    fn reader(&self, name: &str, from: u64) -> io::Result<Box<dyn Read + Send>> {
+        let mut file = File::open(self.path.join(name))?;
+        file.seek(SeekFrom::Start(from))?;
+        Ok(Box::new(file))
     }
 
     fn length(&self, name: &str) -> io::Result<u64> {
@@ -158,6 +160,25 @@ impl Disk for Directory {
     fn sync(&self) -> io::Result<()> {
         self.handle.sync_all()
     }
+}
+
+/// Writes zeros and syncs them. The space is reserved first, so that a full disk says so at once, and not after all
+/// that was left of it has been written.
+fn fill(mut file: &File, size: u64) -> io::Result<()> {
+    const CHUNK: usize = 1 << 20;
+    match fallocate(file, FallocateFlags::empty(), 0, size as i64) {
+        // Not every file system can.
+        Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let zeros = vec![0; CHUNK];
+    let mut left = size;
+    while left > 0 {
+        let length = left.min(CHUNK as u64);
+        file.write_all(&zeros[..length as usize])?;
+        left -= length;
+    }
+    file.sync_all()
 }
 
 struct RealFile(File);

@@ -37,6 +37,8 @@ pub const HEADER: usize = 64;
 pub const RECORD: usize = 16;
 /// Bytes of a record that holds only a seal.
 pub(super) const SEAL: usize = RECORD + 1;
+/// Bytes of a record that holds only the mark of a compaction.
+pub(super) const COMPACT: usize = RECORD + 41;
 
 const MAGIC: &[u8; 8] = b"RAFTWAL\0";
 

@@ -3,7 +3,9 @@
 //! [`Memory::crash`] is a power cut: every write that no `sync` covered is dropped, and every creation or
 //! rename that no directory sync covered is undone. With [`Memory::lie`] `sync` does nothing, which is how
 //! the tests show that they would notice a missing fdatasync. [`Memory::die_after`] makes every change fail
-//! from the n-th on, which is how they stop a writer at any point. It is not fast and not part of a node.
+//! from the n-th on, which is how they stop a writer at any point. [`Memory::fill`] leaves no space for new bytes,
+//! and [`Memory::fail_once`] makes one sync fail and forgets its pages, as Linux does. It is not fast and not
+//! part of a node.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -26,6 +28,9 @@ struct Inner {
     durable_names: BTreeMap<String, usize>,
     lie: bool,
     fail: bool,
+    fail_once: bool,
+    /// Bytes that all named files together may have, if that is limited.
+    capacity: Option<u64>,
     stalled: bool,
     syncs: u64,
     /// Changes that will still succeed, if that is limited.
@@ -81,6 +86,23 @@ impl Memory {
         self.inner().fail = true;
     }
 
+    /// The next sync of a file fails, and what it was to make durable is dropped from the cache: the one after it
+    /// succeeds and makes nothing durable.
+    pub(crate) fn fail_once(&self) {
+        self.inner().fail_once = true;
+    }
+
+    /// The files may have so many bytes and no more; `None` for any number.
+    pub(crate) fn limit(&self, capacity: Option<u64>) {
+        self.inner().capacity = capacity;
+    }
+
+    /// From now on there is no space left, but for what is freed.
+    pub(crate) fn fill(&self) {
+        let mut inner = self.inner();
+        inner.capacity = Some(inner.used());
+    }
+
     /// While true, a sync of a file does not return.
     pub(crate) fn stall(&self, stalled: bool) {
         self.inner().stalled = stalled;
@@ -93,9 +115,18 @@ impl Memory {
 
     /// Replaces the content of a file, durably: damage.
     pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
+        self.set(name, bytes, false);
+    }
+
+    /// The same for a file that may grow.
+    pub(crate) fn put_growing(&self, name: &str, bytes: Vec<u8>) {
+        self.set(name, bytes, true);
+    }
+
+    fn set(&self, name: &str, bytes: Vec<u8>, grows: bool) {
         let mut inner = self.inner();
         let id = inner.files.len();
-        inner.files.push(Content { grows: false, now: bytes.clone(), durable: bytes });
+        inner.files.push(Content { grows, now: bytes.clone(), durable: bytes });
         inner.names.insert(name.to_owned(), id);
         inner.durable_names.insert(name.to_owned(), id);
     }
@@ -128,6 +159,20 @@ impl Inner {
         self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    fn used(&self) -> u64 {
+        self.names.values().map(|id| self.files[*id].now.len() as u64).sum()
+    }
+
+    /// Fails if there is no space for so many bytes more.
+    fn space(&self, bytes: u64) -> io::Result<()> {
+        match self.capacity {
+            Some(capacity) if self.used() + bytes > capacity => {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn change(&mut self) -> io::Result<()> {
         match &mut self.left {
             None => Ok(()),
@@ -157,6 +202,8 @@ impl Disk for Memory {
     fn create(&self, name: &str, size: u64) -> io::Result<Box<dyn DiskFile>> {
         let mut inner = self.inner();
         inner.change()?;
+        inner.names.remove(name);
+        inner.space(size)?;
         let id = inner.files.len();
         let zeros = vec![0; size as usize];
         inner.files.push(Content { grows: false, now: zeros.clone(), durable: zeros });
@@ -173,8 +220,10 @@ impl Disk for Memory {
         Ok(Box::new(MemoryFile { disk: self.clone(), id }))
     }
 
-    fn reader(&self, name: &str) -> io::Result<Box<dyn io::Read + Send>> {
-        Ok(Box::new(io::Cursor::new(self.read(name)?)))
+    fn reader(&self, name: &str, from: u64) -> io::Result<Box<dyn io::Read + Send>> {
+        let mut cursor = io::Cursor::new(self.read(name)?);
+        cursor.set_position(from);
+        Ok(Box::new(cursor))
     }
 
     fn length(&self, name: &str) -> io::Result<u64> {
@@ -221,6 +270,10 @@ impl DiskFile for MemoryFile {
         let mut inner = self.disk.inner();
         inner.change()?;
         let start = offset as usize;
+        let more = (start + bytes.len()).saturating_sub(inner.files[self.id].now.len());
+        if more > 0 && inner.files[self.id].grows {
+            inner.space(more as u64)?;
+        }
         let file = &mut inner.files[self.id];
         if file.grows && file.now.len() < start + bytes.len() {
             file.now.resize(start + bytes.len(), 0);
@@ -239,6 +292,11 @@ impl DiskFile for MemoryFile {
         }
         inner.change()?;
         inner.syncs += 1;
+        if std::mem::take(&mut inner.fail_once) {
+            let file = &mut inner.files[self.id];
+            file.now.clone_from(&file.durable);
+            return Err(io::Error::other("the disk lost some pages"));
+        }
         if inner.fail {
             return Err(io::Error::other("the disk is broken"));
         }

@@ -11,7 +11,9 @@
 //! - recovery yields a prefix of what was written that holds all that was acknowledged, or refuses with the
 //!   file, the offset and a remedy ([`WalError`]); never a log with a hole (`recovery`);
 //! - after one error of write or sync nothing is written again: what the kernel did with the pages is
-//!   unknown, and a second sync that succeeds would prove nothing;
+//!   unknown, and a second sync that succeeds would prove nothing (`policy`);
+//! - a full disk is no such error: what finds no space waits, unacknowledged, and is written when there is some
+//!   (`room`, [`Progress::full`]);
 //! - a segment is deleted only after the record that makes it superfluous is durable (`segments`).
 //!
 //! It knows nothing of Raft's rules, and nothing of snapshots: that one covers what is to be forgotten is the
@@ -23,9 +25,13 @@ mod compaction_tests;
 pub mod disk;
 mod format;
 #[cfg(test)]
+mod full_tests;
+#[cfg(test)]
 mod memory;
+pub mod policy;
 mod recovery;
 mod replay;
+mod room;
 mod segments;
 #[cfg(test)]
 mod tests;

@@ -106,6 +106,9 @@ pub(super) fn scan(disk: &dyn Disk, node: u64) -> Result<Scan, WalError> {
         replay.highest = 0;
         let (end, records) = segment.replay(first, &mut replay)?;
         scan.report.records += records;
+        if let Some(index) = replay.reset.take() {
+            scan.sealed.iter_mut().for_each(|segment| segment.highest = index);
+        }
         if let (Some(tail), true) = (&mut scan.tail, is_last && end.sequence == first) {
             // Created but never written: the crash came before its predecessor's seal.
             tail.leftover = Some(name);

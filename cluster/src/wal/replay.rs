@@ -18,6 +18,8 @@ pub(super) struct Replay {
     compact: Option<Compact>,
     /// The highest index that the present segment needs to be kept for.
     pub(super) highest: u64,
+    /// Where a reset in the present segment began anew: earlier segments are wanted no longer than that.
+    pub(super) reset: Option<u64>,
 }
 
 /// What is known of the place before the first entry.
@@ -35,7 +37,7 @@ impl Replay {
     /// A log whose first segment is there, or one that has lost some.
     pub(super) fn new(is_whole: bool) -> Replay {
         let begin = if is_whole { Begin::Known } else { Begin::Unknown };
-        Replay { contents: Contents::default(), begin, compact: None, highest: 0 }
+        Replay { contents: Contents::default(), begin, compact: None, highest: 0, reset: None }
     }
 
     /// The first segment that must be there, by the last compaction.
@@ -55,6 +57,7 @@ impl Replay {
                 self.contents.base = position;
                 self.begin = Begin::Known;
                 self.highest = position.index;
+                self.reset = Some(position.index);
                 if let Some(compact) = &mut self.compact {
                     compact.base = position;
                 }

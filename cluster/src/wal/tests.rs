@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::format::{HEADER, RECORD};
 use super::recovery::segment_name;
 use super::*;
+use crate::bug::Bugs;
 use crate::raft::{Batch, Entry, HardState, Payload};
 
 const NODE: u64 = 3;
@@ -19,7 +20,15 @@ pub(super) fn batch(ticket: u64, entries: Vec<Entry>) -> Batch {
 }
 
 pub(super) fn open(disk: &Memory, size: u64) -> Result<(Wal, Contents, Report), WalError> {
-    Wal::open(Arc::new(disk.clone()), NODE, size)
+    open_with(disk, size, Bugs::NONE)
+}
+
+pub(super) fn open_with(
+    disk: &Memory,
+    size: u64,
+    bugs: Bugs,
+) -> Result<(Wal, Contents, Report), WalError> {
+    Wal::open(Arc::new(disk.clone()), NODE, size, bugs)
 }
 
 /// Appends and waits, so that each batch is a record of its own.
@@ -362,10 +371,13 @@ fn a_directory_is_for_one_node_at_a_time_and_one_node_only() {
     assert_eq!(second.kind(), io::ErrorKind::WouldBlock);
     assert!(second.to_string().contains("in use by another node"), "{second}");
     let disk: Arc<dyn Disk> = Arc::new(first);
-    let (wal, ..) = Wal::open(Arc::clone(&disk), 1, 8192).unwrap();
+    let (wal, ..) = Wal::open(Arc::clone(&disk), 1, 8192, Bugs::NONE).unwrap();
     append(&wal, batch(1, vec![entry(1, 1, "real")]));
     drop(wal);
-    let (_, contents, _) = Wal::open(Arc::clone(&disk), 1, 8192).unwrap();
+    let (_, contents, _) = Wal::open(Arc::clone(&disk), 1, 8192, Bugs::NONE).unwrap();
     assert_eq!(contents.entries, [entry(1, 1, "real")]);
-    assert!(matches!(Wal::open(disk, 2, 8192), Err(WalError::WrongNode { owner: 1, .. })));
+    assert!(matches!(
+        Wal::open(disk, 2, 8192, Bugs::NONE),
+        Err(WalError::WrongNode { owner: 1, .. })
+    ));
 }

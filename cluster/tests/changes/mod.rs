@@ -1,10 +1,13 @@
 //! A running cluster whose nodes and leaders change, while a client writes.
 
+mod many;
+
 use std::time::{Duration, Instant};
 
 use cluster::bug::Bugs;
+use cluster::node::NodeError;
 use cluster::proto::change_request::Change;
-use cluster::proto::{AddLearner, ErrorCode, Reason, Voters};
+use cluster::proto::{AddLearner, ErrorCode, Reason, Role, Voters};
 use tokio::time::sleep;
 
 use crate::nodes::{Answer, Nodes, read, write};
@@ -134,4 +137,94 @@ async fn a_cluster_grows_shrinks_and_removes_its_leader() {
     sleep(Duration::from_secs(1)).await;
     let status = nodes.status(leader).await.unwrap();
     assert_eq!((status.term, status.leader, status.members), (term, leader, vec![2, 3]));
+}
+
+/// A follower loses its data directory and is started as before: its word counts no more, and it is told to go.
+#[tokio::test]
+async fn a_wiped_node_is_refused() {
+    let mut nodes = Nodes::start(3, Bugs::NONE);
+    let leader = nodes.leader().await;
+    let mut client = nodes.client(leader).await;
+    assert_eq!(client.execute(write("k", "1")).await, Answer::Done);
+    let wiped = nodes.ids().find(|id| *id != leader).unwrap();
+    let before = nodes.status(wiped).await.unwrap().identity;
+    nodes.until(leader, |status| status.commit == status.last).await;
+    nodes.stop(wiped);
+    nodes.wipe(wiped);
+    nodes.start_again(wiped);
+    let error = nodes.ended(wiped).await;
+    let message = error.to_string();
+    assert!(matches!(error, NodeError::Stranger { .. }) && error.exit_code() == 65, "{message}");
+    assert!(message.contains(&format!("Remove node {wiped} from the cluster")), "{message}");
+
+    // The others go on, and the id is free once it has left.
+    assert_eq!(client.execute(write("k", "2")).await, Answer::Done);
+    nodes.change_when_ready(leader, Change::Remove(wiped)).await;
+    nodes.join(4);
+    nodes.change_when_ready(leader, learner(&nodes, 4)).await;
+    nodes.change_when_ready(leader, Change::Promote(4)).await;
+    nodes.wipe(wiped);
+    nodes.start_again_to_join(wiped);
+    nodes.change_when_ready(leader, learner(&nodes, wiped)).await;
+    nodes.change_when_ready(leader, Change::Promote(wiped)).await;
+    let commit = nodes.status(leader).await.unwrap().commit;
+    let after = nodes.until(wiped, |status| status.applied >= commit).await;
+    assert!(after.identity != before && before != 0);
+    assert_eq!(client.execute(read("k")).await, Answer::value("2"));
+}
+
+/// With one member away, the wiped one is half of what is left: it must not help to elect anybody.
+#[tokio::test]
+async fn a_wiped_node_elects_nobody() {
+    let mut nodes = Nodes::start(3, Bugs::NONE);
+    let leader = nodes.leader().await;
+    let mut client = nodes.client(leader).await;
+    assert_eq!(client.execute(write("k", "1")).await, Answer::Done);
+    let others: Vec<u64> = nodes.ids().filter(|id| *id != leader).collect();
+    let (behind, wiped) = (others[0], others[1]);
+    // The two have had nothing to say to each other but who they are, when they connected.
+    nodes.stop(wiped);
+    nodes.wipe(wiped);
+    nodes.stop(leader);
+    // Leadership was handed over to it. What it knows of the others it knows from its disk.
+    nodes.stop(behind);
+    nodes.start_again(behind);
+    nodes.start_again(wiped);
+    // Several election timeouts of both.
+    for _ in 0..30 {
+        for id in [behind, wiped] {
+            let status = nodes.status(id).await.unwrap();
+            assert_ne!(status.role(), Role::Leader, "node {id}");
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    nodes.start_again(leader);
+    assert!(matches!(nodes.ended(wiped).await, NodeError::Stranger { .. }));
+    let leader = nodes.leader().await;
+    let mut client = nodes.client(leader).await;
+    assert_eq!(client.execute(read("k")).await, Answer::value("1"));
+}
+
+/// A node that is removed while it is away asks for votes when it is back; it is told, and ends.
+#[tokio::test]
+async fn a_node_that_missed_its_removal_is_told_and_ends() {
+    let mut nodes = Nodes::start(3, Bugs::NONE);
+    let leader = nodes.leader().await;
+    let removed = nodes.ids().find(|id| *id != leader).unwrap();
+    nodes.stop(removed);
+    assert_eq!(nodes.change(leader, Change::Remove(removed)).await, None);
+    // Restarted, so that nothing is left in a queue that could tell it by the log.
+    nodes.ids().filter(|id| *id != removed).for_each(|id| {
+        nodes.stop(id);
+        nodes.start_again(id);
+    });
+    let leader = nodes.leader().await;
+    nodes.start_again(removed);
+    let error = nodes.ended(removed).await;
+    let message = error.to_string();
+    assert!(matches!(error, NodeError::Removed { .. }) && error.exit_code() == 78, "{message}");
+    assert!(message.contains(&format!("node {removed} was removed")), "{message}");
+    let mut client = nodes.client(leader).await;
+    assert_eq!(client.execute(write("k", "1")).await, Answer::Done);
+    assert_eq!(nodes.status(leader).await.unwrap().leader, leader);
 }

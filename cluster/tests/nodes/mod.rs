@@ -4,7 +4,7 @@
 
 pub(crate) mod processes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
@@ -35,7 +35,7 @@ pub(crate) struct Nodes {
     addresses: BTreeMap<NodeId, (SocketAddr, SocketAddr)>,
     running: BTreeMap<NodeId, Running>,
     /// The nodes that were there first; all others join.
-    founders: NodeId,
+    founders: BTreeSet<NodeId>,
     bugs: Bugs,
     adjust: fn(&mut Config),
 }
@@ -61,7 +61,7 @@ impl Nodes {
             addresses: addresses.collect(),
             directory: tempfile::tempdir().unwrap(),
             running: BTreeMap::new(),
-            founders: count,
+            founders: (1..=count).collect(),
             bugs,
             adjust,
         };
@@ -126,10 +126,34 @@ impl Nodes {
         thread.join().unwrap().unwrap();
     }
 
+    /// Takes everything from a node that was stopped: it starts again as if it had never run.
+    pub(crate) fn wipe(&self, id: NodeId) {
+        std::fs::remove_dir_all(self.directory.path().join(format!("data-{id}"))).unwrap();
+    }
+
+    /// Waits until a node has ended by itself, and takes its reason.
+    pub(crate) async fn ended(&mut self, id: NodeId) -> NodeError {
+        let Running { stop, thread } = self.running.remove(&id).unwrap();
+        let search = async {
+            while !thread.is_finished() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(LIMIT, search).await.expect("it runs on");
+        drop(stop);
+        thread.join().unwrap().unwrap_err()
+    }
+
     /// Starts a node that was stopped, on its old data and addresses.
     pub(crate) fn start_again(&mut self, id: NodeId) {
         let (peer, client) = self.addresses[&id];
         self.run(id, TcpListener::bind(peer).unwrap(), TcpListener::bind(client).unwrap());
+    }
+
+    /// The same, but told to join instead of whom the cluster began with.
+    pub(crate) fn start_again_to_join(&mut self, id: NodeId) {
+        self.founders.remove(&id);
+        self.start_again(id);
     }
 
     pub(crate) fn restart_all(&mut self) {
@@ -139,8 +163,8 @@ impl Nodes {
 
     fn run(&mut self, id: NodeId, peer: TcpListener, client: TcpListener) {
         let mut config = Config::new(id, self.directory.path().join(format!("data-{id}")));
-        config.join = id > self.founders;
-        let founders = self.addresses.iter().filter(|(other, _)| **other <= self.founders);
+        config.join = !self.founders.contains(&id);
+        let founders = self.addresses.iter().filter(|(other, _)| self.founders.contains(other));
         let others = founders.filter(|(other, _)| **other != id && !config.join);
         config.peers = others.map(|(other, (peer, _))| (*other, *peer)).collect();
         config.heartbeat = Duration::from_millis(50);
@@ -341,4 +365,10 @@ fn request(operation: request::Operation) -> Request {
 
 fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
+}
+
+/// What a test has to say besides whether it passed; shown with `--nocapture`.
+#[expect(clippy::print_stderr, reason = "a test that skips or measures says so")]
+pub(crate) fn say(what: &str) {
+    eprintln!("{what}");
 }

@@ -24,6 +24,8 @@ use super::addresses::Book;
 use super::config::{Config, DEADLINE_MAX, KEY_MAX, REQUEST_MAX, VALUE_MAX};
 use super::driver::Inputs;
 use super::forward::Forwarder;
+use super::identity::Identities;
+use super::notices::Notice;
 use super::reply::{Reply, Task, Work, definitely_not, unknown};
 use super::snapshots::News;
 use crate::kv::{Action, Command};
@@ -40,6 +42,8 @@ const WORK_QUEUE: usize = 1024;
 const MESSAGE_QUEUE: usize = 1024;
 /// Status requests that may wait for the driver.
 const STATUS_QUEUE: usize = 16;
+/// Notices between nodes that may wait for the driver.
+const NOTICE_QUEUE: usize = 16;
 /// News of snapshots that may wait for the driver.
 const NEWS_QUEUE: usize = 16;
 /// Requests that one connection may have open at once.
@@ -65,6 +69,8 @@ pub(super) struct Front {
     messages: mpsc::Sender<Message>,
     work: mpsc::Sender<Work>,
     status: mpsc::Sender<oneshot::Sender<StatusResponse>>,
+    notices: mpsc::Sender<Notice>,
+    identities: Identities,
     pub(super) snapshots: mpsc::Sender<News>,
     files: Files,
     /// Held while a snapshot is received: one at a time.
@@ -79,10 +85,12 @@ impl Front {
         config: &Config,
         addresses: Book,
         files: Files,
+        identities: Identities,
     ) -> (Front, Inputs, Arc<AtomicU64>) {
         let (message_sender, messages) = mpsc::channel(MESSAGE_QUEUE);
         let (work_sender, work) = mpsc::channel(WORK_QUEUE);
         let (status_sender, status) = mpsc::channel(STATUS_QUEUE);
+        let (notice_sender, notices) = mpsc::channel(NOTICE_QUEUE);
         let (news_sender, snapshots) = mpsc::channel(NEWS_QUEUE);
         let term = Arc::new(AtomicU64::new(0));
         let front = Front {
@@ -93,12 +101,14 @@ impl Front {
             messages: message_sender,
             work: work_sender,
             status: status_sender,
+            notices: notice_sender,
+            identities,
             snapshots: news_sender,
             files,
             receiving: Arc::default(),
             streams: Arc::new(Semaphore::new(session::STREAMS)),
         };
-        (front, Inputs { messages, work, status, snapshots }, term)
+        (front, Inputs { messages, work, status, snapshots, notices }, term)
     }
 
     /// Executes a client's request on this node.

@@ -6,12 +6,13 @@ use tonic::{Request as Call, Response as Answer, Status, Streaming};
 
 use super::Front;
 use crate::log::warning;
+use crate::node::notices::{Notice, Word};
 use crate::node::transport::PEER_ADDRESS;
-use crate::node::wire;
+use crate::node::wire::{self, Received};
 use crate::proto::peer_server::Peer;
 use crate::proto::{
     Closed, Envelope, ForwardRequest, ForwardResponse, SnapshotAnswer, SnapshotChunk,
-    forward_request, forward_response,
+    SnapshotOffer, SnapshotWanted, forward_request, forward_response,
 };
 
 /// Takes raft messages in, and answers requests that reached a follower.
@@ -31,16 +32,33 @@ impl Peer for PeerService {
         let listens = call.metadata().get(PEER_ADDRESS).and_then(|address| address.to_str().ok());
         let mut listens: Option<SocketAddr> = listens.and_then(|address| address.parse().ok());
         let mut stream = call.into_inner();
-        let Front { id, cluster, addresses, .. } = &self.front;
+        let Front { id, cluster, addresses, identities, notices, .. } = &self.front;
         let mut complained = false;
         while let Some(envelope) = stream.message().await? {
+            let (from, identity) = (envelope.from, envelope.identity);
             match wire::decode(envelope, *cluster, *id) {
-                Ok(message) => {
+                Ok(received) => {
                     if let Some(address) = listens.take() {
-                        addresses.heard(message.from, address);
+                        addresses.heard(from, address);
                     }
-                    let stopping = |_| Status::unavailable("the node is shutting down");
-                    self.front.messages.send(message).await.map_err(stopping)?;
+                    if !identities.admits(from, identity).await {
+                        if !complained {
+                            warning!("dropped: node {from} has lost its data directory");
+                            complained = true;
+                        }
+                        // It is told again with its next message if it cannot be now.
+                        notices.try_send(Notice::Stranger { from, identity }).ok();
+                        continue;
+                    }
+                    let stopping = || Status::unavailable("the node is shutting down");
+                    let passed_on = match received {
+                        Received::Message(message) => self.front.messages.send(message).await.ok(),
+                        Received::Word(_, Word::Hello) => Some(()),
+                        Received::Word(from, word) => {
+                            notices.send(Notice::Told { from, word }).await.ok()
+                        }
+                    };
+                    passed_on.ok_or_else(stopping)?;
                 }
                 // Once a stream: whoever sends nonsense sends much of it.
                 Err(reason) if !complained => {
@@ -51,6 +69,13 @@ impl Peer for PeerService {
             }
         }
         Ok(Answer::new(Closed {}))
+    }
+
+    async fn offer_snapshot(
+        &self,
+        call: Call<SnapshotOffer>,
+    ) -> Result<Answer<SnapshotWanted>, Status> {
+        super::snapshot::offered(&self.front, &call.into_inner()).await.map(Answer::new)
     }
 
     async fn install_snapshot(
