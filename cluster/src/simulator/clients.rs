@@ -177,8 +177,8 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub(super) fn new(plan: &Plan) -> Clients {
-        let nodes = plan.nodes;
+    /// Clients of a cluster that may come to have so many nodes.
+    pub(super) fn new(plan: &Plan, nodes: u64) -> Clients {
         let client = |number: u64| Client {
             process: number,
             pinned: (number < nodes + 2).then_some(1 + number % nodes),

@@ -12,7 +12,9 @@ pub(super) enum Purpose {
     Timers,
     Disks,
     Breakage,
-    /// The messages of one link; its number is below 64.
+    Snapshots,
+    Recipes,
+    /// The messages of one link; its number is below 192.
     Link(u64),
 }
 
@@ -25,6 +27,8 @@ impl Purpose {
             Purpose::Timers => 3,
             Purpose::Disks => 4,
             Purpose::Breakage => 5,
+            Purpose::Snapshots => 6,
+            Purpose::Recipes => 7,
             Purpose::Link(link) => 64 + link,
         }
     }

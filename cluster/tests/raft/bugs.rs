@@ -6,7 +6,7 @@
 //! not of the core are found by the judge of the clients' histories, in the tests of `harness`.
 
 use cluster::bug::Bug;
-use cluster::simulator::{Plan, Promise, SECOND, simulate};
+use cluster::simulator::{Plan, Promise, SECOND, episodes, simulate};
 use std::collections::BTreeSet;
 
 /// How many of so many seeds find the bug, and by which promises.
@@ -90,5 +90,40 @@ fn bugs_of_the_state_machine_and_the_server_break_no_promise_of_the_core() {
         let outcome = simulate(&Plan { bugs: bug.into(), ..Plan::new(5, 3) });
         assert_eq!(outcome.violation, None, "{bug}");
         assert!(outcome.triggered > 0, "{bug}");
+    }
+}
+
+/// How many runs of the long table a bug gets, and how many simulated seconds each has.
+const RUNS: u64 = 5;
+const LONGEST: u64 = 100_000;
+
+/// Simulated seconds until a bug is found, in each of some runs; the table of `docs/track-record.md`.
+/// `BUGS=fig8,stale-vote` asks for some of them, `NODES=3` for another size.
+#[test]
+#[ignore = "takes minutes: the long table"]
+fn how_long_until_each_bug_is_found() {
+    let asked = std::env::var("BUGS").unwrap_or_default();
+    let nodes = std::env::var("NODES").map_or(5, |nodes| nodes.parse().expect("a number"));
+    for bug in Bug::ALL {
+        if !asked.is_empty() && !asked.split(',').any(|name| name == bug.name()) {
+            continue;
+        }
+        let (mut times, mut promises, mut marks) = (Vec::new(), BTreeSet::new(), (0, 0));
+        for seed in 0..RUNS {
+            let mut simulated = 0;
+            for plan in episodes(seed, nodes, LONGEST, bug.into()) {
+                let outcome = simulate(&plan);
+                simulated += outcome.simulated;
+                marks.0 += outcome.reached;
+                marks.1 += outcome.triggered;
+                if let Some(violation) = outcome.violation {
+                    times.push(simulated / SECOND);
+                    promises.insert(violation.promise.to_string());
+                    break;
+                }
+            }
+        }
+        times.sort_unstable();
+        eprintln!("{bug}: found after {times:?} s, by {promises:?}; marks {marks:?}");
     }
 }
