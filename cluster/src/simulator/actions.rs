@@ -22,8 +22,8 @@ pub enum Victim {
 /// What an operator wants; asked of the leader of that time, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
-    /// This node in the cluster: as a learner if it is not in it, as a voter if it is a learner.
-    Enroll(NodeId),
+    /// A voter more: a learner, if there is one; else another node as a learner.
+    Enroll,
     /// This node out of the cluster, if two voters stay.
     Expel(Victim),
     /// The members whose bits are set as the voters, bit 0 for n1.
@@ -176,6 +176,7 @@ pub(super) fn draw(plan: &Plan, mix: &Mix, end: Time) -> Vec<Timed> {
             .extend(drawn.actions(mix).into_iter().map(|(later, action)| (time + later, action)));
         time += random.between(mix.gap / 4, 2 * mix.gap);
     }
+    actions.retain(|(time, _)| *time < end);
     actions.sort_by_key(|(time, _)| *time);
     actions
 }
@@ -261,8 +262,8 @@ impl Drawn {
 
     fn want(&self) -> Want {
         match self.numbers[4] % 8 {
-            0..=3 => Want::Enroll(self.node()),
-            4 => Want::Expel(self.victim()),
+            0..=2 => Want::Enroll,
+            3..=4 => Want::Expel(self.victim()),
             5 => Want::Replace(self.victim()),
             _ => Want::Voters(self.numbers[5] % (1 << self.nodes)),
         }
@@ -335,7 +336,7 @@ fn set(bits: u64) -> String {
 impl fmt::Display for Want {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Want::Enroll(node) => write!(formatter, "n{node} in the cluster"),
+            Want::Enroll => formatter.write_str("one voter more"),
             Want::Expel(victim) => write!(formatter, "{victim} out of the cluster"),
             Want::Voters(bits) => write!(formatter, "{} as the voters", set(bits)),
             Want::Replace(victim) => write!(formatter, "another node in the place of {victim}"),

@@ -16,7 +16,7 @@ const ATTEMPT: Time = 500 * MS;
 const DEADLINE: Time = 2 * SECOND;
 /// Operations a second, over all clients, if they were answered in no time; with all that goes wrong it comes to
 /// somewhat more than 100.
-const RATE: u64 = 250;
+const RATE: u64 = 420;
 /// Keys in use at once, and after how many operations, or unknown outcomes, another takes its place.
 const KEYS: u64 = 8;
 const RETIRE: u64 = 300;

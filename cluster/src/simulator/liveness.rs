@@ -12,8 +12,10 @@ use super::world::World;
 use super::{Promise, SECOND, Time, Victim, Way, place};
 use crate::raft::{Configuration, NodeId, Raft};
 
-/// How long it may take until those that lag have caught up, at the pace that the limits of the episode allow.
-const DRAIN: Time = 60 * SECOND;
+/// How long nobody who lags may stand still, and until when all must have caught up: where one entry goes at a
+/// time to a slow disk that takes long.
+const STILL: Time = 10 * SECOND;
+const DRAIN: Time = 600 * SECOND;
 /// A change must be acknowledged every so often.
 const PATIENCE: Time = 2 * SECOND;
 
@@ -99,9 +101,13 @@ impl World {
         let joint = self.in_force().is_some_and(Configuration::is_joint);
         self.promise_progress(!joint, || "a change of members has not come to its end".to_owned());
         self.clients.stopped = true;
-        while self.lagging().is_some() && self.now < end + DRAIN && self.oracle.violation.is_none()
-        {
+        let (mut before, mut since) = (self.lagging(), end);
+        while before.is_some() && self.now < (since + STILL).min(end + DRAIN) {
             self.until(self.now + SECOND / 2);
+            let lagging = self.lagging();
+            if lagging != before {
+                (before, since) = (lagging, self.now);
+            }
         }
         let lagging = self.lagging();
         self.promise_progress(lagging.is_none(), || lagging.unwrap_or_default());

@@ -31,8 +31,11 @@ impl World {
     fn change(&self, now: &Configuration, want: Want) -> Option<Change> {
         let add = |id: NodeId| Change::AddLearner { id, address: format!("n{id}").into() };
         match want {
-            Want::Enroll(id) if now.learners.contains(&id) => Some(Change::Promote { id }),
-            Want::Enroll(id) => (!now.contains(id)).then(|| add(id)),
+            Want::Enroll => {
+                let outside = || (1..=self.nodes.len() as NodeId).find(|id| !now.contains(*id));
+                let promote = now.learners.first().map(|id| Change::Promote { id: *id });
+                promote.or_else(|| outside().map(add))
+            }
             Want::Expel(victim) => {
                 let id = self.of(victim).filter(|id| now.contains(*id))?;
                 let stays = now.learners.contains(&id) || now.voters.len() >= FEWEST;

@@ -43,6 +43,8 @@ pub(super) struct Mix {
     /// Transfers of snapshots that break, and those given up by the sender that arrive later, in a thousand.
     pub(super) broken_transfers: u64,
     pub(super) late_transfers: u64,
+    /// How late those are, at most.
+    pub(super) transfers_late_by: Time,
     /// Mean time between two actions.
     pub(super) gap: Time,
     /// How many nodes stay broken in the liveness phase.
@@ -67,13 +69,15 @@ impl Mix {
             sync.fill_with(|| random.one_of(&[1, 4, 20, 60]) * MS);
         }
         let needs = plan.bugs.needs();
+        // What is late must be through before the cluster is expected to be calm.
+        let longest = plan.length / 20;
         let changes = random.chance(500);
         let snapshots = random.chance(600);
         Mix {
             loss: random.one_of(&[0, 10, 50, 150]),
             repeat: random.one_of(&[0, 20, 100]),
             late: random.one_of(&[0, 10, 50, 150]),
-            late_by: random.one_of(&[50, 300, 900, 3000]) * MS,
+            late_by: (random.one_of(&[50, 300, 900, 3000]) * MS).min(longest),
             sync,
             slow_syncs: random.one_of(&[0, 10, 30]),
             crashes: random.chance(750),
@@ -93,6 +97,7 @@ impl Mix {
             transfer_time: random.one_of(&[5, 100, 1500]) * MS,
             broken_transfers: random.one_of(&[0, 100, 400]),
             late_transfers: random.one_of(&[0, 100, 300]),
+            transfers_late_by: longest.min(2000 * MS),
             gap: random.one_of(&[150, 400, 1000]) * MS,
             broken: random.below(plan.nodes.div_ceil(2)),
             rates,

@@ -8,7 +8,7 @@
 use super::agenda::Happening;
 use super::disk::File;
 use super::world::World;
-use super::{MS, SECOND, Time, place};
+use super::{MS, Time, place};
 use crate::bug::{Bug, Mark};
 use crate::kv::Store;
 use crate::raft::{Event, Index, NodeId, Snapshot, Term};
@@ -97,7 +97,7 @@ impl World {
         let mut arrival = self.now + time;
         if shipment.given_up {
             self.ended(&shipment, arrival, snapshot.last.index, false);
-            arrival += late % (2 * SECOND);
+            arrival += late % self.mix.transfers_late_by;
         }
         self.agenda.add(arrival, Happening::Arrive(Box::new(shipment)));
     }
