@@ -15,7 +15,7 @@ pub(crate) struct Clients {
     tester: LinearizabilityTester<u64, Register<bool>>,
     /// Who was asked to write, and where the entry is.
     waits: Option<(NodeId, Position)>,
-    /// Reads answered that found nothing, and the value.
+    /// Reads that found nothing, and reads that found the value.
     pub(crate) answered: (u8, u8),
     pub(crate) acknowledged: bool,
 }

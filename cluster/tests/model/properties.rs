@@ -19,15 +19,22 @@ pub(crate) const PROMISES: [&str; 8] = [
 /// The promises and the witnesses for these bounds.
 pub(crate) fn of(model: &Small) -> Vec<Property<Small>> {
     let mut all = promises();
-    all.push(Property::sometimes("a leader in term 1", |_, world: &World| world.leaders.contains_key(&1)));
+    all.push(Property::sometimes("a leader in term 1", |_, world: &World| {
+        world.leaders.contains_key(&1)
+    }));
     all.push(Property::sometimes("a leader in the last term", |model: &Small, world: &World| {
         world.leaders.contains_key(&model.terms)
     }));
-    all.push(Property::sometimes("an entry of the last term is committed", |model: &Small, world: &World| {
-        world.committed.last().is_some_and(|(term, _)| *term == model.terms)
-    }));
+    all.push(Property::sometimes(
+        "an entry of the last term is committed",
+        |model: &Small, world: &World| {
+            world.committed.last().is_some_and(|(term, _)| *term == model.terms)
+        },
+    ));
     if model.commands > 0 {
-        all.push(Property::sometimes("a command is committed", |_, w: &World| w.committed.len() > 1));
+        all.push(Property::sometimes("a command is committed", |_, w: &World| {
+            w.committed.len() > 1
+        }));
     }
     if model.crashes > 0 {
         all.push(Property::sometimes("a commit after every crash", |_, world: &World| {
@@ -64,17 +71,27 @@ fn promises() -> Vec<Property<Small>> {
 
 fn of_reads(model: &Small) -> Vec<Property<Small>> {
     let mut all: Vec<Property<Small>> = vec![
-        Property::sometimes("a read finds nothing", |_, world: &World| world.clients.answered.0 > 0),
-        Property::sometimes("a read finds the value", |_, world: &World| world.clients.answered.1 > 0),
-        Property::sometimes("every read is answered after the write", |model: &Small, world: &World| {
-            world.clients.acknowledged && u64::from(world.clients.answered.1) == model.reads
+        Property::sometimes("a read finds nothing", |_, world: &World| {
+            world.clients.answered.0 > 0
         }),
+        Property::sometimes("a read finds the value", |_, world: &World| {
+            world.clients.answered.1 > 0
+        }),
+        Property::sometimes(
+            "every read is answered after the write",
+            |model: &Small, world: &World| {
+                world.clients.acknowledged && u64::from(world.clients.answered.1) == model.reads
+            },
+        ),
     ];
     if model.terms > 1 {
-        all.push(Property::sometimes("a read is answered in the last term", |model: &Small, world: &World| {
-            let (none, some) = world.clients.answered;
-            none + some > 0 && world.leaders.contains_key(&model.terms)
-        }));
+        all.push(Property::sometimes(
+            "a read is answered in the last term",
+            |model: &Small, world: &World| {
+                let (none, some) = world.clients.answered;
+                none + some > 0 && world.leaders.contains_key(&model.terms)
+            },
+        ));
     }
     all
 }
