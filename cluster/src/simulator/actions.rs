@@ -207,7 +207,7 @@ impl Drawn {
 
     fn actions(&self, mix: &Mix) -> Vec<Timed> {
         let side = self.numbers[4];
-        let action = match self.numbers[0] % 36 {
+        let action = match self.numbers[0] % 40 {
             0..=5 if mix.crashes => {
                 Action::Crash { victim: self.victim(), down: self.lasting(20, 1500) }
             }
@@ -238,7 +238,7 @@ impl Drawn {
             }
             20..=22 if mix.hunted_leaders => self.hunt(),
             23 => Action::Heal,
-            24..=27 if mix.changes => Action::Change(self.want()),
+            24..=27 | 36..=39 if mix.changes => Action::Change(self.want()),
             28 if mix.transfers => {
                 let somebody = side.is_multiple_of(2);
                 Action::Transfer { to: somebody.then_some(Victim::Node(self.node())) }

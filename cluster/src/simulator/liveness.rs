@@ -102,7 +102,8 @@ impl World {
         self.promise_progress(!joint, || "a change of members has not come to its end".to_owned());
         self.clients.stopped = true;
         let (mut before, mut since) = (self.lagging(), end);
-        while before.is_some() && self.now < (since + STILL).min(end + DRAIN) {
+        let going = |world: &World| world.oracle.violation.is_none();
+        while before.is_some() && going(self) && self.now < (since + STILL).min(end + DRAIN) {
             self.until(self.now + SECOND / 2);
             let lagging = self.lagging();
             if lagging != before {

@@ -69,7 +69,8 @@ const MEMBERS: &[Row] = &[
 const PARTED: &[Promise] =
     &[LeaderCompleteness, StateMachineSafety, DurableQuorum, ElectionSafety, Progress, LogMatching];
 
-/// What several rare things in a row must come together for.
+/// What several rare things in a row must come together for, so that it takes too long for every day. Each day
+/// `scenarios` tells their stories, and the model finds the second.
 const FIGURE_8: &[Row] = &[Row(Bug::Fig8, 5, 60_000, LACKS)];
 const LATE: &[Row] = &[Row(Bug::StaleAeReply, 5, 60_000, LACKS)];
 
@@ -125,11 +126,13 @@ fn bugs_of_membership_are_found_by_quorums_that_miss_each_other() {
 }
 
 #[test]
+#[ignore = "takes minutes: for the night"]
 fn figure_8_is_found_by_a_leader_that_lacks_what_was_committed() {
     FIGURE_8.iter().for_each(hunt);
 }
 
 #[test]
+#[ignore = "takes minutes: for the night"]
 fn a_late_acknowledgement_is_found_by_a_commit_that_is_on_no_majority() {
     LATE.iter().for_each(hunt);
 }
