@@ -20,8 +20,8 @@ struct Row(Bug, u64, u64, &'static [Promise]);
 const READS: &[Row] = &[
     Row(Bug::LocalRead, 5, 600, &[LinearizableRead]),
     Row(Bug::FollowerRead, 5, 600, &[LinearizableRead]),
-    Row(Bug::ReadIndexNoTerm, 5, 2_000, &[LinearizableRead]),
-    Row(Bug::ReadIndexEarlyAck, 5, 2_000, &[LinearizableRead]),
+    Row(Bug::ReadIndexNoTerm, 5, 4_000, &[LinearizableRead]),
+    Row(Bug::ReadIndexEarlyAck, 5, 4_000, &[LinearizableRead]),
 ];
 
 const PROMISES: &[Row] = &[
@@ -33,10 +33,10 @@ const PROMISES: &[Row] = &[
 
 const ELECTIONS: &[Row] = &[
     Row(Bug::NoElectionRestriction, 5, 1_200, LACKS),
-    Row(Bug::ElectByIndex, 5, 5_000, LACKS),
-    Row(Bug::DoubleVote, 5, 2_000, &[OneVote, ElectionSafety]),
-    Row(Bug::VoteLostOnRestart, 5, 5_000, &[OneVote]),
-    Row(Bug::StaleVote, 5, 5_000, &[ElectionSafety]),
+    Row(Bug::ElectByIndex, 5, 20_000, LACKS),
+    Row(Bug::DoubleVote, 5, 4_000, &[OneVote, ElectionSafety]),
+    Row(Bug::VoteLostOnRestart, 5, 20_000, &[OneVote]),
+    Row(Bug::StaleVote, 5, 20_000, &[ElectionSafety]),
 ];
 
 const LACKS: &[Promise] = &[LeaderCompleteness, DurableQuorum];
@@ -44,7 +44,7 @@ const LACKS: &[Promise] = &[LeaderCompleteness, DurableQuorum];
 const LOGS: &[Row] = &[
     Row(Bug::AeTruncatesTail, 5, 600, DIFFER),
     Row(Bug::NoTruncateOnConflict, 5, 1_200, DIFFER),
-    Row(Bug::NoPrevTermCheck, 5, 2_000, DIFFER),
+    Row(Bug::NoPrevTermCheck, 5, 4_000, DIFFER),
     Row(Bug::FollowerCommitMax, 5, 1_200, DIFFER),
     Row(Bug::BacktrackStuck, 5, 1_200, &[Progress]),
 ];
@@ -53,16 +53,16 @@ const DIFFER: &[Promise] =
     &[LogMatching, StateMachineSafety, DurableQuorum, PersistedBeforePromised];
 
 const SNAPSHOTS: &[Row] = &[
-    Row(Bug::SnapshotDropsSessions, 5, 2_000, &[StateMachineSafety]),
-    Row(Bug::SnapshotOffByOne, 5, 2_000, &[StateMachineSafety]),
-    Row(Bug::SnapshotRegress, 5, 8_000, &[StateMachineSafety]),
+    Row(Bug::SnapshotDropsSessions, 5, 4_000, &[StateMachineSafety]),
+    Row(Bug::SnapshotOffByOne, 5, 4_000, &[StateMachineSafety]),
+    Row(Bug::SnapshotRegress, 5, 20_000, &[StateMachineSafety]),
 ];
 
 const MEMBERS: &[Row] = &[
-    Row(Bug::JointNewOnly, 5, 8_000, &[DurableQuorum, ElectionSafety]),
-    Row(Bug::JointStuck, 5, 8_000, &[Progress]),
-    Row(Bug::LearnerCounts, 5, 8_000, &[DurableQuorum, ElectionSafety, Progress]),
-    Row(Bug::RemovedDisrupts, 5, 8_000, &[Progress]),
+    Row(Bug::JointNewOnly, 5, 20_000, PARTED),
+    Row(Bug::JointStuck, 5, 20_000, &[Progress]),
+    Row(Bug::LearnerCounts, 5, 20_000, PARTED),
+    Row(Bug::RemovedDisrupts, 5, 20_000, &[Progress]),
     Row(Bug::SingleChangeNoCommit, 5, 20_000, PARTED),
 ];
 
