@@ -20,8 +20,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What every clean simulation must have gone through to be called valid.
-const DEMANDED: [&str; 4] =
-    ["changes of leader", "crashes", "entries committed after a crash", "lost messages"];
+const DEMANDED: [&str; 7] = [
+    "changes of leader",
+    "crashes",
+    "entries committed after a crash",
+    "lost messages",
+    "truncated logs",
+    "snapshots installed",
+    "changes of members",
+];
 
 /// Simulates, judges, prints.
 ///
@@ -40,7 +47,8 @@ pub fn execute(args: &SimulateArgs) -> Result<Exit, Failure> {
         sum.add(&episode)?;
         if sum.failed() {
             sum.smallest = smallest(&episode, |history| {
-                judge(history).is_ok_and(|document| document.verdict == Ruling::Invalid)
+                let judged = judge(history, &sum.search);
+                judged.is_ok_and(|document| document.verdict == Ruling::Invalid)
             });
             sum.episode = episode.number;
             break;
@@ -65,7 +73,7 @@ fn again(simulation: &Simulation) -> String {
     format!("harness simulate --seed {seed} --nodes {nodes} --seconds {seconds}{bug}")
 }
 
-fn judge(history: History) -> Result<VerdictDocument, Failure> {
+fn judge(history: History, search: &Search) -> Result<VerdictDocument, Failure> {
     let recorded = Recorded {
         name: "simulate".to_owned(),
         plan: None,
@@ -74,12 +82,14 @@ fn judge(history: History) -> Result<VerdictDocument, Failure> {
         observations: Vec::new(),
         notes: Vec::new(),
     };
-    check::judge(&recorded, &Search::default()).map(|(document, _)| document)
+    check::judge(&recorded, search).map(|(document, _)| document)
 }
 
 /// All clusters so far.
 #[derive(Debug, Default)]
 struct Sum {
+    /// How hard to look at each history.
+    search: Search,
     document: Option<VerdictDocument>,
     /// Histories, and keys, that were judged.
     judged: (u64, u64),
@@ -96,7 +106,7 @@ struct Sum {
 impl Sum {
     fn add(&mut self, episode: &Episode) -> Result<(), Failure> {
         let Episode { number, broken, history, witnesses, marks, simulated, .. } = episode;
-        let mut judged = judge(history.clone())?;
+        let mut judged = judge(history.clone(), &self.search)?;
         for (name, count) in witnesses {
             *self.witnesses.entry(name).or_default() += count;
         }
@@ -180,5 +190,49 @@ impl Sum {
             check = check.fact(&name.replace(' ', "_"), *count);
         }
         check
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::Ordering;
+
+    fn simulation() -> Simulation {
+        Simulation { seed: 1, nodes: 3, seconds: 60, bug: None }
+    }
+
+    fn document_of(mut sum: Sum) -> VerdictDocument {
+        for episode in simulation().episodes().unwrap() {
+            sum.add(&episode.unwrap()).unwrap();
+        }
+        // What is asked here is what follows from the history alone.
+        sum.witnesses = DEMANDED.into_iter().map(|name| (name, 1)).collect();
+        sum.document(&simulation()).0
+    }
+
+    #[test]
+    fn a_history_that_was_not_decided_makes_it_unknown() {
+        let document = document_of(Sum::default());
+        assert_eq!((document.verdict, Exit::from(document.verdict)), (Ruling::Valid, Exit::Valid));
+        let sum = Sum::default();
+        sum.search.cut.store(true, Ordering::Relaxed);
+        let document = document_of(sum);
+        assert_eq!(document.checks[0].verdict, Ruling::Unknown, "{:?}", document.checks[0]);
+        assert_eq!(Exit::from(document.verdict), Exit::Unknown);
+    }
+
+    #[test]
+    fn each_witness_is_demanded() {
+        let witnesses = |missing: &str| {
+            let count = |name: &'static str| (name, u64::from(name != missing));
+            Sum { witnesses: DEMANDED.map(count).into(), ..Sum::default() }.coverage()
+        };
+        assert_eq!(witnesses("none").verdict, Ruling::Valid);
+        for name in DEMANDED {
+            let check = witnesses(name);
+            assert_eq!(check.verdict, Ruling::Unknown);
+            assert!(check.message.contains(name), "{check:?}");
+        }
     }
 }

@@ -58,6 +58,15 @@ impl Gate {
         (self.reported < self.issued).then_some(self.reported)
     }
 
+    /// Counts tickets from the newest durable one on; returns by how much they become smaller.
+    pub(super) fn rebase(&mut self) -> u64 {
+        let by = std::mem::take(&mut self.reported);
+        self.issued -= by;
+        self.pending.iter_mut().for_each(|(ticket, _)| *ticket -= by);
+        self.held.iter_mut().for_each(|(ticket, _)| *ticket -= by);
+        by
+    }
+
     /// Notes a new hard state.
     pub(super) fn write_hard_state(&mut self, hard_state: HardState) {
         self.open.get_or_insert_default().hard_state = Some(hard_state);
@@ -193,6 +202,31 @@ mod tests {
         assert_eq!(gate.durable(), 0, "3 to 9 on the disk are the old ones");
         gate.reported(2);
         assert_eq!(gate.durable(), 7);
+    }
+
+    #[test]
+    fn rebased_tickets_mean_what_they_meant() {
+        let mut gate = Gate::new(0);
+        for index in 1..=3 {
+            gate.write_entry(entry(index));
+            gate.finish(index, &mut Vec::new());
+        }
+        gate.reported(2);
+        assert_eq!(gate.promise(Promise::OwnVote), None);
+        let mut rebased = gate.clone();
+        assert_eq!((rebased.rebase(), rebased.owed_since(), rebased.rebase()), (2, Some(0), 0));
+        assert_eq!(rebased.reported(1), gate.reported(3), "the promise is kept");
+        assert_eq!((rebased.durable(), gate.durable()), (3, 3));
+        let batch = |gate: &mut Gate| {
+            let mut effects = Vec::new();
+            gate.write_entry(entry(4));
+            gate.finish(4, &mut effects);
+            match effects.pop() {
+                Some(Effect::Persist(batch)) => batch.ticket,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!((batch(&mut rebased), batch(&mut gate)), (2, 4), "and go on from there");
     }
 
     #[test]

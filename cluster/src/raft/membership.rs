@@ -161,6 +161,9 @@ impl Raft {
         if next.voters.difference(&current.voters).any(behind) {
             return Err(Rejection::NotCaughtUp);
         }
+        if hasty && next.is_joint() {
+            effects.push(Effect::Mark(Bug::SingleChangeNoCommit, Mark::Triggered));
+        }
         Ok(if hasty { next.left() } else { next })
     }
 

@@ -114,6 +114,7 @@ mod log;
 mod membership;
 mod message;
 mod node;
+mod normal;
 mod progress;
 mod quorum;
 mod reads;

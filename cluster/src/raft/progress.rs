@@ -190,6 +190,12 @@ impl Progress {
         }
     }
 
+    /// As if nothing had been answered lately, and nothing been late.
+    pub(super) fn forget_time(&mut self) {
+        self.answered = false;
+        (self.beats, self.starved) = (0, 0);
+    }
+
     fn outstanding(&self) -> bool {
         match &self.flow {
             Flow::Probe { waiting } => *waiting,

@@ -2,7 +2,9 @@
 
 use super::Time;
 use super::clients::{Reply, Request};
-use crate::raft::{Message, NodeId, Timer};
+use super::disk::File;
+use super::snapshots::Shipment;
+use crate::raft::{Index, Message, NodeId, Timer};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
@@ -13,6 +15,12 @@ pub(super) enum Happening {
     Deliver(Message),
     /// A timer may be due.
     Tick { node: NodeId, timer: Timer },
+    /// A snapshot that a node takes is in its file, if its node still is in this life.
+    Written { node: NodeId, life: u64, file: Box<File> },
+    /// A snapshot is whole at its receiver.
+    Arrive(Box<Shipment>),
+    /// The sending of a snapshot has ended, if its sender still is in this life.
+    Shipped { node: NodeId, life: u64, to: NodeId, index: Index, arrived: bool },
     /// A sync of a disk ends, if its node still is in this life.
     Synced { node: NodeId, life: u64 },
     /// A node starts, if it is down and not broken.

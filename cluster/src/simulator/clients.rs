@@ -16,7 +16,7 @@ const ATTEMPT: Time = 500 * MS;
 const DEADLINE: Time = 2 * SECOND;
 /// Operations a second, over all clients, if they were answered in no time; with all that goes wrong it comes to
 /// somewhat more than 100.
-const RATE: u64 = 250;
+const RATE: u64 = 420;
 /// Keys in use at once, and after how many operations, or unknown outcomes, another takes its place.
 const KEYS: u64 = 8;
 const RETIRE: u64 = 300;
@@ -181,8 +181,8 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub(super) fn new(plan: &Plan) -> Clients {
-        let nodes = plan.nodes;
+    /// Clients of a cluster that may come to have so many nodes.
+    pub(super) fn new(plan: &Plan, nodes: u64) -> Clients {
         let client = |number: u64| Client {
             process: number,
             pinned: (number < nodes + 2).then_some(1 + number % nodes),

@@ -1,15 +1,9 @@
-//! What goes wrong, and what the healthy owe when no more does.
+//! What goes wrong.
 
 use super::agenda::Happening;
-use super::random::{Purpose, Random};
 use super::world::World;
-use super::{Action, MS, Promise, SECOND, Time, Victim, Way, place};
+use super::{Action, MS, Time, Victim, Way, place};
 use crate::raft::{Event, NodeId, Timer};
-
-/// How long it may take until those that lag have caught up, at the pace that the limits of the episode allow.
-const DRAIN: Time = 60 * SECOND;
-/// A change must be acknowledged every so often.
-const PATIENCE: Time = 2 * SECOND;
 
 impl World {
     pub(super) fn act(&mut self, action: Action) {
@@ -19,12 +13,41 @@ impl World {
                 self.of(victim).into_iter().for_each(|id| self.crash(id, down));
             }
             Action::PowerCut { down } => {
-                for id in 1..=self.plan.nodes {
+                for id in 1..=self.nodes.len() as NodeId {
                     let later = self.disks.below(100 * MS);
                     self.crash(id, down + later);
                 }
             }
-            Action::CrashWinner { down } => self.hunted = Some(down),
+            Action::CrashWinner { down } => self.traps.winner = Some(down),
+            Action::CrashElectors { down } => self.traps.electors = Some(down),
+            Action::CrashCommitter { down } => self.traps.committer = Some(down),
+            Action::CrashVoter { down, candidates } => self.traps.voter = Some((down, candidates)),
+            Action::Duel { down, waits } => {
+                if let Some(leader) = self.of(Victim::Leader) {
+                    self.duel(leader, down, waits);
+                }
+            }
+            Action::Fork { follower, time, hold } => {
+                if let Some(leader) = self.of(Victim::Leader) {
+                    self.fork(leader, follower, time, hold);
+                }
+            }
+            Action::Change(want) => self.ask_for(want),
+            Action::Transfer { to } => self.ask_to_lead(to),
+            Action::TakeSnapshot { victim } => {
+                let awake = |id: &NodeId| self.nodes[place(*id)].awake();
+                self.of(victim).filter(awake).into_iter().for_each(|id| self.take_snapshot(id));
+            }
+            Action::FailSync { victim, down } => {
+                if let Some(id) = self.of(victim) {
+                    self.nodes[place(id)].failing = Some(down);
+                }
+            }
+            Action::Slow { victim, by, time } => {
+                if let Some(id) = self.of(victim) {
+                    self.nodes[place(id)].slowed = (by, self.now + time);
+                }
+            }
             Action::Pause { victim, time } => {
                 self.of(victim).into_iter().for_each(|id| self.pause(id, time));
             }
@@ -50,19 +73,22 @@ impl World {
         }
     }
 
-    fn of(&self, victim: Victim) -> Option<NodeId> {
+    /// Whom somebody means, if there is such a node.
+    pub(super) fn of(&self, victim: Victim) -> Option<NodeId> {
         match victim {
             Victim::Node(id) => Some(id),
             Victim::Leader => {
                 let leads = |id: &NodeId| self.nodes[place(*id)].leads();
-                (1..=self.plan.nodes).filter(|id| leads(id).is_some()).max_by_key(leads)
+                let all = 1..=self.nodes.len() as NodeId;
+                all.filter(|id| leads(id).is_some()).max_by_key(leads)
             }
+            Victim::Former => self.traps.fork.map(|(leader, _)| leader),
         }
     }
 
-    fn cut(&mut self, way: Way, time: Time, inside: impl Fn(NodeId) -> bool) {
+    pub(super) fn cut(&mut self, way: Way, time: Time, inside: impl Fn(NodeId) -> bool) {
         self.oracle.facts.cuts += 1;
-        self.network.cut(self.plan.nodes, inside, way, self.now.saturating_add(time));
+        self.network.cut(self.nodes.len() as u64, inside, way, self.now.saturating_add(time));
     }
 
     /// A node stops at once. Some of what it had not synced happens to have reached the disk.
@@ -108,90 +134,5 @@ impl World {
             }
         }
         held.into_iter().for_each(|happening| self.happen(happening));
-    }
-
-    /// The end of the safety phase: everything heals, but for a minority that stays broken.
-    pub(super) fn calm_down(&mut self) {
-        self.note(|| "everything heals".to_owned());
-        self.hunted = None;
-        self.network.heal();
-        self.network.calm = true;
-        for id in 1..=self.plan.nodes {
-            let node = &mut self.nodes[place(id)];
-            node.stalled_until = 0;
-            let pause = node.pause;
-            self.resume(id, pause);
-            self.agenda.add(self.now, Happening::Start(id));
-        }
-        let random = &mut Random::new(self.plan.seed, self.plan.episode, Purpose::Breakage);
-        let mut whole: Vec<NodeId> = (1..=self.plan.nodes).collect();
-        for _ in 0..self.mix.broken {
-            let id = whole.remove(random.below(whole.len() as u64) as usize);
-            self.break_down(id, random.below(5));
-        }
-    }
-
-    fn break_down(&mut self, id: NodeId, how: u64) {
-        let cut = |way| (way, format!("n{id} is cut off {way}"));
-        let (way, text) = match how {
-            0 => {
-                self.crash(id, 0);
-                self.nodes[place(id)].broken = true;
-                self.broken.push(format!("n{id} is dead"));
-                return;
-            }
-            1 => {
-                self.nodes[place(id)].broken = true;
-                self.nodes[place(id)].stalled_until = Time::MAX;
-                self.broken.push(format!("the disk of n{id} has stopped"));
-                return;
-            }
-            2 => cut(Way::Both),
-            3 => cut(Way::Out),
-            _ => cut(Way::In),
-        };
-        self.cut(way, Time::MAX, |node| node == id);
-        self.nodes[place(id)].broken = true;
-        self.broken.push(text);
-    }
-
-    /// What the healthy must get done now: changes all the time, one leader, and equal logs in the end.
-    pub(super) fn liveness_phase(&mut self) {
-        let (calm, end) = (self.now, self.plan.length);
-        let phase = end.saturating_sub(calm);
-        self.until(calm + phase / 2);
-        let settled = self.oracle.facts.terms_led;
-        while self.now < end && self.oracle.violation.is_none() {
-            self.until((self.now + SECOND).min(end));
-            let (last, now) = (self.clients.last_change, self.now);
-            self.promise_progress(now.saturating_sub(last) <= PATIENCE, || {
-                format!("no change was acknowledged since {} s", last / SECOND)
-            });
-        }
-        let changes = self.oracle.facts.terms_led - settled;
-        self.promise_progress(changes == 0, || format!("{changes} changes of leader in the calm"));
-        self.clients.stopped = true;
-        while self.lagging().is_some() && self.now < end + DRAIN && self.oracle.violation.is_none()
-        {
-            self.until(self.now + SECOND / 2);
-        }
-        let lagging = self.lagging();
-        self.promise_progress(lagging.is_none(), || lagging.unwrap_or_default());
-    }
-
-    fn promise_progress(&mut self, holds: bool, text: impl FnOnce() -> String) {
-        self.oracle.now = self.now;
-        self.oracle.expect(holds, Promise::Progress, text);
-    }
-
-    /// Who of the healthy has not committed what others have.
-    fn lagging(&self) -> Option<String> {
-        let committed = self.oracle.committed();
-        (1..=self.plan.nodes).find_map(|id| {
-            let node = &self.nodes[place(id)];
-            let has = node.raft.as_ref().map_or(0, crate::raft::Raft::commit);
-            (!node.broken && has != committed)
-                .then(|| format!("n{id} has committed {has} of {committed} at the end"))
-        })
     }
 }

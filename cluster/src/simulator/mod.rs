@@ -3,16 +3,20 @@
 //! The same [`Raft`](crate::raft::Raft) core and the same state machine as in a real process, with everything
 //! around them replaced by values: the network loses, repeats, delays and reorders messages and its links are
 //! cut, in one direction or both; disks are slow, stall, and forget what was not synced; nodes crash at any
-//! moment, pause, and come back; their clocks run at different rates. Sessions of clients write, read,
-//! compare-and-set and retry through all of it. Where leases are on ([`Plan::leases`]), some clients read by them,
-//! the clocks keep just what was declared of them, and wall clocks are set at any time.
+//! moment, pause, and come back; their clocks run at different rates. Snapshots are taken and sent, an operator
+//! changes who is in the cluster and who leads it, and sessions of clients write, read, compare-and-set and
+//! retry through all of it. Some things are set off not by the clock but by what the cluster does: the winner of
+//! an election crashes, or whoever has just voted (`recipes`).
+//! Where leases are on ([`Plan::leases`]), some clients read by them, the clocks keep just what was declared of them,
+//! and wall clocks are set at any time.
 //!
 //! A run is a series of *episodes*. Each is a fresh cluster of its own kind: which faults there are, how often,
 //! and how large its appends may be are drawn anew (swarm testing), so that a long run is many different short
 //! ones, and what fails is short too. An episode has two phases. In the *safety phase* everything goes wrong. In
-//! the *liveness phase* the network heals, but a minority of the nodes stays broken for good: dead, cut off,
-//! heard but deaf, or with a disk that has stopped. The others must get work done under one leader and end up
-//! equal. An algorithm that does nothing wrong because it does nothing would not pass.
+//! the *liveness phase* the network heals, but some nodes stay broken for good, as many as the configuration can
+//! do without: dead, cut off, heard but deaf, or with a disk that has stopped. The others must get work done
+//! under one leader, end a change that is under way, and end up equal. An algorithm that does nothing wrong
+//! because it does nothing would not pass.
 //!
 //! # Invariants
 //!
@@ -34,16 +38,21 @@ mod agenda;
 mod clients;
 mod disk;
 mod faults;
+mod liveness;
+mod members;
 mod mix;
 mod network;
 mod node;
 mod oracle;
+mod quorums;
 mod random;
+mod recipes;
 mod server;
 mod shrink;
+mod snapshots;
 mod world;
 
-pub use actions::{Action, Timed, Victim, Way};
+pub use actions::{Action, Timed, Victim, Want, Way};
 pub use clients::{Call, ClientEvent, Kind};
 pub use oracle::{Facts, Promise, Violation};
 pub use shrink::shrink;
@@ -69,7 +78,7 @@ pub struct Plan {
     pub seed: u64,
     /// Which episode of the run; episodes of one seed have nothing in common.
     pub episode: u64,
-    /// How many nodes, 1 to [`NODES_MAX`].
+    /// How many nodes there are at first, 1 to [`NODES_MAX`]; up to [`SPARES`] more may join.
     pub nodes: u64,
     /// How long clients are at work.
     pub length: Time,
@@ -83,8 +92,12 @@ pub struct Plan {
     pub trace: usize,
 }
 
-/// The most nodes that can be simulated.
+/// The most nodes that a cluster can begin with.
 pub const NODES_MAX: u64 = 7;
+/// The most nodes that wait for a place in it.
+pub const SPARES: u64 = 2;
+/// Room for all of them.
+const PLACES: usize = (NODES_MAX + SPARES) as usize;
 
 impl Plan {
     /// One episode of the usual length, with correct nodes.

@@ -2,7 +2,7 @@
 
 use super::mix::Mix;
 use super::random::{Purpose, Random};
-use super::{MS, NODES_MAX, Plan, Time, Way, place};
+use super::{MS, PLACES, Plan, Time, Way, place};
 use crate::raft::NodeId;
 
 /// All links.
@@ -30,7 +30,7 @@ impl Network {
             cut_until: 0,
         };
         Network {
-            links: (0..NODES_MAX * NODES_MAX).map(link).collect(),
+            links: (0..(PLACES * PLACES) as u64).map(link).collect(),
             loss: mix.loss,
             repeat: mix.repeat,
             late: mix.late,
@@ -40,7 +40,7 @@ impl Network {
     }
 
     fn link(&mut self, from: NodeId, to: NodeId) -> &mut Link {
-        &mut self.links[place(from) * NODES_MAX as usize + place(to)]
+        &mut self.links[place(from) * PLACES + place(to)]
     }
 
     /// How long a message sent now takes, and the copy of it if there is one; none if it is lost.
@@ -70,6 +70,11 @@ impl Network {
         let arrival = (!at(0, loss)).then(|| delay(first, at(16, late)));
         let copy = at(32, repeat).then(|| delay(second, at(48, late.max(200))));
         (arrival, copy)
+    }
+
+    /// Whether what is sent now is lost.
+    pub(super) fn is_cut(&mut self, now: Time, from: NodeId, to: NodeId) -> bool {
+        self.link(from, to).cut_until > now
     }
 
     /// Cuts the links between the nodes for which `inside` says so and the others.

@@ -21,6 +21,13 @@ pub(super) struct Node {
     pub(super) role: Role,
     pub(super) disk: Disk,
     pub(super) store: Store,
+    /// Depends on all that was applied: nodes that have applied the same have the same.
+    pub(super) chain: u64,
+    /// Entries applied since the last snapshot; whether one is being written.
+    pub(super) unsaved: u64,
+    pub(super) writing: bool,
+    /// It leads, and has committed nothing since it was elected.
+    pub(super) fresh: bool,
     pub(super) server: Server,
     pub(super) timers: [Ticking; 3],
     /// How often it was started.
@@ -32,6 +39,10 @@ pub(super) struct Node {
     pub(super) stalled_until: Time,
     /// By how much its wall clock was set forward, or back.
     pub(super) wall_off: i64,
+    /// Syncs that begin before the second take so much longer.
+    pub(super) slowed: (Time, Time),
+    /// Its next sync fails, which stops it for so long.
+    pub(super) failing: Option<Time>,
     /// It stays as it is: what is broken in the liveness phase.
     pub(super) broken: bool,
 }
@@ -45,7 +56,10 @@ pub(super) struct Ticking {
 
 impl Node {
     pub(super) fn new(id: NodeId, plan: &Plan, mix: &Mix) -> Node {
-        let mut config = Config::new(id, Configuration::of(1..=plan.nodes));
+        // Who is not there from the start waits until a leader tells it who is.
+        let knows = id <= plan.nodes;
+        let first = Configuration::of((1..=plan.nodes).filter(|_| knows));
+        let mut config = Config::new(id, first);
         config.bugs = plan.bugs;
         config.limits = mix.limits;
         let drift_ppm = Mix::DRIFT * 1000;
@@ -56,6 +70,10 @@ impl Node {
             role: Role::Follower,
             disk: Disk::default(),
             store: Store::new(plan.bugs),
+            chain: 0,
+            unsaved: 0,
+            writing: false,
+            fresh: false,
             server: Server::default(),
             timers: [Ticking::default(); 3],
             life: 0,
@@ -63,6 +81,8 @@ impl Node {
             held: None,
             stalled_until: 0,
             wall_off: 0,
+            slowed: (0, 0),
+            failing: None,
             broken: false,
         }
     }
@@ -71,11 +91,25 @@ impl Node {
     pub(super) fn stop(&mut self) {
         self.raft = None;
         self.role = Role::Follower;
-        self.store = Store::new(self.config.bugs);
+        self.fresh = false;
+        self.failing = None;
         self.server.forget();
         self.disk.forget();
         self.timers.iter_mut().for_each(|timer| timer.deadline = None);
         self.held = None;
+    }
+
+    /// The state machine as a start finds it: what the snapshot holds, or nothing.
+    pub(super) fn load(&mut self) {
+        let file = self.disk.file.as_ref();
+        self.store = file.map_or_else(|| Store::new(self.config.bugs), |file| file.store.clone());
+        self.chain = file.map_or(0, |file| file.chain);
+        (self.unsaved, self.writing) = (0, false);
+    }
+
+    /// Whether it runs and takes things in.
+    pub(super) fn awake(&self) -> bool {
+        self.raft.is_some() && self.held.is_none()
     }
 
     pub(super) fn timer(&mut self, timer: Timer) -> &mut Ticking {

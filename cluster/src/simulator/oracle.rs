@@ -9,11 +9,15 @@
 //! late is legal, and need not have what was committed meanwhile.
 
 use super::node::Node;
-use super::{NODES_MAX, Time, place};
+use super::quorums::link;
+use super::{PLACES, Time, place};
 use crate::kv::Applied;
-use crate::raft::{Batch, Body, Entry, Index, Message, NodeId, Payload, Position, Term};
+use crate::raft::{
+    Batch, Body, Configuration, Entry, Index, Message, NodeId, Payload, Position, Term,
+};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +33,7 @@ pub struct Violation {
 /// What a cluster promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Promise {
-    /// At most one leader a term.
+    /// At most one leader a term, elected by a quorum of its configuration.
     ElectionSafety,
     /// A leader never takes back an entry.
     LeaderAppendOnly,
@@ -37,9 +41,9 @@ pub enum Promise {
     LogMatching,
     /// Later leaders have what was committed.
     LeaderCompleteness,
-    /// Nobody applies another entry at one index, or answers it otherwise.
+    /// Nobody applies another entry at one index, answers it otherwise, goes back, or goes on from another state.
     StateMachineSafety,
-    /// What is committed is on the disks of a majority, and stays there.
+    /// What is committed is on the disks of a quorum of the configuration in force, and stays there.
     DurableQuorum,
     /// Votes and acknowledgements tell what the disk holds.
     PersistedBeforePromised,
@@ -49,7 +53,7 @@ pub enum Promise {
     AcknowledgedWriteKept,
     /// A read sees what was acknowledged before it began.
     LinearizableRead,
-    /// A healthy majority gets work done, under one leader, and ends up equal.
+    /// A healthy majority gets work done under one leader, ends a change of members, and ends up equal.
     Progress,
 }
 
@@ -102,6 +106,18 @@ pub struct Facts {
     pub cuts: u64,
     /// Messages lost, by luck or by a cut.
     pub messages_lost: u64,
+    /// Syncs that failed and stopped their node.
+    pub failed_syncs: u64,
+    /// Snapshots that nodes took of their own state.
+    pub snapshots_taken: u64,
+    /// Nodes that went on from a snapshot of another.
+    pub snapshots_installed: u64,
+    /// Changes of members that were brought to their end.
+    pub changes: u64,
+    /// Joint configurations committed.
+    pub joint: u64,
+    /// Transfers of leadership that moved it.
+    pub transfers: u64,
 }
 
 impl Facts {
@@ -123,18 +139,26 @@ impl Facts {
             pauses: self.pauses + other.pauses,
             cuts: self.cuts + other.cuts,
             messages_lost: self.messages_lost + other.messages_lost,
+            failed_syncs: self.failed_syncs + other.failed_syncs,
+            snapshots_taken: self.snapshots_taken + other.snapshots_taken,
+            snapshots_installed: self.snapshots_installed + other.snapshots_installed,
+            changes: self.changes + other.changes,
+            joint: self.joint + other.joint,
+            transfers: self.transfers + other.transfers,
         }
     }
 }
 
 /// An entry that is known to be committed.
 #[derive(Clone, Debug)]
-struct Committed {
-    term: Term,
+pub(super) struct Committed {
+    pub(super) term: Term,
     payload: Payload,
     /// The term in which it was first seen committed: leaders of later terms must have it.
     seen: Term,
     answer: Option<Applied>,
+    /// What the state is known by once it is applied.
+    pub(super) chain: u64,
 }
 
 /// An entry that somebody wrote at an index.
@@ -150,14 +174,16 @@ struct Written {
 pub(super) struct Oracle {
     pub(super) now: Time,
     leaders: BTreeMap<Term, NodeId>,
-    committed: Vec<Committed>,
+    pub(super) committed: Vec<Committed>,
+    /// The newest committed configuration.
+    pub(super) configuration: Arc<Configuration>,
     /// By index, from 1.
     written: Vec<Vec<Written>>,
-    applied: [Index; NODES_MAX as usize],
+    pub(super) applied: [Index; PLACES],
     /// Acknowledged before they were committed.
     early: BTreeMap<Index, Term>,
     acknowledged: Index,
-    votes: BTreeMap<(NodeId, Term), NodeId>,
+    pub(super) votes: BTreeMap<(NodeId, Term), NodeId>,
     /// For each open read: the node that was asked, and the index its answer must not miss.
     reads: BTreeMap<u64, (NodeId, Index)>,
     pub(super) violation: Option<Violation>,
@@ -165,6 +191,11 @@ pub(super) struct Oracle {
 }
 
 impl Oracle {
+    /// Watches a cluster that begins with these voters.
+    pub(super) fn new(voters: impl IntoIterator<Item = NodeId>) -> Oracle {
+        Oracle { configuration: Arc::new(Configuration::of(voters)), ..Oracle::default() }
+    }
+
     /// Notes a broken promise, if it is the first.
     pub(super) fn expect(&mut self, holds: bool, promise: Promise, text: impl FnOnce() -> String) {
         if !holds && self.violation.is_none() {
@@ -177,7 +208,7 @@ impl Oracle {
         self.reads.insert(tag, (id, self.acknowledged.max(self.committed())));
     }
 
-    /// A node crashed: nobody waits for its answers, and it applies from the start again.
+    /// A node crashed: nobody waits for its answers, and it starts from its snapshot.
     pub(super) fn crashed(&mut self, id: NodeId) {
         self.facts.crashes += 1;
         self.applied[place(id)] = 0;
@@ -254,10 +285,7 @@ impl Oracle {
             && let Some(known) = self.committed.get(index as usize - 1)
         {
             let position = Position { term: known.term, index };
-            let held = on_a_majority(nodes, position);
-            self.expect(held, Promise::DurableQuorum, || {
-                format!("n{id} erases {position}, which was committed and is now on no majority of disks")
-            });
+            self.stays_durable(id, nodes, position);
         }
     }
 
@@ -273,10 +301,13 @@ impl Oracle {
                 voted(message.from) && disk.term_at(last.index) == Some(last.term)
             }
             Body::VoteAnswer { granted: true } => voted(message.to),
-            Body::AppendAccepted { matched } => {
-                let core = node.raft.as_ref();
-                core.is_some_and(|core| core.term_at(*matched) == disk.term_at(*matched))
-            }
+            // What it has forgotten since was applied, and is in its snapshot.
+            Body::AppendAccepted { matched } => node.raft.as_ref().is_some_and(|core| {
+                let term = core.term_at(*matched);
+                term.map_or(*matched < core.first(), |term| {
+                    disk.holds(Position { term, index: *matched })
+                })
+            }),
             Body::AppendRejected { .. } => {
                 self.facts.appends_rejected += 1;
                 true
@@ -297,50 +328,56 @@ impl Oracle {
         let text = || format!("n{other} and n{id} both lead term {term}");
         self.expect(other == id, Promise::ElectionSafety, text);
         let Some(core) = &node.raft else { return };
-        let missing = (1..)
-            .zip(&self.committed)
-            .find(|(index, known)| known.seen < term && core.term_at(*index) != Some(known.term));
+        self.elected(id, term, core.configuration());
+        // What it has forgotten is in its snapshot.
+        let kept = (1..).zip(&self.committed).skip(core.first().saturating_sub(2) as usize);
+        let mut lacks = kept
+            .filter(|(index, known)| known.seen < term && core.term_at(*index) != Some(known.term));
+        let missing = lacks.next();
         let missing = missing.map(|(index, known)| Position { term: known.term, index });
         self.expect(missing.is_none(), Promise::LeaderCompleteness, || {
             format!("n{id} leads term {term} without {}", missing.unwrap_or_default())
         });
     }
 
-    /// A node applies an entry, with this outcome.
+    /// A node applies an entry, with this outcome; returns what its state is known by then.
     pub(super) fn applies(
         &mut self,
         id: NodeId,
         nodes: &[Node],
         entry: &Entry,
         answer: Option<Applied>,
-    ) {
+    ) -> u64 {
         let last = std::mem::replace(&mut self.applied[place(id)], entry.index);
         let text = || format!("n{id} applies {entry} after {last}");
         self.expect(entry.index == last + 1, Promise::StateMachineSafety, text);
+        let chain = link(nodes[place(id)].chain, entry, answer);
         let place_of_entry = entry.index as usize - 1;
         if let Some(known) = self.committed.get(place_of_entry) {
             let same = known.term == entry.term && known.payload == entry.payload;
             let (term, alike) = (known.term, known.answer == answer);
+            let equal = known.chain == chain;
             self.expect(same, Promise::StateMachineSafety, || {
                 format!("n{id} applies {}, others applied {}@{term}", entry.position(), entry.index)
             });
             let text = || format!("n{id} answers {entry} otherwise than others: {answer:?}");
             self.expect(alike, Promise::StateMachineSafety, text);
-            return;
+            let text = || format!("n{id} applies {entry} to another state than others");
+            self.expect(equal, Promise::StateMachineSafety, text);
+            return chain;
         }
         let seen = nodes[place(id)].raft.as_ref().map_or(0, crate::raft::Raft::term);
         self.facts.committed += 1;
         self.facts.committed_after_crash += u64::from(self.facts.crashes > 0);
         let (term, payload) = (entry.term, entry.payload.clone());
-        self.committed.push(Committed { term, payload, seen, answer });
-        self.expect(on_a_majority(nodes, entry.position()), Promise::DurableQuorum, || {
-            format!("n{id} applies {entry}, which no majority of disks holds")
-        });
+        self.committed.push(Committed { term, payload, seen, answer, chain });
+        self.is_durable(id, nodes, entry);
         self.acknowledged = self.acknowledged.max(entry.index);
         let early = self.early.remove(&entry.index);
         let text = || format!("{} was acknowledged, but {entry} is committed", entry.index);
         let kept = early.is_none_or(|early| early == entry.term);
         self.expect(kept, Promise::AcknowledgedWriteKept, text);
+        chain
     }
 
     /// A read may be answered as of `index`; `applied` is how far the state machine is.
@@ -357,9 +394,4 @@ impl Oracle {
         self.facts.reads_failed += 1;
         self.reads.remove(&tag);
     }
-}
-
-fn on_a_majority(nodes: &[Node], position: Position) -> bool {
-    let holds = |node: &&Node| node.disk.term_at(position.index) == Some(position.term);
-    2 * nodes.iter().filter(holds).count() > nodes.len()
 }

@@ -12,8 +12,10 @@ pub(super) enum Purpose {
     Timers,
     Disks,
     Breakage,
+    Snapshots,
     Recipes,
-    /// The messages of one link; its number is below 64.
+    Depositions,
+    /// The messages of one link; its number is below 192.
     Link(u64),
 }
 
@@ -26,7 +28,9 @@ impl Purpose {
             Purpose::Timers => 3,
             Purpose::Disks => 4,
             Purpose::Breakage => 5,
-            Purpose::Recipes => 6,
+            Purpose::Snapshots => 6,
+            Purpose::Recipes => 7,
+            Purpose::Depositions => 8,
             Purpose::Link(link) => 64 + link,
         }
     }

@@ -19,8 +19,14 @@ pub fn shrink(
     let end = first.violation.as_ref().map_or(u64::MAX, |violation| violation.time);
     let before = |(time, _): &&Timed| *time <= end;
     let mut least: Vec<Timed> = first.actions.iter().filter(before).copied().collect();
-    let mut outcome = first;
-    let mut left = runs.saturating_sub(1);
+    let cut = simulate(&Plan { actions: Some(least.clone()), ..plan.clone() });
+    let mut left = runs.saturating_sub(2);
+    let mut outcome = if still(&cut) {
+        cut
+    } else {
+        least.clone_from(&first.actions);
+        first
+    };
     let mut pieces = 1;
     // All of them at once first, then halves, quarters, …
     while !least.is_empty() && left > 0 {

@@ -3,11 +3,13 @@
 use super::actions::{self, Timed};
 use super::agenda::{Agenda, Happening};
 use super::clients::{Call, Clients, Reply, Request, Task};
+use super::disk::File;
 use super::mix::Mix;
 use super::network::Network;
 use super::node::{Node, length};
 use super::oracle::Oracle;
 use super::random::{Purpose, Random};
+use super::recipes::Traps;
 use super::{MS, Outcome, Plan, SECOND, Time, place, server};
 use crate::bug::{Bug, Mark};
 use crate::raft::{
@@ -27,10 +29,13 @@ pub(super) struct World {
     pub(super) clients: Clients,
     pub(super) oracle: Oracle,
     pub(super) actions: Vec<Timed>,
-    /// The next leader crashes for so long.
-    pub(super) hunted: Option<Time>,
+    pub(super) traps: Traps,
     pub(super) broken: Vec<String>,
     pub(super) disks: Random,
+    pub(super) snapshots: Random,
+    pub(super) recipes: Random,
+    /// The snapshot that goes with the step under way.
+    pub(super) arrived: Option<File>,
     timers: Random,
     next_tag: u64,
     digest: u64,
@@ -43,21 +48,25 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(plan: &Plan) -> World {
         let mix = Mix::draw(plan);
+        let all = plan.nodes + mix.spares;
         let random = |purpose| Random::new(plan.seed, plan.episode, purpose);
         let drawn = || actions::draw(plan, &mix, plan.length * 3 / 4);
         World {
             now: 0,
             agenda: Agenda::default(),
-            nodes: (1..=plan.nodes).map(|id| Node::new(id, plan, &mix)).collect(),
+            nodes: (1..=all).map(|id| Node::new(id, plan, &mix)).collect(),
             network: Network::new(plan, &mix),
-            clients: Clients::new(plan),
-            oracle: Oracle::default(),
+            clients: Clients::new(plan, all),
+            oracle: Oracle::new(1..=plan.nodes),
             actions: plan.actions.clone().unwrap_or_else(drawn),
-            hunted: None,
+            traps: Traps::default(),
             broken: Vec::new(),
             disks: random(Purpose::Disks),
+            snapshots: random(Purpose::Snapshots),
+            recipes: random(Purpose::Recipes),
+            arrived: None,
             timers: random(Purpose::Timers),
-            next_tag: 1,
+            next_tag: 0,
             digest: 0,
             reached: 0,
             triggered: 0,
@@ -69,7 +78,7 @@ impl World {
     }
 
     pub(super) fn run(mut self) -> Outcome {
-        for id in 1..=self.plan.nodes {
+        for id in 1..=self.nodes.len() as NodeId {
             self.start(id);
         }
         for (number, (time, _)) in self.actions.iter().enumerate() {
@@ -122,6 +131,11 @@ impl World {
             Happening::Synced { node, life } => self.synced(node, life),
             Happening::Start(node) => self.start(node),
             Happening::Resume { node, pause } => self.resume(node, pause),
+            Happening::Written { node, life, file } => self.written(node, life, *file),
+            Happening::Arrive(shipment) => self.arrive(*shipment),
+            Happening::Shipped { node, life, to, index, arrived } => {
+                self.shipped(node, life, to, index, arrived);
+            }
             Happening::Act(number) => self.act(self.actions[number].1),
             Happening::Ask { node, request } => self.ask(node, request),
             Happening::Answer { client, attempt, reply } => {
@@ -140,7 +154,11 @@ impl World {
     fn hold(&mut self, happening: Happening) -> Option<Happening> {
         let node = match &happening {
             Happening::Deliver(message) => message.to,
-            Happening::Ask { node, .. } | Happening::Synced { node, .. } => *node,
+            Happening::Ask { node, .. }
+            | Happening::Synced { node, .. }
+            | Happening::Written { node, .. }
+            | Happening::Shipped { node, .. } => *node,
+            Happening::Arrive(shipment) => shipment.to,
             _ => return Some(happening),
         };
         match &mut self.nodes[place(node)].held {
@@ -169,6 +187,10 @@ impl World {
             return;
         }
         node.life += 1;
+        node.load();
+        if let Some(file) = &node.disk.file {
+            self.oracle.restores(id, file.snapshot.last, file.chain);
+        }
         let mut raft = Raft::new(node.config.clone(), node.disk.recovered());
         let mut effects = std::mem::take(&mut self.effects);
         raft.start(&mut effects);
@@ -179,7 +201,7 @@ impl World {
     }
 
     fn carry_out(&mut self, id: NodeId, effects: &mut Vec<Effect>) {
-        let mut wins = false;
+        let mut falls = None;
         for effect in effects.drain(..) {
             match effect {
                 Effect::SetTimer(timer) => self.set_timer(id, timer),
@@ -190,7 +212,10 @@ impl World {
                     node.disk.write(batch);
                     self.sync(id);
                 }
-                Effect::Send(message) => self.send(message),
+                Effect::Send(message) => {
+                    falls = falls.or(self.votes(&message.body));
+                    self.send(message);
+                }
                 Effect::Appended { tag, term, index } => {
                     self.nodes[place(id)].server.appended(tag, Position { term, index });
                 }
@@ -199,7 +224,10 @@ impl World {
                     self.oracle.facts.rejected += 1;
                     self.answer_tag(id, tag, refusal(reason));
                 }
-                Effect::Apply(entries) => entries.iter().for_each(|entry| self.apply(id, entry)),
+                Effect::Apply(entries) => {
+                    entries.iter().for_each(|entry| self.apply(id, entry));
+                    falls = falls.or(self.commits_first(id));
+                }
                 Effect::ReadReady { tag, index } => self.read_ready(id, tag, index),
                 Effect::LeaseReady { tag, index } => {
                     self.oracle.facts.lease_reads += 1;
@@ -211,23 +239,34 @@ impl World {
                 }
                 Effect::Role { role, term, leader } => {
                     self.note(|| format!("n{id} is {role:?} in term {term}, led by {leader:?}"));
-                    wins |= self.role(id, role, term);
+                    if self.role(id, role, term) {
+                        falls = falls.or(self.wins(id, term));
+                    }
                 }
-                // Nobody takes snapshots, changes the members or hands leadership over here.
-                Effect::SendSnapshot { .. }
-                | Effect::Restore(_)
-                | Effect::Membership(_)
-                | Effect::ChangeDone { .. }
-                | Effect::TransferEnded { .. } => {}
-                Effect::Mark(_, Mark::Reached) => self.reached += 1,
-                Effect::Mark(bug, Mark::Triggered) => {
-                    self.note(|| format!("n{id} triggers {bug}"));
-                    self.triggered += 1;
+                Effect::SendSnapshot { to, snapshot } => self.ship(id, to, &snapshot),
+                Effect::Restore(snapshot) => self.restore(id, &snapshot),
+                // Every node can reach every other, whoever is a member.
+                Effect::Membership(_) => {}
+                Effect::ChangeDone { .. } => self.oracle.facts.changes += 1,
+                Effect::TransferEnded { moved, .. } => {
+                    self.oracle.facts.transfers += u64::from(moved);
                 }
+                Effect::Mark(bug, mark) => self.mark(id, bug, mark),
             }
         }
-        if wins && let Some(down) = self.hunted.take() {
-            self.crash(id, down);
+        match falls {
+            Some(down) => self.crash(id, down),
+            None => self.snapshot_if_due(id),
+        }
+    }
+
+    pub(super) fn mark(&mut self, id: NodeId, bug: Bug, mark: Mark) {
+        match mark {
+            Mark::Reached => self.reached += 1,
+            Mark::Triggered => {
+                self.note(|| format!("n{id} triggers {bug}"));
+                self.triggered += 1;
+            }
         }
     }
 
@@ -239,9 +278,13 @@ impl World {
             let lost = node.server.lose_leadership();
             lost.into_iter().for_each(|request| self.reply(request, Reply::Unknown));
         }
+        if matches!(role, Role::Candidate | Role::Leader) {
+            self.stands(id, term, role == Role::Leader);
+        }
         if role != Role::Leader {
             return false;
         }
+        self.nodes[place(id)].fresh |= before != Role::Leader;
         self.oracle.leads(id, term, &self.nodes[place(id)]);
         before != Role::Leader
     }
@@ -249,6 +292,10 @@ impl World {
     fn set_timer(&mut self, id: NodeId, timer: Timer) {
         let luck = if timer == Timer::Election { self.timers.next() } else { 0 };
         let deadline = self.now + length(timer, luck, &self.mix, id);
+        self.set_deadline(id, timer, deadline);
+    }
+
+    pub(super) fn set_deadline(&mut self, id: NodeId, timer: Timer, deadline: Time) {
         let ticking = self.nodes[place(id)].timer(timer);
         ticking.deadline = Some(deadline);
         if ticking.marked.is_none_or(|marked| marked > deadline) {
@@ -285,6 +332,7 @@ impl World {
             self.agenda.add(self.now + delay, Happening::Deliver(message.clone()));
         }
         self.oracle.sends(&self.nodes[place(message.from)], &message);
+        let Some(message) = self.keep_back(message) else { return };
         match arrival {
             Some(delay) => self.agenda.add(self.now + delay, Happening::Deliver(message)),
             None => {
@@ -303,7 +351,8 @@ impl World {
         let Some(newest) = node.disk.newest() else { return };
         node.disk.syncing = Some(newest);
         let slow = !self.network.calm && self.disks.chance(self.mix.slow_syncs);
-        let usual = self.disks.between(MS / 5, self.mix.sync);
+        let usual = self.disks.between(MS / 5, self.mix.sync[place(id)]);
+        let usual = usual + if self.now < node.slowed.1 { node.slowed.0 } else { 0 };
         let slow = if slow { self.disks.between(20 * MS, 200 * MS) } else { 0 };
         let time = (self.now + usual + slow).max(node.stalled_until);
         self.agenda.add(time, Happening::Synced { node: id, life: node.life });
@@ -317,6 +366,11 @@ impl World {
             return;
         }
         node.disk.syncing = None;
+        if let Some(down) = node.failing.take() {
+            self.oracle.facts.failed_syncs += 1;
+            self.note(|| format!("a sync of n{id} fails"));
+            return self.crash(id, down);
+        }
         self.sync_up_to(id, ticket);
         self.event(id, Event::Durable { ticket });
         self.sync(id);
@@ -342,8 +396,9 @@ impl World {
                 *(if mark == Mark::Reached { &mut self.reached } else { &mut self.triggered }) += 1;
             }
         }
+        node.unsaved += 1;
         let replies = node.server.applied(entry.index, entry.term, applied);
-        self.oracle.applies(id, &self.nodes, entry, applied);
+        self.nodes[place(id)].chain = self.oracle.applies(id, &self.nodes, entry, applied);
         replies.into_iter().for_each(|(request, reply)| self.reply(request, reply));
     }
 
@@ -399,8 +454,8 @@ impl World {
             }
             return;
         }
-        let tag = self.next_tag;
-        self.next_tag += 1;
+        let tag = self.tag();
+        let node = &mut self.nodes[place(id)];
         node.server.add(tag, request);
         if is_read {
             self.oracle.read_begins(id, tag);
@@ -418,6 +473,12 @@ impl World {
         }
         let command = server::command(&request, decided);
         self.event(id, Event::Propose(vec![Proposal { tag, command }]));
+    }
+
+    /// A name that nothing else has.
+    pub(super) fn tag(&mut self) -> u64 {
+        self.next_tag += 1;
+        self.next_tag
     }
 
     /// Tells a step, if somebody wants to know.

@@ -1,58 +1,82 @@
 //! The model: a state is the nodes with their disks, the messages that are out, and what only an onlooker knows.
+//!
+//! Five things keep the number of states small. None of them takes away an order of events that matters:
+//!
+//! * *Normal form.* Nodes that may do the same are the same ([`Raft::normal_form`](cluster::raft::Raft::normal_form)).
+//! * *Dead letters.* An answer that changes nothing at its receiver, now or ever, is taken out as soon as that is
+//!   so. To deliver it would have been possible at once, changes nothing, and commutes with everything.
+//! * *Quick disks.* What a node writes reaches its disk at any later time while that node may still crash, and at
+//!   once if it cannot: then nobody can tell a promise that waits for the disk from a message that is slow.
+//! * *One node crashes*, and which one does not matter: nodes have numbers, and nothing depends on them but the
+//!   order in which a step lists its messages, of which the network is a set (`it_does_not_matter_who_crashes`).
+//! * *Silence.* A step that changes nothing leads nowhere.
+//!
+//! A step that would put more messages out than the bound allows is not taken. With `loss`, any message may be
+//! lost at any time, which makes room; without, one that is never delivered stands for one that was lost.
 
+use crate::clients::Clients;
 use crate::machine::Machine;
-use cluster::bug::Bugs;
+use cluster::bug::{Bug, Bugs};
 use cluster::raft::{
     Body, Config, Configuration, Effect, Event, Message, NodeId, Proposal, Role, Term, Timer,
 };
-use stateright::{Model, Property};
+use stateright::Model;
 use std::collections::{BTreeMap, BTreeSet};
-
-const NODES: u64 = 3;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bounds.
 #[derive(Clone, Debug)]
 pub(crate) struct Small {
+    pub(crate) nodes: u64,
     pub(crate) terms: Term,
     /// Messages out at once.
     pub(crate) messages: usize,
-    /// Commands proposed, crashes, heartbeats: in the whole run.
+    /// Commands proposed, reads, crashes: in the whole run.
     pub(crate) commands: u64,
+    pub(crate) reads: u64,
     pub(crate) crashes: u8,
-    pub(crate) beats: u8,
+    /// Who crashes.
+    pub(crate) crasher: NodeId,
+    /// Whether messages may be lost, which makes room for others.
+    pub(crate) loss: bool,
     pub(crate) bugs: Bugs,
+    /// How many steps truncated a log: told by the steps, as no state shows it for long.
+    pub(crate) truncations: Arc<AtomicU64>,
 }
 
 impl Default for Small {
     fn default() -> Small {
-        Small { terms: 1, messages: 2, commands: 1, crashes: 0, beats: 0, bugs: Bugs::NONE }
+        Small {
+            nodes: 3,
+            terms: 2,
+            messages: 3,
+            commands: 1,
+            reads: 0,
+            crashes: 0,
+            crasher: 1,
+            loss: false,
+            bugs: Bugs::NONE,
+            truncations: Arc::default(),
+        }
     }
 }
 
-/// What must never be broken. `World::broken` holds one of these.
-pub(crate) const PROMISES: [&str; 7] = [
-    "election safety",
-    "log matching",
-    "leader completeness",
-    "state machine safety",
-    "durable quorum",
-    "one vote a term",
-    "persisted before promised",
-];
-
 /// A state.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub(crate) struct World {
-    machines: Vec<Machine>,
-    network: BTreeSet<Message>,
-    commands: u64,
-    crashes: u8,
-    beats: u8,
-    leaders: BTreeMap<Term, NodeId>,
-    votes: BTreeMap<(NodeId, Term), NodeId>,
+    pub(crate) machines: Vec<Arc<Machine>>,
+    pub(crate) network: BTreeSet<Message>,
+    pub(crate) commands: u64,
+    pub(crate) reads: u64,
+    pub(crate) crashes: u8,
+    pub(crate) leaders: BTreeMap<Term, NodeId>,
     /// By index: the entry's term, and the term in which it was first seen committed.
-    committed: Vec<(Term, Term)>,
-    broken: Option<&'static str>,
+    pub(crate) committed: Vec<(Term, Term)>,
+    /// What clients saw, where they are asked.
+    pub(crate) clients: Clients,
+    /// One of the promises in `properties`.
+    pub(crate) broken: Option<&'static str>,
 }
 
 /// Something that may happen.
@@ -60,49 +84,74 @@ pub(crate) struct World {
 pub(crate) enum Step {
     Campaign(NodeId),
     Propose(NodeId),
+    Read(NodeId),
     Deliver(Message),
+    Lose(Message),
     Sync(NodeId),
     Crash(NodeId),
-    Beat(NodeId),
 }
 
 impl World {
-    fn machine(&mut self, id: NodeId) -> &mut Machine {
-        &mut self.machines[id as usize - 1]
+    pub(crate) fn machine(&mut self, id: NodeId) -> &mut Machine {
+        Arc::make_mut(&mut self.machines[id as usize - 1])
     }
 
-    fn breaks(&mut self, broken: bool, promise: &'static str) {
+    pub(crate) fn at(&self, id: NodeId) -> &Machine {
+        &self.machines[id as usize - 1]
+    }
+
+    pub(crate) fn breaks(&mut self, broken: bool, promise: &'static str) {
         if broken && self.broken.is_none() {
             self.broken = Some(promise);
         }
     }
 
-    /// Looks at what a node does, and lets its messages out as far as there is room.
-    fn carry_out(&mut self, model: &Small, id: NodeId, effects: Vec<Effect>) {
+    /// Gives a node an event, looks at what it does, and lets its messages out.
+    fn event(&mut self, id: NodeId, event: Event) {
+        let effects = self.machine(id).step(event);
+        self.carry_out(id, effects);
+    }
+
+    fn carry_out(&mut self, id: NodeId, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                // Nobody has to wait until it may vote for another.
-                Effect::SetTimer(Timer::Contact) => {
-                    self.machine(id).step(Event::Timeout(Timer::Contact));
-                }
-                Effect::Send(message) => self.send(model, message),
+                Effect::Send(message) => self.send(message),
                 Effect::Role { role: Role::Leader, term, .. } => self.leads(id, term),
                 Effect::Apply(entries) => {
-                    entries.iter().for_each(|entry| self.applies(id, entry.index, entry.term));
+                    for entry in &entries {
+                        self.applies(id, entry.index, entry.term);
+                        self.clients.applied(id, entry);
+                    }
+                }
+                Effect::Appended { term, index, .. } => self.clients.appended(id, term, index),
+                Effect::AckEarly { .. } => self.clients.written(),
+                Effect::ReadReady { tag, .. } => {
+                    let found = self.clients.value_of(&self.at(id).applied);
+                    self.clients.read(tag, found);
                 }
                 _ => {}
             }
         }
     }
 
-    fn send(&mut self, model: &Small, message: Message) {
-        let machine = &self.machines[message.from as usize - 1];
+    fn send(&mut self, message: Message) {
+        let kept = self.is_kept(&message);
+        self.breaks(!kept, "persisted before promised");
+        let pre_vote = matches!(message.body, Body::PreVote { .. } | Body::PreVoteAnswer { .. });
+        if !pre_vote {
+            self.network.insert(message);
+        }
+    }
+
+    /// Whether the disk holds what a message promises.
+    fn is_kept(&self, message: &Message) -> bool {
+        let machine = self.at(message.from);
         let disk = &machine.disk;
         let newer = disk.hard_state.term > message.term;
         let voted = |whom| {
             newer || disk.hard_state.term == message.term && disk.hard_state.vote == Some(whom)
         };
-        let kept = match &message.body {
+        match &message.body {
             Body::Vote { .. } => voted(message.from),
             Body::VoteAnswer { granted: true } => voted(message.to),
             Body::AppendAccepted { matched } => {
@@ -111,18 +160,13 @@ impl World {
                 place == 0 || durable == machine.core().term_at(*matched)
             }
             _ => true,
-        };
-        self.breaks(!kept, "persisted before promised");
-        let pre_vote = matches!(message.body, Body::PreVote { .. } | Body::PreVoteAnswer { .. });
-        if !pre_vote && self.network.len() < model.messages {
-            self.network.insert(message);
         }
     }
 
     fn leads(&mut self, id: NodeId, term: Term) {
         let other = *self.leaders.entry(term).or_insert(id);
         self.breaks(other != id, "election safety");
-        let core = self.machines[id as usize - 1].core();
+        let core = self.at(id).core();
         let lacks = (1..)
             .zip(&self.committed)
             .any(|(index, (entry, seen))| *seen < term && core.term_at(index) != Some(*entry));
@@ -135,30 +179,41 @@ impl World {
             let differs = *known != term;
             return self.breaks(differs, "state machine safety");
         }
-        let seen = self.machines[id as usize - 1].core().term();
+        let seen = self.at(id).core().term();
         self.committed.push((term, seen));
-        let holds = |machine: &&Machine| {
+        let holds = |machine: &&Arc<Machine>| {
             machine.disk.log.get(place).is_some_and(|entry| entry.term == term)
         };
         let holders = self.machines.iter().filter(holds).count();
         self.breaks(2 * holders <= self.machines.len(), "durable quorum");
     }
 
+    /// All that a node has written reaches its disk.
     fn sync(&mut self, model: &Small, id: NodeId) {
-        let mut newest = None;
-        while let Some(ticket) = self.machine(id).sync_one() {
-            newest = Some(ticket);
-            let hard_state = self.machine(id).disk.hard_state;
-            if let Some(vote) = hard_state.vote {
-                let earlier = *self.votes.entry((id, hard_state.term)).or_insert(vote);
-                self.breaks(earlier != vote, "one vote a term");
+        while !self.at(id).pending.is_empty() {
+            let mut newest = 0;
+            while let Some(batch) = self.at(id).pending.front() {
+                if batch.truncate_from.is_some() {
+                    model.truncations.fetch_add(1, Ordering::Relaxed);
+                }
+                let before = self.at(id).disk.hard_state;
+                newest = self.machine(id).sync_one().unwrap_or(newest);
+                let after = self.at(id).disk.hard_state;
+                let again = after.term == before.term
+                    && before.vote.is_some_and(|vote| after.vote != Some(vote));
+                self.breaks(again || after.term < before.term, "one vote a term");
+            }
+            self.compare_logs();
+            self.event(id, Event::Durable { ticket: newest });
+            if self.is_slow(model, id) {
+                break;
             }
         }
-        self.compare_logs();
-        if let Some(ticket) = newest {
-            let effects = self.machine(id).step(Event::Durable { ticket });
-            self.carry_out(model, id, effects);
-        }
+    }
+
+    /// Whether a node's disk takes its time, because a crash may still come.
+    fn is_slow(&self, model: &Small, id: NodeId) -> bool {
+        self.crashes > 0 && id == model.crasher
     }
 
     fn compare_logs(&mut self) {
@@ -174,15 +229,44 @@ impl World {
     }
 
     /// Raises the term as if a majority had said that it would vote for this node.
-    fn campaign(&mut self, model: &Small, id: NodeId) {
-        let effects = self.machine(id).step(Event::Timeout(Timer::Election));
-        self.carry_out(model, id, effects);
-        let term = self.machine(id).core().term();
+    fn campaign(&mut self, id: NodeId) {
+        self.event(id, Event::Timeout(Timer::Election));
+        let term = self.at(id).core().term();
         let body = Body::PreVoteAnswer { term: term + 1, granted: true };
-        let from = id % NODES + 1;
-        let answer = Event::Receive(Message { from, to: id, term, body });
-        let effects = self.machine(id).step(answer);
-        self.carry_out(model, id, effects);
+        let from = id % self.machines.len() as u64 + 1;
+        self.event(id, Event::Receive(Message { from, to: id, term, body }));
+    }
+
+    /// Ends a step of a node: quick disks, normal form, dead letters.
+    fn finish(&mut self, model: &Small, id: NodeId) {
+        if !self.is_slow(model, id) {
+            self.sync(model, id);
+        }
+        let machine = self.machine(id);
+        if let Some(raft) = &mut machine.raft {
+            let by = raft.normal_form();
+            machine.pending.iter_mut().for_each(|batch| batch.ticket -= by);
+        }
+        machine.incarnation = 0;
+        if !model.bugs.has(Bug::StaleVote) && !model.bugs.has(Bug::StaleAeReply) {
+            let network = std::mem::take(&mut self.network);
+            self.network = network.into_iter().filter(|letter| !self.is_dead(letter)).collect();
+        }
+    }
+
+    /// Whether an answer can never change anything again: its receiver's disk is in a later term, or it is in this
+    /// term and no candidate, or leader, that waits for it; nobody becomes that twice in one term.
+    fn is_dead(&self, message: &Message) -> bool {
+        let receiver = self.at(message.to);
+        let (core, durable) = (receiver.core(), receiver.disk.hard_state.term);
+        let waits = match message.body {
+            Body::VoteAnswer { .. } => core.role() == Role::Candidate,
+            Body::AppendAccepted { .. }
+            | Body::AppendRejected { .. }
+            | Body::HeartbeatAnswer { .. } => core.role() == Role::Leader,
+            _ => return false,
+        };
+        message.term < durable || message.term == durable && core.term() == durable && !waits
     }
 }
 
@@ -192,21 +276,21 @@ impl Model for Small {
 
     fn init_states(&self) -> Vec<World> {
         let machine = |id| {
-            let mut config = Config::new(id, Configuration::of(1..=NODES));
+            let mut config = Config::new(id, Configuration::of(1..=self.nodes));
             config.bugs = self.bugs;
             let mut machine = Machine::new(config);
             machine.start();
-            machine
+            Arc::new(machine)
         };
         vec![World {
-            machines: (1..=NODES).map(machine).collect(),
+            machines: (1..=self.nodes).map(machine).collect(),
             network: BTreeSet::new(),
             commands: self.commands,
+            reads: self.reads,
             crashes: self.crashes,
-            beats: self.beats,
             leaders: BTreeMap::new(),
-            votes: BTreeMap::new(),
             committed: Vec::new(),
+            clients: Clients::default(),
             broken: None,
         }]
     }
@@ -221,15 +305,18 @@ impl Model for Small {
             if leads && state.commands > 0 {
                 actions.push(Step::Propose(id));
             }
-            if leads && state.beats > 0 {
-                actions.push(Step::Beat(id));
+            if leads && state.reads > 0 {
+                actions.push(Step::Read(id));
             }
             if !machine.pending.is_empty() {
                 actions.push(Step::Sync(id));
             }
-            if state.crashes > 0 {
+            if state.crashes > 0 && id == self.crasher {
                 actions.push(Step::Crash(id));
             }
+        }
+        if self.loss {
+            actions.extend(state.network.iter().cloned().map(Step::Lose));
         }
         actions.extend(state.network.iter().cloned().map(Step::Deliver));
     }
@@ -241,78 +328,49 @@ impl Model for Small {
         }
         let mut state = last.clone();
         match step {
-            Step::Campaign(id) => state.campaign(self, id),
+            Step::Campaign(id) => {
+                state.campaign(id);
+                state.finish(self, id);
+            }
             Step::Propose(id) => {
                 state.commands -= 1;
+                state.clients.write_begins();
                 let proposal = Proposal { tag: 1, command: b"x"[..].into() };
-                let effects = state.machine(id).step(Event::Propose(vec![proposal]));
-                state.carry_out(self, id, effects);
+                state.event(id, Event::Propose(vec![proposal]));
+                state.finish(self, id);
+            }
+            Step::Read(id) => {
+                state.reads -= 1;
+                let tag = 2 + state.reads;
+                state.clients.read_begins(tag);
+                state.event(id, Event::Read(vec![tag]));
+                state.finish(self, id);
             }
             Step::Deliver(message) => {
                 state.network.remove(&message);
                 let id = message.to;
-                let effects = state.machine(id).step(Event::Receive(message));
-                state.carry_out(self, id, effects);
+                state.event(id, Event::Receive(message));
+                state.finish(self, id);
             }
-            Step::Sync(id) => state.sync(self, id),
+            Step::Lose(message) => {
+                state.network.remove(&message);
+            }
+            Step::Sync(id) => {
+                state.sync(self, id);
+                state.finish(self, id);
+            }
             Step::Crash(id) => {
                 state.crashes -= 1;
                 state.machine(id).crash(0);
                 let effects = state.machine(id).start();
-                state.carry_out(self, id, effects);
-            }
-            Step::Beat(id) => {
-                state.beats -= 1;
-                let effects = state.machine(id).step(Event::Timeout(Timer::Heartbeat));
-                state.carry_out(self, id, effects);
+                state.carry_out(id, effects);
+                state.finish(self, id);
             }
         }
-        (state != *last).then_some(state)
+        (state.network.len() <= self.messages && state != *last).then_some(state)
     }
 
-    fn properties(&self) -> Vec<Property<Small>> {
-        let [election, matching, completeness, machine, quorum, vote, persisted] = PROMISES;
-        let mut properties = vec![
-            Property::always(election, |_, world: &World| world.broken != Some(PROMISES[0])),
-            Property::always(matching, |_, world: &World| world.broken != Some(PROMISES[1])),
-            Property::always(completeness, |_, world: &World| world.broken != Some(PROMISES[2])),
-            Property::always(machine, |_, world: &World| world.broken != Some(PROMISES[3])),
-            Property::always(quorum, |_, world: &World| world.broken != Some(PROMISES[4])),
-            Property::always(vote, |_, world: &World| world.broken != Some(PROMISES[5])),
-            Property::always(persisted, |_, world: &World| world.broken != Some(PROMISES[6])),
-            Property::sometimes("a leader in term 1", |_, world: &World| {
-                world.leaders.contains_key(&1)
-            }),
-            Property::sometimes("a leader in the last term", |model: &Small, world: &World| {
-                world.leaders.contains_key(&model.terms)
-            }),
-            Property::sometimes("a command is committed", |_, world: &World| {
-                world.committed.len() > 1
-            }),
-            Property::sometimes(
-                "an entry of the last term is committed",
-                |model: &Small, world: &World| {
-                    world.committed.last().is_some_and(|(term, _)| *term == model.terms)
-                },
-            ),
-            Property::sometimes("a commit after every crash", |_, world: &World| {
-                world.crashes == 0 && !world.committed.is_empty()
-            }),
-            Property::sometimes("a vote is refused", |_, world: &World| {
-                let refused =
-                    |message: &Message| message.body == Body::VoteAnswer { granted: false };
-                world.network.iter().any(refused)
-            }),
-        ];
-        // With one message out, a leader reaches only the first of its peers, and no log ever differs.
-        if self.messages > 1 {
-            properties.push(Property::sometimes("a log is truncated", |_, world: &World| {
-                let truncates = |machine: &Machine| {
-                    machine.pending.iter().any(|batch| batch.truncate_from.is_some())
-                };
-                world.machines.iter().any(truncates)
-            }));
-        }
-        properties
+    fn properties(&self) -> Vec<stateright::Property<Small>> {
+        crate::properties::of(self)
     }
 }

@@ -38,7 +38,13 @@ fn witnesses(facts: &Facts, seeds: u64) {
         facts.crashes >= 4 * seeds && facts.committed_after_crash >= 300 * seeds;
     let logs_are_repaired = facts.truncations > seeds / 8 && facts.appends_rejected > seeds;
     let the_network_is_bad = facts.messages_lost >= 100 * seeds && facts.cuts >= seeds;
+    let snapshots_travel =
+        facts.snapshots_taken >= 20 * seeds && facts.snapshots_installed >= seeds;
+    let members_change = facts.changes >= seeds / 5 && facts.joint >= seeds / 5;
     let the_rest_happens = [facts.reads_failed, facts.rejected, facts.batches_lost, facts.pauses];
+    let the_rare_happens = [facts.transfers, facts.failed_syncs];
+    assert!(snapshots_travel && members_change, "{facts:?}");
+    assert!(the_rare_happens.iter().all(|number| *number > 0), "{facts:?}");
     assert!(leaders_change && work_is_done && crashes_are_survived, "{facts:?}");
     assert!(logs_are_repaired && the_network_is_bad, "{facts:?}");
     assert!(the_rest_happens.iter().all(|number| *number >= seeds / 4), "{facts:?}");

@@ -7,16 +7,17 @@ use serde_json::Value;
 fn a_correct_cluster_is_valid_and_a_seed_fixes_every_byte() {
     let place = Place::new();
     for flags in ["", " --json"] {
-        let words = format!("simulate --seed 1 --nodes 3 --seconds 60{flags}");
+        let words = format!("simulate --seed 1 --nodes 3 --seconds 600{flags}");
         let first = place.harness(&words);
         assert_eq!((first.code, first.stderr.as_str()), (0, ""), "{}", first.stdout);
         assert_eq!(first.stdout, place.harness(&words).stdout);
     }
-    let text = place.harness("simulate --seed 1 --nodes 3 --seconds 60").stdout;
-    for part in ["VALID", "linearizable", "promises", "coverage", "changes of leader"] {
+    let text = place.harness("simulate --seed 1 --nodes 3 --seconds 600").stdout;
+    for part in ["VALID", "linearizable", "promises", "coverage", "changes of leader", "snapshots"]
+    {
         assert!(text.contains(part), "{part}: {text}");
     }
-    let json = place.harness("simulate --seed 1 --nodes 3 --seconds 60 --json").stdout;
+    let json = place.harness("simulate --seed 1 --nodes 3 --seconds 600 --json").stdout;
     let document: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(document["seconds"]["run"], 0.0);
     assert_eq!(document["checks"].as_array().unwrap().len(), 3);
@@ -28,6 +29,16 @@ fn a_broken_promise_is_invalid_and_shrinks_to_a_few_actions() {
     let left = Place::new().harness(words);
     assert_eq!(left.code, 1, "{}", left.stdout);
     for part in ["INVALID", "durable quorum", "actions are needed", "Its last steps:", words] {
+        assert!(left.stdout.contains(part), "{part}: {}", left.stdout);
+    }
+}
+
+/// Ten seconds of one cluster are not enough for everything to happen that must have.
+#[test]
+fn a_run_without_all_its_witnesses_is_unknown() {
+    let left = Place::new().harness("simulate --seed 1 --nodes 3 --seconds 10");
+    assert_eq!(left.code, 2, "{}", left.stdout);
+    for part in ["UNKNOWN", "coverage", "there were no", "a longer `--seconds`"] {
         assert!(left.stdout.contains(part), "{part}: {}", left.stdout);
     }
 }

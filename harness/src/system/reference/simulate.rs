@@ -135,6 +135,11 @@ fn witnesses(facts: &Facts) -> Vec<(&'static str, u64)> {
         ("lost messages", facts.messages_lost),
         ("cuts", facts.cuts),
         ("pauses", facts.pauses),
+        ("failed syncs", facts.failed_syncs),
+        ("snapshots taken", facts.snapshots_taken),
+        ("snapshots installed", facts.snapshots_installed),
+        ("changes of members", facts.changes),
+        ("transfers of leadership", facts.transfers),
     ]
 }
 

@@ -1,0 +1,148 @@
+//! What the healthy owe when nothing more goes wrong.
+//!
+//! Some nodes are broken for good, as many as the cluster can do without: in every configuration that is in force
+//! anywhere the others are a majority, of the old voters and of the new. Then changes are acknowledged all the
+//! time, one node leads, a change of members that was under way comes to its end, and who is a member ends up
+//! with all that was committed. Removed nodes run on and must disturb nobody.
+
+use super::agenda::Happening;
+use super::quorums::quorum;
+use super::random::{Purpose, Random};
+use super::world::World;
+use super::{Promise, SECOND, Time, Victim, Way, place};
+use crate::raft::{Configuration, NodeId, Raft};
+
+/// How long nobody who lags may stand still, and until when all must have caught up: where one entry goes at a
+/// time to a slow disk that takes long.
+const STILL: Time = 10 * SECOND;
+const DRAIN: Time = 600 * SECOND;
+/// A change must be acknowledged every so often.
+const PATIENCE: Time = 2 * SECOND;
+
+impl World {
+    /// The end of the safety phase: everything heals, but for the nodes that stay broken.
+    pub(super) fn calm_down(&mut self) {
+        self.note(|| "everything heals".to_owned());
+        self.disarm();
+        self.network.heal();
+        self.network.calm = true;
+        let all = 1..=self.nodes.len() as NodeId;
+        for id in all.clone() {
+            let node = &mut self.nodes[place(id)];
+            (node.stalled_until, node.slowed, node.failing) = (0, (0, 0), None);
+            let pause = node.pause;
+            self.resume(id, pause);
+            self.agenda.add(self.now, Happening::Start(id));
+        }
+        self.until(self.now);
+        let random = &mut Random::new(self.plan.seed, self.plan.episode, Purpose::Breakage);
+        let (mut whole, mut broken): (Vec<NodeId>, _) = (all.collect(), Vec::new());
+        for _ in 0..self.mix.broken {
+            let id = whole.remove(random.below(whole.len() as u64) as usize);
+            let how = random.below(5);
+            broken.push(id);
+            if self.can_do_without(&broken) {
+                self.break_down(id, how);
+            } else {
+                broken.pop();
+            }
+        }
+    }
+
+    /// Whether the other nodes are a quorum of each configuration that is in force somewhere.
+    fn can_do_without(&self, broken: &[NodeId]) -> bool {
+        let cores = self.nodes.iter().filter_map(|node| node.raft.as_ref());
+        let everywhere = cores.map(Raft::configuration).chain([&*self.oracle.configuration]);
+        let works = |configuration: &Configuration| {
+            configuration.voters.is_empty() || quorum(configuration, |id| !broken.contains(&id))
+        };
+        everywhere.into_iter().all(works)
+    }
+
+    fn break_down(&mut self, id: NodeId, how: u64) {
+        let cut = |way| (way, format!("n{id} is cut off {way}"));
+        let (way, text) = match how {
+            0 => {
+                self.crash(id, 0);
+                self.nodes[place(id)].broken = true;
+                self.broken.push(format!("n{id} is dead"));
+                return;
+            }
+            1 => {
+                self.nodes[place(id)].broken = true;
+                self.nodes[place(id)].stalled_until = Time::MAX;
+                self.broken.push(format!("the disk of n{id} has stopped"));
+                return;
+            }
+            2 => cut(Way::Both),
+            3 => cut(Way::Out),
+            _ => cut(Way::In),
+        };
+        self.cut(way, Time::MAX, |node| node == id);
+        self.nodes[place(id)].broken = true;
+        self.broken.push(text);
+    }
+
+    /// What the healthy must get done now: changes all the time, one leader, and equal logs in the end.
+    pub(super) fn liveness_phase(&mut self) {
+        let (calm, end) = (self.now, self.plan.length);
+        let phase = end.saturating_sub(calm);
+        self.until(calm + phase / 2);
+        let settled = self.oracle.facts.terms_led;
+        while self.now < end && self.oracle.violation.is_none() {
+            let before = self.committed_by_the_healthy();
+            self.until((self.now + SECOND).min(end));
+            let (last, now) = (self.clients.last_change, self.now);
+            // Where one entry goes at a time to a slow disk, a quorum may first have much to catch up with.
+            let catches_up = self.committed_by_the_healthy() > before;
+            self.promise_progress(now.saturating_sub(last) <= PATIENCE || catches_up, || {
+                format!("no change was acknowledged since {} s", last / SECOND)
+            });
+        }
+        let changes = self.oracle.facts.terms_led - settled;
+        self.promise_progress(changes == 0, || format!("{changes} changes of leader in the calm"));
+        let joint = self.in_force().is_some_and(Configuration::is_joint);
+        self.promise_progress(!joint, || "a change of members has not come to its end".to_owned());
+        self.clients.stopped = true;
+        let (mut before, mut since) = (self.lagging(), end);
+        let going = |world: &World| world.oracle.violation.is_none();
+        while before.is_some() && going(self) && self.now < (since + STILL).min(end + DRAIN) {
+            self.until(self.now + SECOND / 2);
+            let lagging = self.lagging();
+            if lagging != before {
+                (before, since) = (lagging, self.now);
+            }
+        }
+        let lagging = self.lagging();
+        self.promise_progress(lagging.is_none(), || lagging.unwrap_or_default());
+    }
+
+    fn promise_progress(&mut self, holds: bool, text: impl FnOnce() -> String) {
+        self.oracle.now = self.now;
+        self.oracle.expect(holds, Promise::Progress, text);
+    }
+
+    /// The leader's configuration.
+    fn in_force(&self) -> Option<&Configuration> {
+        let leader = self.of(Victim::Leader)?;
+        self.nodes[place(leader)].raft.as_ref().map(Raft::configuration)
+    }
+
+    /// The sum of what the healthy know to be committed.
+    fn committed_by_the_healthy(&self) -> u64 {
+        let healthy = self.nodes.iter().filter(|node| !node.broken);
+        healthy.filter_map(|node| node.raft.as_ref()).map(Raft::commit).sum()
+    }
+
+    /// Who of the healthy members has not committed what others have.
+    fn lagging(&self) -> Option<String> {
+        let committed = self.oracle.committed();
+        let members = self.in_force().map(Configuration::members).unwrap_or_default();
+        members.into_iter().find_map(|id| {
+            let node = &self.nodes[place(id)];
+            let has = node.raft.as_ref().map_or(0, Raft::commit);
+            (!node.broken && has != committed)
+                .then(|| format!("n{id} has committed {has} of {committed} at the end"))
+        })
+    }
+}
