@@ -50,7 +50,7 @@ pub struct Args {
     /// Size of a segment of the log, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     pub segment_size: u64,
-    /// Take a snapshot after so many entries, and keep half as many in the log; by default, after 64 MiB of log
+    /// Take a snapshot after so many entries, and keep half as many in the log; by default, after 32 MiB of log
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub snapshot_every: u64,
     /// A deliberate bug; `harness list bugs`

@@ -86,7 +86,7 @@ impl Config {
             lease_drift_ppm: None,
             segment_size: 64 << 20,
             snapshot_entries: 0,
-            snapshot_bytes: 64 << 20,
+            snapshot_bytes: 32 << 20,
             snapshot_rate: 32 << 20,
             bugs: Bugs::NONE,
             marks: None,
