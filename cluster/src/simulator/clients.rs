@@ -218,6 +218,18 @@ impl Clients {
         }
     }
 
+    /// Whoever has nothing under way begins anew, after all have been stopped.
+    pub(super) fn begin_again(&mut self, now: Time, agenda: &mut Agenda) {
+        self.stopped = false;
+        for number in 0..self.clients.len() {
+            let Client { attempt, current, .. } = self.clients[number];
+            if current.is_none() {
+                let time = now + self.random.between(MS, 100 * MS);
+                agenda.add(time, Happening::Go { client: number, attempt });
+            }
+        }
+    }
+
     /// How long it takes between a client and a node.
     pub(super) fn distance(&mut self) -> Time {
         self.random.between(MS / 10, MS / 2)

@@ -4,6 +4,9 @@
 //! anywhere the others are a majority, of the old voters and of the new. Then changes are acknowledged all the
 //! time, one node leads, a change of members that was under way comes to its end, and who is a member ends up
 //! with all that was committed. Removed nodes run on and must disturb nobody.
+//!
+//! What is slow is not stuck: while somebody still learns of entries that are committed, all that is asked for is
+//! that this goes on. Once nobody does, nothing is an excuse any more, and a change must be acknowledged.
 
 use super::agenda::Happening;
 use super::quorums::quorum;
@@ -12,8 +15,8 @@ use super::world::World;
 use super::{Promise, SECOND, Time, Victim, Way, place};
 use crate::raft::{Configuration, NodeId, Raft};
 
-/// How long nobody who lags may stand still, and until when all must have caught up: where one entry goes at a
-/// time to a slow disk that takes long.
+/// How long all may stand still while something is unfinished or clients look for the leader, and until when nothing
+/// may be unfinished: where one entry goes at a time to a slow disk that takes long.
 const STILL: Time = 10 * SECOND;
 const DRAIN: Time = 600 * SECOND;
 /// A change must be acknowledged every so often.
@@ -101,20 +104,39 @@ impl World {
         }
         let changes = self.oracle.facts.terms_led - settled;
         self.promise_progress(changes == 0, || format!("{changes} changes of leader in the calm"));
-        let joint = self.in_force().is_some_and(Configuration::is_joint);
-        self.promise_progress(!joint, || "a change of members has not come to its end".to_owned());
+        self.come_to_rest(end);
+        self.begin_again();
+    }
+
+    /// Without new operations all that was begun comes to its end, however slow it is, as long as it moves.
+    fn come_to_rest(&mut self, end: Time) {
         self.clients.stopped = true;
-        let (mut before, mut since) = (self.lagging(), end);
+        let (mut known, mut since) = (self.committed_by_the_healthy(), end);
         let going = |world: &World| world.oracle.violation.is_none();
-        while before.is_some() && going(self) && self.now < (since + STILL).min(end + DRAIN) {
+        while self.unfinished().is_some()
+            && going(self)
+            && self.now < (since + STILL).min(end + DRAIN)
+        {
             self.until(self.now + SECOND / 2);
-            let lagging = self.lagging();
-            if lagging != before {
-                (before, since) = (lagging, self.now);
+            let knows = self.committed_by_the_healthy();
+            if knows > known {
+                (known, since) = (knows, self.now);
             }
         }
-        let lagging = self.lagging();
-        self.promise_progress(lagging.is_none(), || lagging.unwrap_or_default());
+        let unfinished = self.unfinished();
+        self.promise_progress(unfinished.is_none(), || unfinished.unwrap_or_default());
+    }
+
+    /// Now that nobody has anything to catch up with, a change is acknowledged as soon as its client has found the
+    /// leader.
+    fn begin_again(&mut self) {
+        let begun = self.now;
+        self.clients.begin_again(begun, &mut self.agenda);
+        self.until(begun + STILL);
+        let last = self.clients.last_change;
+        self.promise_progress(last > begun, || {
+            format!("nobody lags, but no change was acknowledged since {} s", last / SECOND)
+        });
     }
 
     fn promise_progress(&mut self, holds: bool, text: impl FnOnce() -> String) {
@@ -134,11 +156,15 @@ impl World {
         healthy.filter_map(|node| node.raft.as_ref()).map(Raft::commit).sum()
     }
 
-    /// Who of the healthy members has not committed what others have.
-    fn lagging(&self) -> Option<String> {
+    /// What has not come to its end: nobody leads, the members are between two sets of voters, or one of them that
+    /// is healthy has not committed what others have.
+    fn unfinished(&self) -> Option<String> {
+        let Some(configuration) = self.in_force() else { return Some("nobody leads".to_owned()) };
+        if configuration.is_joint() {
+            return Some("a change of members has not come to its end".to_owned());
+        }
         let committed = self.oracle.committed();
-        let members = self.in_force().map(Configuration::members).unwrap_or_default();
-        members.into_iter().find_map(|id| {
+        configuration.members().into_iter().find_map(|id| {
             let node = &self.nodes[place(id)];
             let has = node.raft.as_ref().map_or(0, Raft::commit);
             (!node.broken && has != committed)

@@ -144,3 +144,13 @@ fn a_failing_seed_shrinks_to_the_actions_it_needs() {
     assert_eq!(simulate(&small), outcome, "what is left fails by itself");
     assert!(same(&outcome));
 }
+
+/// Two episodes in which a healthy follower with a slow disk is fed one entry at a time, long after all else is done:
+/// a change of members cannot come to its end before, and who lags the most is not who moves.
+#[test]
+fn who_is_slow_is_not_stuck() {
+    for (seed, seconds, episode) in [(1, 60_000, 218), (2, 500_000, 199)] {
+        let plan = episodes(seed, 5, seconds, Bugs::NONE).nth(episode).expect("it is among them");
+        assert_eq!(simulate(&plan).violation, None, "seed {seed}, episode {episode}");
+    }
+}
