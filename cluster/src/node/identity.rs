@@ -7,10 +7,10 @@
 //! member (each new connection begins with a greeting), and drops what comes with another one. The node is told, and ends when its own leader says so
 //! (`notices`).
 //!
-//! An identity is forgotten when its id leaves the configuration. Limits: a member that never heard the old node
-//! believes the new one; one that got a snapshot over the time in which an id left and came back still refuses the
-//! new node, so an id is best used once; and while the disk is too full to remember, what was heard is known only
-//! until a restart.
+//! An identity is forgotten when its id leaves the configuration, in the file too. Limits: a member that never heard
+//! the old node believes the new one; one that got a snapshot over the time in which an id left and came back still
+//! refuses the new node, and so does one that ended before the file said what was forgotten, so an id is best used
+//! once; and while the disk is too full to write the file, what was heard or forgotten is known only until a restart.
 //!
 //! ```text
 //! identity = "RAFTNODE" format:u32 count:u32 own:u64 (id:u64 identity:u64)* crc:u32      little-endian
@@ -80,12 +80,19 @@ impl Identities {
         self.inner.own
     }
 
-    /// Another configuration is in force: who is no member is forgotten.
+    /// Another configuration is in force: who is no member is forgotten, and soon in the file too. If only memory
+    /// forgot, a restart would bring the old identity back, and whoever got the id anew would be refused for good.
     pub(super) fn follow(&self, configuration: &Configuration) {
         let mut known = self.inner.known();
         known.members = configuration.members();
         let Known { members, seen } = &mut *known;
+        let before = seen.len();
         seen.retain(|id, _| members.contains(id));
+        if seen.len() < before {
+            let inner = Arc::clone(&self.inner);
+            // On another thread: whoever follows has heartbeats to send, and the disk may be slow.
+            drop(tokio::task::spawn_blocking(move || inner.store()));
+        }
     }
 
     /// Whether a message under this id with this identity is to be listened to. The first identity of a member is
@@ -130,8 +137,30 @@ impl Inner {
         if let Err(error) = save(&*self.disk, self.own, &seen) {
             warning!("until a restart only it is known who node {id} is: {error}");
         }
-        self.known().seen.insert(id, identity);
+        {
+            let mut known = self.known();
+            // It may have left while the file was written, and then must not stay in it.
+            if known.members.contains(&id) {
+                known.seen.insert(id, identity);
+                return true;
+            }
+        }
+        self.write_known();
         true
+    }
+
+    /// Makes the file say what is known.
+    fn store(&self) {
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write_known();
+    }
+
+    /// For whoever holds `saving`.
+    fn write_known(&self) {
+        let seen = self.known().seen.clone();
+        if let Err(error) = save(&*self.disk, self.own, &seen) {
+            warning!("until a restart only it is forgotten who is no member: {error}");
+        }
     }
 }
 
@@ -211,6 +240,51 @@ mod tests {
         identities.follow(&Configuration::of([1, 2]));
         assert!(identities.admits(2, 78).await, "the id was free");
         assert!(!open(&disk).inner.known().admits(2, 77).unwrap());
+    }
+
+    /// Waits for another thread; five seconds at most, and what follows then says what is missing.
+    async fn until(condition: impl Fn() -> bool) {
+        for _ in 0..500 {
+            if condition() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_forgotten_stays_so_through_a_restart() {
+        let disk = Memory::new();
+        let identities = open(&disk);
+        identities.follow(&Configuration::of([1, 2]));
+        assert!(identities.admits(2, 77).await);
+        identities.follow(&Configuration::of([1]));
+        identities.follow(&Configuration::of([1, 2]));
+        // The new node has not greeted this one before it is started again.
+        until(|| open(&disk).inner.known().seen.is_empty()).await;
+        let identities = open(&disk);
+        identities.follow(&Configuration::of([1, 2]));
+        assert!(identities.admits(2, 78).await, "the old identity came back");
+    }
+
+    #[tokio::test]
+    async fn who_leaves_while_it_is_remembered_is_forgotten() {
+        let disk = Memory::new();
+        let identities = open(&disk);
+        identities.follow(&Configuration::of([1, 2]));
+        disk.stall(true);
+        let admitting = tokio::spawn({
+            let identities = identities.clone();
+            async move { identities.admits(2, 77).await }
+        });
+        let is_written = || disk.names().unwrap().iter().any(|name| name == TEMPORARY);
+        until(is_written).await;
+        assert!(is_written());
+        identities.follow(&Configuration::of([1]));
+        disk.stall(false);
+        assert!(admitting.await.unwrap(), "who is no member is believed");
+        assert!(identities.inner.known().seen.is_empty());
+        assert!(open(&disk).inner.known().seen.is_empty());
     }
 
     #[tokio::test]

@@ -2,7 +2,8 @@
 //! cluster always gets on. 12 changes, or as many as `CHANGES` says.
 //!
 //! Each round adds a node that was never there, makes it a voter, moves leadership, and removes an old node, in turn also
-//! the leader: four changes. After each change some member is killed and started again.
+//! the leader: four changes. After the first and the second some member is killed and started again; who was removed
+//! is killed for good.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 

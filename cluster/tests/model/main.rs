@@ -1,10 +1,15 @@
-//! Every order of events of a small cluster: the same core as in a real process, checked exhaustively by stateright.
+//! Every order of what a small cluster can do within these bounds: the same core as in a real process, checked
+//! exhaustively by stateright.
 //!
 //! Three nodes, at most two terms, one command, one crash, and a network that delays and reorders at will as long
 //! as few messages are out at once: a step that would put out one more is not taken. Each distinct message is out at
 //! most once; one that is never delivered is a lost one. A crash comes at any moment, forgets what was not synced,
-//! and restarts from the disk. Pre-votes are left out (any node may campaign at any time), and so is every timer:
-//! what follows holds for all timings.
+//! and restarts from the disk. Pre-votes are left out: whoever does not lead may campaign at any time, and has no
+//! contact with a leader that would keep it from voting.
+//!
+//! No timer of a leader fires. So no heartbeat goes out but for a read, and no leader steps down because a majority is
+//! silent; and since a leader ignores who asks for votes unforced, it leads until it crashes or hears of a newer term
+//! in another way. What follows holds for all timings but those in which a leader steps down by itself or beats.
 //!
 //! Exhaustive means nothing when the bounds leave nothing to check, so what must be reachable is asked for too
 //! (`sometimes`), every planted bug that the bounds have room for must be found, and a search that was cut short by

@@ -87,17 +87,7 @@ impl Script {
                 self.network.join(number(rest, 0)?, settings.adjust());
             }
             "learn" | "promote" | "remove" | "voters" => {
-                let ids: Result<Vec<u64>, _> =
-                    (1..rest.len()).map(|place| number(rest, place)).collect();
-                let ids = ids?;
-                let id = *ids.first().ok_or("a node is missing")?;
-                let change = match *verb {
-                    "learn" => Change::AddLearner { id, address: format!("at:{id}").into() },
-                    "promote" => Change::Promote { id },
-                    "remove" => Change::Remove { id },
-                    _ => Change::Voters(ids.into_iter().collect()),
-                };
-                self.network.change(number(rest, 0)?, change);
+                self.network.change(number(rest, 0)?, change(verb, &rest[1..])?);
             }
             "transfer" => {
                 let to = rest.get(1).map(|_| number(rest, 1)).transpose()?;
@@ -186,6 +176,18 @@ impl Script {
 fn number(words: &[&str], place: usize) -> Result<u64, String> {
     let word = words.get(place).ok_or("a number is missing")?;
     word.parse().map_err(|_| format!("`{word}` is no number"))
+}
+
+fn change(verb: &str, nodes: &[&str]) -> Result<Change, String> {
+    let ids: Result<Vec<u64>, _> = (0..nodes.len()).map(|place| number(nodes, place)).collect();
+    let ids = ids?;
+    let id = *ids.first().ok_or("a node is missing")?;
+    Ok(match verb {
+        "learn" => Change::AddLearner { id, address: format!("at:{id}").into() },
+        "promote" => Change::Promote { id },
+        "remove" => Change::Remove { id },
+        _ => Change::Voters(ids.into_iter().collect()),
+    })
 }
 
 fn settings(words: &[&str]) -> Result<Settings, String> {

@@ -141,12 +141,18 @@ async fn a_stream_whose_answers_nobody_takes_is_not_read_without_end() {
     }
     // 3,000 calls would write 1,500 keys; no more than half of what may be outstanding are writes, and a few
     // whose answers fit into the windows of the connection.
-    let mut keys = 0;
-    for _ in 0..20 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        keys = nodes.status(leader).await.unwrap().keys;
-    }
-    assert!((500..700).contains(&keys), "{keys} keys were written");
+    let comes_to_rest = async {
+        let (mut keys, mut unchanged) = (0, 0);
+        while keys < 500 || unchanged < 20 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let now = nodes.status(leader).await.unwrap().keys;
+            unchanged = if now == keys { unchanged + 1 } else { 0 };
+            keys = now;
+        }
+        keys
+    };
+    let keys = timeout(LIMIT, comes_to_rest).await.expect("at least 500 keys, and then no more");
+    assert!(keys < 700, "{keys} keys were written");
     assert_eq!(client.execute(write("k", "1")).await, nodes::Answer::Done);
     drop((sender, answers, greedy));
     nodes.until(leader, |status| status.pending == 0).await;
