@@ -172,10 +172,11 @@ pub(crate) fn guess<S: Spec>(
             let evidence = past.window(partition, horizon, last);
             let mut shrinker = Shrinker::new(partition, evidence, budget);
             if shrinker.begin_with_all().ok()? {
-                let Shrinker { evidence, best, budget, legal, .. } = shrinker;
+                let Shrinker { evidence, best, budget, legal, last, .. } = shrinker;
                 let earliest = place == 0 || is_legal_up_to(partition, ends[place - 1], budget);
                 let mut budget = Budget::new(limits(budget.spent(), options), options.stop);
-                let shrinker = Shrinker { partition, evidence, budget: &mut budget, best, legal };
+                let budget = &mut budget;
+                let shrinker = Shrinker { partition, evidence, budget, best, legal, last };
                 return Some(shrinker.finish(Ok(()), earliest));
             }
         }
@@ -242,15 +243,22 @@ struct Shrinker<'a, 'b, S: Spec> {
     best: Kept,
     /// Sets that were searched and are legal.
     legal: Table<Kept, ()>,
+    /// Calls without which nothing is illegal, unless it keeps another of them: those that return at the horizon, if
+    /// all before it is legal. None is known if there are none.
+    last: Vec<usize>,
 }
 
 impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
     /// Begins with all there is.
     fn new(partition: &'a Partition<S>, evidence: Evidence, budget: &'a mut Budget<'b>) -> Self {
-        Self { partition, best: evidence.all(), evidence, budget, legal: Table::default() }
+        let (best, legal, last) = (evidence.all(), Table::default(), Vec::new());
+        Self { partition, evidence, budget, best, legal, last }
     }
 
     fn finish(mut self, begun: Result<(), Halt>, earliest: bool) -> Core {
+        if earliest {
+            self.last = self.evidence.at_horizon();
+        }
         let mut finished = begun.and_then(|()| self.run(earliest));
         if self.best.len() > READABLE_CALLS && finished.is_ok() && !self.evidence.terse {
             self.evidence.terse = true;
@@ -340,6 +348,9 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
     }
 
     fn is_illegal(&mut self, kept: &Kept) -> Result<bool, Halt> {
+        if !self.last.is_empty() && !self.last.iter().any(|call| kept.has(*call)) {
+            return Ok(false);
+        }
         // From either end one comes to the same sets again and again.
         if self.legal.contains_key(kept) {
             self.budget.spend(1)?;
