@@ -80,7 +80,7 @@ const LEARNERS: &[Promise] = &[LeaderCompleteness, StateMachineSafety, DurableQu
 /// What several rare things in a row must come together for, so that it takes too long for every day. Each day
 /// `scenarios` tells their stories, and the model finds the second.
 const FIGURE_8: &[Row] = &[Row(Bug::Fig8, 5, 60_000, LACKS)];
-const LATE: &[Row] = &[Row(Bug::StaleAeReply, 5, 60_000, LACKS)];
+const LATE: &[Row] = &[Row(Bug::StaleAeReply, 5, 60_000, PARTED)];
 
 /// The bugs that break no promise of the core, and the test that finds each.
 const ELSEWHERE: [(Bug, &str); 5] = [
