@@ -91,7 +91,7 @@ impl World {
         let (calm, end) = (self.now, self.plan.length);
         let phase = end.saturating_sub(calm);
         self.until(calm + phase / 2);
-        let settled = self.oracle.facts.terms_led;
+        let (settled, members) = (self.oracle.facts.terms_led, self.in_force().cloned());
         while self.now < end && self.oracle.violation.is_none() {
             let before = self.committed_by_the_healthy();
             self.until((self.now + SECOND).min(end));
@@ -103,7 +103,9 @@ impl World {
             });
         }
         let changes = self.oracle.facts.terms_led - settled;
-        self.promise_progress(changes == 0, || format!("{changes} changes of leader in the calm"));
+        // A change of members that is late may take its leader out.
+        let stays = changes == 0 || self.in_force() != members.as_ref();
+        self.promise_progress(stays, || format!("{changes} changes of leader in the calm"));
         self.come_to_rest(end);
         self.begin_again();
     }
