@@ -14,11 +14,12 @@
 //!
 //! The end of the work stays free, so that operations after the last heal are seen to succeed.
 
+use crate::claims::{Budget, Load};
 use crate::fault::{Draft, Fault};
 use crate::random::Random;
 use crate::registry;
 use crate::schedule::{Entry, Schedule, Trigger};
-use crate::target::{Target, minority};
+use crate::target::Target;
 use std::time::Duration;
 
 /// Stream that orders the first round.
@@ -48,8 +49,8 @@ pub struct Settings {
     pub classes: Vec<String>,
     /// How many nodes there are.
     pub nodes: usize,
-    /// How many nodes may be down, paused or cut off at once.
-    pub budget: usize,
+    /// What the system claims to survive.
+    pub budget: Budget,
     /// The length of the work phase.
     pub work: Duration,
     /// The seed.
@@ -57,12 +58,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Settings with the budget of a majority system: as many nodes as can be lost while a majority
-    /// remains, but at least one.
+    /// Settings with the budget of a majority system, but of at least one node.
     #[must_use]
     pub fn new(classes: &[&str], nodes: usize, work: Duration, seed: u64) -> Self {
         let classes = classes.iter().map(|&class| class.to_owned()).collect();
-        Self { classes, nodes, budget: minority(nodes), work, seed }
+        let majority = Budget::majority(nodes);
+        let budget = Budget { down: majority.down.max(1), ..majority };
+        Self { classes, nodes, budget, work, seed }
     }
 }
 
@@ -116,8 +118,9 @@ fn lanes(settings: &Settings) -> Result<Vec<Lane>, ScheduleError> {
         let place = place.ok_or_else(|| ScheduleError::UnknownClass(class.clone()))?;
         let fault = registry::all()[place];
         let no_budget = || "the system declares a fault budget of 0 nodes".to_owned();
-        let reason =
-            fault.cannot_bite(settings.nodes).or_else(|| (settings.budget == 0).then(no_budget));
+        let reason = fault
+            .cannot_bite(settings.nodes)
+            .or_else(|| (settings.budget.down == 0).then(no_budget));
         if let Some(reason) = reason {
             return Err(ScheduleError::CannotBite { class: class.clone(), reason });
         }
@@ -234,7 +237,8 @@ impl<'a> Drawing<'a> {
         let after = Duration::from_millis(after);
         let trigger = Trigger::OnLeaderChange { armed, after, latest };
         let mut drafts = (0..DRAFTS).map(|_| self.draft(lane));
-        let draft = drafts.find(|draft| draft.target == Target::Leader && draft.load == 1);
+        let draft =
+            drafts.find(|draft| draft.target == Target::Leader && draft.load == Load::Nodes(1));
         if let Some(tied) = draft.and_then(|draft| self.fitted(lane.fault, draft, trigger)) {
             lane.next = lane.next.max(tied.end() + gap(&mut lane.random));
             self.placed.push(tied);
@@ -242,7 +246,7 @@ impl<'a> Drawing<'a> {
     }
 
     fn draft(&self, lane: &mut Lane) -> Draft {
-        lane.fault.draw(&mut lane.random, self.settings.nodes, self.settings.budget)
+        lane.fault.draw(&mut lane.random, self.settings.nodes, &self.settings.budget)
     }
 
     /// When the lane is free; often a little later, at the edge of the heal of another fault.
@@ -260,7 +264,7 @@ impl<'a> Drawing<'a> {
     /// Places the fault where the budget has room for it, as early as possible from its trigger on.
     fn place(&mut self, lane: &mut Lane, draft: Draft, mut trigger: Trigger) {
         while trigger.latest() + SHORTEST <= self.last_heal {
-            if let Some(placed) = self.fitted(lane.fault, draft, trigger) {
+            if let Some(placed) = self.fitted(lane.fault, draft.clone(), trigger) {
                 lane.next = placed.end() + gap(&mut lane.random);
                 self.placed.push(placed);
                 return;
@@ -289,12 +293,16 @@ impl<'a> Drawing<'a> {
         if beside.iter().any(|other| other.fault.name() == new.fault.name()) {
             return false;
         }
+        let outage = |one: &Placed| one.draft.load == Load::Outage;
+        if outage(new) || beside.iter().any(|other| outage(other)) {
+            return beside.is_empty();
+        }
         let starts = beside.iter().map(|other| other.start()).chain([new.start()]);
         starts.filter(|&at| at >= new.start() && at < new.counted_until()).all(|at| {
             let active =
                 beside.iter().filter(|other| other.start() <= at && at < other.counted_until());
-            let load: usize = active.map(|other| other.draft.load).sum();
-            load + new.draft.load <= self.settings.budget
+            let load: usize = active.map(|other| other.draft.load.nodes()).sum();
+            load + new.draft.load.nodes() <= self.settings.budget.down
         })
     }
 
@@ -309,6 +317,7 @@ impl<'a> Drawing<'a> {
             target: placed.draft.target,
             shape: placed.draft.shape,
             heal: placed.draft.heal,
+            how: placed.draft.how,
             seed: seeds.draw() >> 11,
         });
         Schedule { entries: entries.collect() }

@@ -1,6 +1,7 @@
 //! What a class of fault is: a name, an honest sentence, how to draw one, how to inject it and how
 //! to heal it.
 
+use crate::claims::{Budget, Load, Power};
 use crate::environment::{BoxFuture, Environment, EnvironmentError};
 use crate::link::{Heal, Link};
 use crate::nemesis::Wiring;
@@ -9,24 +10,11 @@ use crate::schedule::Entry;
 use crate::shape::Shape;
 use crate::target::Target;
 use history::NodeId;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
 
-/// What a system must allow for a fault to be possible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Power {
-    /// Its links can be cut.
-    Cut,
-    /// Its nodes can be killed and started again.
-    Kill,
-    /// Its nodes can be stopped and continued.
-    Pause,
-}
-
 /// What one injection does, as drawn from a seed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
     /// Who is hit.
     pub target: Target,
@@ -36,8 +24,10 @@ pub struct Draft {
     pub heal: Option<Heal>,
     /// How long it lasts, if there is room for that.
     pub duration: Duration,
-    /// How many nodes it may keep from the others at once.
-    pub load: usize,
+    /// What it asks of the system.
+    pub load: Load,
+    /// What else the fault must know, in words of its own; see [`Entry::how`].
+    pub how: Value,
 }
 
 /// What a fault has to work with while it is injected and healed.
@@ -79,8 +69,44 @@ pub trait Fault: Send + Sync {
     /// Why it cannot bite on a cluster of this many nodes, if it cannot.
     fn cannot_bite(&self, nodes: usize) -> Option<String>;
 
-    /// Draws one injection that takes no more than `budget` of `nodes` nodes from a majority.
-    fn draw(&self, random: &mut Random, nodes: usize, budget: usize) -> Draft;
+    /// What it needs of the machine, in a few words; none if it needs nothing.
+    fn needs(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether this machine has that.
+    ///
+    /// # Errors
+    /// What is missing, and what to do about it, as a fragment.
+    fn machine(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Why `--faults all` leaves it out even where it is to be had, if it does.
+    fn left_out_of_all(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Draws one injection that asks for no more than `budget` of a system of `nodes` nodes.
+    fn draw(&self, random: &mut Random, nodes: usize, budget: &Budget) -> Draft;
+
+    /// What an entry asks of a system of `nodes` nodes, while it lasts.
+    fn load(&self, entry: &Entry, nodes: usize, budget: &Budget) -> Load {
+        let chosen = entry.target.size(nodes);
+        Load::Nodes(entry.shape.map_or(chosen, |shape| shape.load(chosen, nodes, budget.down)))
+    }
+
+    /// Whether an entry that somebody may have written by hand can be played: the fault knows all the words in
+    /// it, and it is within what the system claims to survive.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a fragment.
+    fn check(&self, entry: &Entry, _nodes: usize, _budget: &Budget) -> Result<(), String> {
+        if entry.how.is_null() {
+            return Ok(());
+        }
+        Err(format!("a {} takes no `how`", self.name()))
+    }
 
     /// How long healing it usually takes at most; a schedule leaves room for that.
     fn heal_time(&self) -> Duration;

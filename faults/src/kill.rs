@@ -3,8 +3,9 @@
 //! The kernel keeps what the process had written (the page cache), so this tests recovery from the
 //! log and not whether the log was synced: a node that never calls fsync survives it.
 
+use crate::claims::{Budget, Load, Power};
 use crate::environment::{BoxFuture, EnvironmentError, ProcessState, Sighting};
-use crate::fault::{Context, Draft, Fault, Power, Proof};
+use crate::fault::{Context, Draft, Fault, Proof};
 use crate::random::Random;
 use crate::target::Target;
 use serde::Deserialize;
@@ -33,13 +34,13 @@ impl Fault for Kill {
         (nodes == 0).then(|| "there is no node to kill".to_owned())
     }
 
-    fn draw(&self, random: &mut Random, nodes: usize, budget: usize) -> Draft {
-        let several = if budget > 1 && nodes > 2 { 15 } else { 0 };
+    fn draw(&self, random: &mut Random, nodes: usize, budget: &Budget) -> Draft {
+        let several = if budget.down > 1 && nodes > 2 { 15 } else { 0 };
         let choices = [(50, Target::Leader), (35, Target::One), (several, Target::LeaderMinority)];
         let target = random.weighted(&choices).unwrap_or(Target::One);
         let duration = random.between(Duration::from_millis(500), Duration::from_secs(3));
-        let load = target.size(nodes);
-        Draft { target, shape: None, heal: None, duration, load }
+        let load = Load::Nodes(target.size(nodes));
+        Draft { target, shape: None, heal: None, duration, load, how: Value::Null }
     }
 
     fn heal_time(&self) -> Duration {

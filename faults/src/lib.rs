@@ -28,6 +28,7 @@
 //! # Ok::<(), faults::ScheduleError>(())
 //! ```
 
+mod claims;
 mod draw;
 mod environment;
 mod fault;
@@ -45,11 +46,12 @@ mod schedule;
 mod shape;
 mod target;
 
+pub use claims::{Budget, Load, Power};
 pub use draw::{EDGE, ScheduleError, Settings, schedule};
 pub use environment::{
     Applied, BoxFuture, Environment, EnvironmentError, Network, ProcessState, Sighting,
 };
-pub use fault::{Context, Draft, Fault, Power, Proof};
+pub use fault::{Context, Draft, Fault, Proof};
 pub use kill::Kill;
 pub use link::{ClientRule, Counters, Heal, Link, Mode, Plan, Rule};
 pub use nemesis::{Nemesis, Played, Wiring};

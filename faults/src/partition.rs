@@ -4,8 +4,9 @@
 //! somebody tried to: bytes were read from a sender or were waiting, or a connection was dialled.
 //! The hub takes both readings at the very moments the plan takes effect and ends.
 
+use crate::claims::{Budget, Load, Power};
 use crate::environment::{BoxFuture, EnvironmentError};
-use crate::fault::{Context, Draft, Fault, Power, Proof};
+use crate::fault::{Context, Draft, Fault, Proof};
 use crate::link::{Counters, Heal, Link, Plan};
 use crate::random::Random;
 use crate::schedule::Entry;
@@ -55,9 +56,10 @@ impl Fault for Partition {
         (nodes < 2).then(|| "a cluster of one node has no link to cut".to_owned())
     }
 
-    fn draw(&self, random: &mut Random, nodes: usize, budget: usize) -> Draft {
+    fn draw(&self, random: &mut Random, nodes: usize, budget: &Budget) -> Draft {
         let fits = |shape: Shape, target: Target| {
-            nodes >= shape.least_nodes() && shape.load(target.size(nodes), nodes, budget) <= budget
+            let load = shape.load(target.size(nodes), nodes, budget.down);
+            nodes >= shape.least_nodes() && load <= budget.down
         };
         let choices: Vec<(u64, (Shape, Target))> =
             CHOICES.into_iter().filter(|&(_, (shape, target))| fits(shape, target)).collect();
@@ -69,8 +71,8 @@ impl Fault for Partition {
             _ => random.between(long.end, Duration::from_secs(6)),
         };
         let heal = if random.chance(75) { Heal::Deliver } else { Heal::Cut };
-        let load = shape.load(target.size(nodes), nodes, budget);
-        Draft { target, shape: Some(shape), heal: Some(heal), duration, load }
+        let load = Load::Nodes(shape.load(target.size(nodes), nodes, budget.down));
+        Draft { target, shape: Some(shape), heal: Some(heal), duration, load, how: Value::Null }
     }
 
     fn heal_time(&self) -> Duration {

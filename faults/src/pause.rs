@@ -1,8 +1,9 @@
 //! Pause: SIGSTOP and SIGCONT. The node keeps its connections and its memory and loses only time,
 //! like a process under a long garbage collection or a machine that was suspended.
 
+use crate::claims::{Budget, Load, Power};
 use crate::environment::{BoxFuture, EnvironmentError, ProcessState, Sighting};
-use crate::fault::{Context, Draft, Fault, Power, Proof};
+use crate::fault::{Context, Draft, Fault, Proof};
 use crate::random::Random;
 use crate::target::Target;
 use serde::Deserialize;
@@ -31,8 +32,8 @@ impl Fault for Pause {
         (nodes == 0).then(|| "there is no node to pause".to_owned())
     }
 
-    fn draw(&self, random: &mut Random, nodes: usize, budget: usize) -> Draft {
-        let several = if budget > 1 && nodes > 2 { 10 } else { 0 };
+    fn draw(&self, random: &mut Random, nodes: usize, budget: &Budget) -> Draft {
+        let several = if budget.down > 1 && nodes > 2 { 10 } else { 0 };
         let choices = [(65, Target::Leader), (25, Target::One), (several, Target::LeaderMinority)];
         let target = random.weighted(&choices).unwrap_or(Target::One);
         let short = random.chance(20);
@@ -41,8 +42,8 @@ impl Fault for Pause {
         } else {
             random.between(Duration::from_millis(300), Duration::from_secs(3))
         };
-        let load = target.size(nodes);
-        Draft { target, shape: None, heal: None, duration, load }
+        let load = Load::Nodes(target.size(nodes));
+        Draft { target, shape: None, heal: None, duration, load, how: Value::Null }
     }
 
     fn heal_time(&self) -> Duration {

@@ -26,6 +26,9 @@ pub struct Receipt {
     /// How the network heals, for a partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heal: Option<Heal>,
+    /// What else was asked, as in the entry.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub how: Value,
     /// The nodes that the name stood for at that moment.
     pub nodes: Vec<NodeId>,
     /// What the name could not mean at that moment, such as `leader` while none was known.
@@ -58,6 +61,7 @@ impl Receipt {
             target: entry.target,
             shape: entry.shape,
             heal: entry.heal,
+            how: entry.how.clone(),
             nodes: Vec::new(),
             note: None,
             cut: Vec::new(),

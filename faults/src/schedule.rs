@@ -9,6 +9,7 @@ use crate::link::Heal;
 use crate::shape::Shape;
 use crate::target::Target;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::time::Duration;
 
 /// When a fault is injected.
@@ -75,6 +76,10 @@ pub struct Entry {
     /// What becomes of the connections at heal, for a partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heal: Option<Heal>,
+    /// What else the fault must know, such as how slow a link becomes: an object whose words each class of
+    /// fault defines for itself, and checks; null where it needs nothing.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub how: Value,
     /// Seed of the draws made when it is injected, such as which node is `one`.
     pub seed: u64,
 }

@@ -5,6 +5,7 @@ use crate::exit::Failure;
 use crate::results::{RunFolder, list_runs};
 use crate::system;
 use crate::verdict::VerdictDocument;
+use faults::Fault;
 use std::path::Path;
 
 /// The rows of a list: a name and one sentence about it.
@@ -18,7 +19,8 @@ pub fn rows(what: Listed, results: &Path) -> Result<Vec<(String, String)>, Failu
             workloads::all().iter().map(|one| named(one.name(), one.about())).collect()
         }
         Listed::Faults => {
-            faults::registry::all().iter().map(|one| named(one.name(), one.about())).collect()
+            let here = |one: &&dyn Fault| (one.name().to_owned(), about_fault(*one));
+            faults::registry::all().iter().map(here).collect()
         }
         Listed::Systems => system::all().iter().map(|one| named(one.name(), one.about())).collect(),
         Listed::Bugs => system::all()
@@ -31,6 +33,20 @@ pub fn rows(what: Listed, results: &Path) -> Result<Vec<(String, String)>, Failu
             runs.iter().map(|run| (run.name(), about(run))).collect()
         }
     })
+}
+
+/// What it does, what it needs of the machine and whether that is here, and why `all` leaves it out.
+fn about_fault(fault: &dyn Fault) -> String {
+    let mut about = fault.about().to_owned();
+    if let Some(needs) = fault.needs() {
+        let here =
+            fault.machine().map_or_else(|why| format!("not here: {why}"), |()| "here".to_owned());
+        about.push_str(&format!(" [needs {needs}: {here}]"));
+    }
+    if let Some(why) = fault.left_out_of_all() {
+        about.push_str(&format!(" [not part of `all`: {why}]"));
+    }
+    about
 }
 
 /// What is known of a run: its verdict and the first check that says so.

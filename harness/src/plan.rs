@@ -18,7 +18,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// The format version, 1.
+    /// The format version, 2.
     pub plan: u32,
     /// The system under test.
     pub system: String,
@@ -67,8 +67,8 @@ pub struct Plan {
     /// How long the system may take to serve through every live node after the last heal.
     #[serde(with = "as_text")]
     pub recovery_limit: Duration,
-    /// How many nodes may be down or cut off at once.
-    pub fault_budget: u16,
+    /// What the system claims to survive.
+    pub fault_budget: faults::Budget,
     /// Classes of faults that will be injected, in order of name.
     pub faults: Vec<String>,
     /// Classes that `all` leaves out here, and why.
@@ -80,7 +80,7 @@ pub struct Plan {
 
 impl Plan {
     /// The format version that this version of the harness writes.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
 }
 
 /// Who the clients are.

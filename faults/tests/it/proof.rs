@@ -65,6 +65,7 @@ fn isolate_leader() -> Schedule {
         target: Target::Leader,
         shape: Some(Shape::Isolate),
         heal: Some(Heal::Deliver),
+        how: Value::Null,
         seed: 1,
     };
     Schedule { entries: vec![entry] }

@@ -1,7 +1,8 @@
 //! Properties of drawn schedules over many seeds, and one that may never change.
 
 use faults::{
-    EDGE, Entry, Schedule, ScheduleError, Settings, Shape, Target, Trigger, registry, schedule,
+    Budget, EDGE, Entry, Schedule, ScheduleError, Settings, Shape, Target, Trigger, registry,
+    schedule,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -37,8 +38,8 @@ fn each(mut check: impl FnMut(&Settings, &Schedule)) {
 
 /// How many nodes an entry keeps from the majority.
 fn load(entry: &Entry, settings: &Settings) -> usize {
-    let chosen = entry.target.size(settings.nodes);
-    entry.shape.map_or(chosen, |shape| shape.load(chosen, settings.nodes, settings.budget))
+    let fault = registry::by_name(&entry.fault).expect("drawn from the registry");
+    fault.load(entry, settings.nodes, &settings.budget).nodes()
 }
 
 #[test]
@@ -70,7 +71,7 @@ fn the_budget_is_kept_at_every_moment() {
                 entry.shape.is_none() || at < entry.latest_end() - edge
             });
             let total: usize = counted.map(|entry| load(entry, settings)).sum();
-            assert!(total <= settings.budget, "{total} at {at:?}: {settings:?}\n{active:#?}");
+            assert!(total <= settings.budget.down, "{total} at {at:?}: {settings:?}\n{active:#?}");
             let classes: BTreeSet<&str> = active.iter().map(|e| e.fault.as_str()).collect();
             assert_eq!(classes.len(), active.len(), "one of a class at a time");
         }
@@ -158,7 +159,7 @@ fn one_seed_is_one_schedule() {
 fn a_seed_never_changes_its_meaning() {
     let mut text = String::new();
     for entry in drawn(&ALL, 5, 12, 7).1.entries {
-        let Entry { id, fault, trigger, duration, target, shape, heal, seed } = entry;
+        let Entry { id, fault, trigger, duration, target, shape, heal, how: _, seed } = entry;
         let shape = shape.map_or("-", Shape::name);
         let when = match trigger {
             Trigger::At { time } => format!("at {}", time.as_millis()),
@@ -195,7 +196,8 @@ fn what_cannot_bite_is_refused() {
     assert_eq!(error(&["partitoin"], 5, 30_000).to_string(), "unknown fault `partitoin`");
     assert!(matches!(error(&ALL, 5, 500), ScheduleError::TooShort { classes: 3, .. }));
     assert!(matches!(error(&ALL, 5, 0), ScheduleError::TooShort { .. }));
-    let none = Settings { budget: 0, ..Settings::new(&["kill"], 5, seconds(30), 1) };
+    let none =
+        Settings { budget: Budget::default(), ..Settings::new(&["kill"], 5, seconds(30), 1) };
     assert!(matches!(schedule(&none).unwrap_err(), ScheduleError::CannotBite { .. }));
     assert_eq!(schedule(&Settings::new(&[], 5, seconds(30), 1)).unwrap(), Schedule::default());
     assert_eq!(drawn(&["kill"], 1, 5, 1).1.classes(), ["kill"], "one node can be killed");

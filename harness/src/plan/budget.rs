@@ -4,11 +4,11 @@
 //! majority is no finding. Each fault counts from the first moment at which it can strike to the last at which it can
 //! still be in effect, less the moment at the end of a partition that drawing allows too: it heals at once.
 
-use faults::{EDGE, Entry, Schedule};
+use faults::{Budget, EDGE, Entry, Load, Schedule, registry};
 use std::time::Duration;
 
-/// Whether no moment has more nodes down or cut off than `budget`, and why not.
-pub(super) fn check(schedule: &Schedule, nodes: u16, budget: u16) -> Result<(), String> {
+/// Whether no moment asks for more than `budget`, and why not.
+pub(super) fn check(schedule: &Schedule, nodes: usize, budget: &Budget) -> Result<(), String> {
     // The load only rises where a fault starts.
     let mut entries: Vec<&Entry> = schedule.entries.iter().collect();
     entries.sort_by_key(|entry| entry.trigger.earliest());
@@ -17,22 +17,28 @@ pub(super) fn check(schedule: &Schedule, nodes: u16, budget: u16) -> Result<(), 
         let start = entry.trigger.earliest();
         active.retain(|other| counted_until(other) > start);
         active.push(entry);
-        let load: usize = active.iter().map(|entry| load(entry, nodes, budget)).sum();
-        if load > usize::from(budget) {
-            let ids: Vec<String> = active.iter().map(|entry| entry.id.to_string()).collect();
-            let ids = ids.join(", ");
+        let loads: Vec<Load> = active.iter().map(|entry| load(entry, nodes, budget)).collect();
+        let ids: Vec<String> = active.iter().map(|entry| entry.id.to_string()).collect();
+        let ids = ids.join(", ");
+        if loads.len() > 1 && loads.contains(&Load::Outage) {
             return Err(format!(
-                "{load} of {nodes} nodes may be lost at once, at most {budget} can be (entries {ids})"
+                "an outage of the whole cluster allows no other fault beside it (entries {ids})"
+            ));
+        }
+        let (load, most) = (loads.iter().map(|load| load.nodes()).sum::<usize>(), budget.down);
+        if load > most {
+            return Err(format!(
+                "{load} of {nodes} nodes may be lost at once, at most {most} can be (entries {ids})"
             ));
         }
     }
     Ok(())
 }
 
-fn load(entry: &Entry, nodes: u16, budget: u16) -> usize {
-    let (nodes, budget) = (usize::from(nodes), usize::from(budget));
-    let chosen = entry.target.size(nodes);
-    entry.shape.map_or(chosen, |shape| shape.load(chosen, nodes, budget))
+/// A class that nobody knows is refused elsewhere.
+fn load(entry: &Entry, nodes: usize, budget: &Budget) -> Load {
+    let fault = registry::by_name(&entry.fault);
+    fault.map_or(Load::Nodes(0), |fault| fault.load(entry, nodes, budget))
 }
 
 fn counted_until(entry: &Entry) -> Duration {
@@ -43,9 +49,11 @@ fn counted_until(entry: &Entry) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::check;
-    use faults::{Schedule, Settings, schedule};
+    use faults::{Budget, Schedule, Settings, schedule};
     use serde_json::json;
     use std::time::Duration;
+
+    const FIVE: Budget = Budget::majority(5);
 
     fn written(second: serde_json::Value) -> Schedule {
         let first = json!({"id": 1, "fault": "kill", "trigger": {"at": {"ms": 1000}},
@@ -59,9 +67,8 @@ mod tests {
             for seed in 0..20 {
                 let classes = ["kill", "partition", "pause"];
                 let settings = Settings::new(&classes, nodes, Duration::from_secs(60), seed);
-                let budget = u16::try_from(settings.budget).unwrap();
-                let nodes = u16::try_from(nodes).unwrap();
-                assert_eq!(check(&schedule(&settings).unwrap(), nodes, budget), Ok(()), "{seed}");
+                let drawn = schedule(&settings).unwrap();
+                assert_eq!(check(&drawn, nodes, &settings.budget), Ok(()), "{seed}");
             }
         }
     }
@@ -72,10 +79,10 @@ mod tests {
             written(json!({"id": 2, "fault": "pause", "trigger": {"at": {"ms": from}},
                 "duration_ms": 2000, "target": target, "seed": 2}))
         };
-        let error = check(&second(2000, "one"), 5, 2).unwrap_err();
+        let error = check(&second(2000, "one"), 5, &FIVE).unwrap_err();
         assert_eq!(error, "3 of 5 nodes may be lost at once, at most 2 can be (entries 1, 2)");
-        assert_eq!(check(&second(3000, "one"), 5, 2), Ok(()), "one after the other");
-        assert!(check(&second(5000, "majority"), 5, 2).is_err(), "alone it is too much");
+        assert_eq!(check(&second(3000, "one"), 5, &FIVE), Ok(()), "one after the other");
+        assert!(check(&second(5000, "majority"), 5, &FIVE).is_err(), "alone it is too much");
     }
 
     #[test]
@@ -84,7 +91,7 @@ mod tests {
             json!({"on-leader-change": {"armed_ms": 2500, "after_ms": 10, "latest_ms": 8000}});
         let schedule = written(json!({"id": 2, "fault": "partition", "trigger": waits,
             "duration_ms": 1000, "target": "leader", "shape": "isolate", "seed": 2}));
-        assert!(check(&schedule, 5, 2).is_err());
-        assert_eq!(check(&schedule, 7, 3 + 1), Ok(()));
+        assert!(check(&schedule, 5, &FIVE).is_err());
+        assert_eq!(check(&schedule, 7, &Budget { down: 4, crash: 7 }), Ok(()));
     }
 }

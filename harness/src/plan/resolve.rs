@@ -5,7 +5,7 @@ use crate::cli::RunArgs;
 use crate::exit::Failure;
 use crate::seed::Seed;
 use crate::system::{self, System};
-use faults::{Fault, Power, Schedule};
+use faults::{Fault, Schedule};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -87,7 +87,7 @@ impl Plan {
         let settings = faults::Settings {
             classes: self.faults.clone(),
             nodes: usize::from(self.nodes),
-            budget: usize::from(self.fault_budget),
+            budget: self.fault_budget,
             work: self.time,
             seed: self.seed.derive("schedule"),
         };
@@ -143,8 +143,13 @@ impl Plan {
             bites(find_fault(class, "--schedule")?, system, self.nodes)
                 .map_err(|why| Failure::usage(format!("`{class}` cannot bite: {why}")))?;
         }
-        budget::check(&self.schedule, self.nodes, system.fault_budget(self.nodes))
-            .map_err(Failure::usage)
+        let (nodes, claimed) = (usize::from(self.nodes), system.fault_budget(self.nodes));
+        for entry in &self.schedule.entries {
+            find_fault(&entry.fault, "--schedule")?
+                .check(entry, nodes, &claimed)
+                .map_err(|why| Failure::usage(format!("entry {}: {why}", entry.id)))?;
+        }
+        budget::check(&self.schedule, nodes, &claimed).map_err(Failure::usage)
     }
 }
 
@@ -196,7 +201,8 @@ fn find_faults(
     let mut omitted = Vec::new();
     if text == "all" {
         for fault in faults::registry::all() {
-            match bites(*fault, system, nodes) {
+            let wanted = fault.left_out_of_all().map_or(Ok(()), |why| Err(why.to_owned()));
+            match wanted.and_then(|()| bites(*fault, system, nodes)) {
                 Ok(()) => {
                     chosen.insert(fault.name().to_owned());
                 }
@@ -223,19 +229,15 @@ fn find_faults(
 
 /// Whether a class can do anything to this system, or why not.
 fn bites(fault: &dyn Fault, system: &dyn System, nodes: u16) -> Result<(), String> {
-    let powers = system.powers();
-    let (has, what) = match fault.power() {
-        Power::Cut => (powers.cut, "its links cannot be cut"),
-        Power::Kill => (powers.kill, "its nodes cannot be killed"),
-        Power::Pause => (powers.pause, "its nodes cannot be paused"),
-    };
-    if !has {
-        return Err(format!("{what} (system `{}`)", system.name()));
+    let power = fault.power();
+    if !system.powers().contains(&power) {
+        return Err(format!("{} (system `{}`)", power.lacking(), system.name()));
     }
+    fault.machine()?;
     if let Some(reason) = fault.cannot_bite(usize::from(nodes)) {
         return Err(reason);
     }
-    if system.fault_budget(nodes) == 0 {
+    if system.fault_budget(nodes).down == 0 {
         return Err(format!("of {nodes} nodes, `{}` can lose none", system.name()));
     }
     Ok(())

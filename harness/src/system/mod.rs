@@ -17,6 +17,7 @@ mod status;
 
 pub use status::{NodeStatus, Probe, Role};
 
+use faults::{Budget, Power};
 use history::NodeId;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -36,11 +37,11 @@ pub trait System: Sync {
     fn version(&self) -> String;
 
     /// What can be done to its nodes.
-    fn powers(&self) -> Powers;
+    fn powers(&self) -> &'static [Power];
 
-    /// How many of `nodes` may be down or cut off at once with operations still ending, no promise
-    /// broken, and the recovery limit met once they are back. A drawn schedule stays within this.
-    fn fault_budget(&self, nodes: u16) -> u16;
+    /// What it claims to survive as `nodes` nodes: no promise is broken, and the recovery limit is met once it
+    /// is over. A schedule beyond this is refused.
+    fn fault_budget(&self, nodes: u16) -> Budget;
 
     /// How long after the last heal every node must serve again.
     fn recovery_limit(&self) -> Duration;
@@ -67,17 +68,6 @@ pub trait System: Sync {
     /// How often each seeded bug was reached and triggered, from the nodes' marks files. A file that
     /// is missing or unreadable counts as nothing; no verdict depends on it.
     fn marks(&self, files: &[PathBuf]) -> Vec<MarkCount>;
-}
-
-/// What can be done to a node, apart from starting it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Powers {
-    /// SIGKILL and a restart on the same data.
-    pub kill: bool,
-    /// SIGSTOP and SIGCONT.
-    pub pause: bool,
-    /// Each directed link between two nodes can be cut by the proxies.
-    pub cut: bool,
 }
 
 /// A deliberate bug.

@@ -20,11 +20,11 @@ pub mod probe;
 pub mod simulate;
 
 use super::{
-    ClientSettings, MarkCount, NodeAddresses, NodeCommand, NodeSpec, Powers, Probe, SeededBug,
-    System,
+    ClientSettings, MarkCount, NodeAddresses, NodeCommand, NodeSpec, Probe, SeededBug, System,
 };
 use crate::guardian::READY_FD;
 use cluster::bug::Bug;
+use faults::{Budget, Power};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,15 +47,15 @@ impl System for Reference {
         env!("CARGO_PKG_VERSION").to_owned()
     }
 
-    fn powers(&self) -> Powers {
-        Powers { kill: true, pause: true, cut: true }
+    fn powers(&self) -> &'static [Power] {
+        &[Power::Cut, Power::Kill, Power::Pause]
     }
 
     /// As many as leave a majority. Any number may stop and come back without a promise being
     /// broken (nothing is acknowledged that is not on a majority's disks), but operations end only
     /// while a majority runs.
-    fn fault_budget(&self, nodes: u16) -> u16 {
-        nodes.saturating_sub(1) / 2
+    fn fault_budget(&self, nodes: u16) -> Budget {
+        Budget::majority(usize::from(nodes))
     }
 
     fn recovery_limit(&self) -> Duration {

@@ -1,0 +1,72 @@
+//! What a system lets be done to it, and what it claims to survive.
+//!
+//! Faults differ in what they need of a system ([`Power`]) and in what they ask of it ([`Load`]). A system
+//! declares both, and a schedule that asks for more than the declared [`Budget`] is refused: a correct system may
+//! fail it, and then a finding would accuse nobody. What the *machine* has to offer is asked of the fault
+//! itself ([`crate::Fault::machine`]).
+
+use serde::{Deserialize, Serialize};
+
+/// What a system must allow for a fault to be possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Power {
+    /// Its links can be cut.
+    Cut,
+    /// Its nodes can be killed and started again.
+    Kill,
+    /// Its nodes can be stopped and continued.
+    Pause,
+}
+
+impl Power {
+    /// What cannot be done to a system without it, as a fragment: `its links cannot be cut`.
+    #[must_use]
+    pub fn lacking(self) -> &'static str {
+        match self {
+            Self::Cut => "its links cannot be cut",
+            Self::Kill => "its nodes cannot be killed",
+            Self::Pause => "its nodes cannot be paused",
+        }
+    }
+}
+
+/// What a system claims to survive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// How many nodes may be down or cut off at once with operations still ending.
+    pub down: usize,
+    /// How many nodes may crash at once, also by loss of power, with nothing lost once they are back. While
+    /// more than `down` of them are away nothing need end.
+    pub crash: usize,
+}
+
+impl Budget {
+    /// The budget of a majority system of so many nodes that syncs before it acknowledges.
+    #[must_use]
+    pub const fn majority(nodes: usize) -> Self {
+        Self { down: nodes.saturating_sub(1) / 2, crash: nodes }
+    }
+}
+
+/// What one fault asks of a system while it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// It keeps so many nodes from the others.
+    Nodes(usize),
+    /// Nothing need go on until it is healed, so no other fault may be in effect beside it: the two together
+    /// may be more than either alone.
+    Outage,
+}
+
+impl Load {
+    /// The nodes it counts for beside others; an outage counts for none, because there are no others.
+    #[must_use]
+    pub fn nodes(self) -> usize {
+        match self {
+            Self::Nodes(nodes) => nodes,
+            Self::Outage => 0,
+        }
+    }
+}
