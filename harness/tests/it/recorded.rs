@@ -135,7 +135,7 @@ fn a_plan_of_another_version_is_refused() {
     place.file(&format!("{RUN}/plan.json"), "{\"plan\":9}");
     let left = place.harness(&format!("check {RUN}"));
     assert_eq!(left.code, 254, "{left:?}");
-    assert!(left.stderr.contains("its format version is 9, known is 1"), "{left:?}");
+    assert!(left.stderr.contains("its format version is 9, known is 2"), "{left:?}");
 }
 
 /// A counterexample is judged by whoever gets it, without the flags of the one who found it.
