@@ -5,15 +5,17 @@
 //! time, one node leads, a change of members that was under way comes to its end, and who is a member ends up
 //! with all that was committed. Removed nodes run on and must disturb nobody.
 //!
-//! What is slow is not stuck: while somebody still learns of entries that are committed, all that is asked for is
-//! that this goes on. Once nobody does, nothing is an excuse any more, and changes must be committed.
+//! What is slow is not stuck: while somebody still learns of entries that are committed, or is given those that the
+//! leader had when it was first seen to lead (none may be committed before a majority has the first of its own term),
+//! all that is asked for is that this goes on. Both come to an end, because what is appended later is no excuse. Once
+//! nobody learns anything, nothing is one any more, and changes must be committed.
 
 use super::agenda::Happening;
 use super::quorums::quorum;
 use super::random::{Purpose, Random};
 use super::world::World;
 use super::{Promise, SECOND, Time, Victim, Way, place};
-use crate::raft::{Configuration, NodeId, Raft};
+use crate::raft::{Configuration, Index, NodeId, Raft, Term};
 
 /// How long all may stand still while something is unfinished or clients look for the leader, and until when nothing
 /// may be unfinished: where one entry goes at a time to a slow disk that takes long.
@@ -21,6 +23,13 @@ const STILL: Time = 10 * SECOND;
 const DRAIN: Time = 600 * SECOND;
 /// A change must be acknowledged every so often.
 const PATIENCE: Time = 2 * SECOND;
+
+/// The log of the newest leader as it was when that one was first seen to lead.
+#[derive(Clone, Copy, Default)]
+struct Inherited {
+    term: Term,
+    last: Index,
+}
 
 impl World {
     /// The end of the safety phase: everything heals, but for the nodes that stay broken.
@@ -92,12 +101,13 @@ impl World {
         let phase = end.saturating_sub(calm);
         self.until(calm + phase / 2);
         let (settled, members) = (self.oracle.facts.terms_led, self.in_force().cloned());
+        let mut inherited = Inherited::default();
         while self.now < end && self.oracle.violation.is_none() {
-            let before = self.committed_by_the_healthy();
+            let before = self.learned_by_the_healthy(&mut inherited);
             self.until((self.now + SECOND).min(end));
             let (last, now) = (self.clients.last_change, self.now);
             // Where one entry goes at a time to a slow disk, a quorum may first have much to catch up with.
-            let catches_up = self.committed_by_the_healthy() > before;
+            let catches_up = self.learned_by_the_healthy(&mut inherited) > before;
             self.promise_progress(now.saturating_sub(last) <= PATIENCE || catches_up, || {
                 format!("no change was acknowledged since {} s", last / SECOND)
             });
@@ -113,14 +123,15 @@ impl World {
     /// Without new operations all that was begun comes to its end, however slow it is, as long as it moves.
     fn come_to_rest(&mut self, end: Time) {
         self.clients.stopped = true;
-        let (mut known, mut since) = (self.committed_by_the_healthy(), end);
+        let mut inherited = Inherited::default();
+        let (mut known, mut since) = (self.learned_by_the_healthy(&mut inherited), end);
         let going = |world: &World| world.oracle.violation.is_none();
         while self.unfinished().is_some()
             && going(self)
             && self.now < (since + STILL).min(end + DRAIN)
         {
             self.until(self.now + SECOND / 2);
-            let knows = self.committed_by_the_healthy();
+            let knows = self.learned_by_the_healthy(&mut inherited);
             if knows > known {
                 (known, since) = (knows, self.now);
             }
@@ -154,6 +165,20 @@ impl World {
     fn committed_by_the_healthy(&self) -> u64 {
         let healthy = self.nodes.iter().filter(|node| !node.broken);
         healthy.filter_map(|node| node.raft.as_ref()).map(Raft::commit).sum()
+    }
+
+    /// The same, and the sum of what the healthy hold of what the leader had when it was first seen to lead. A new
+    /// leader may have less than the one before it, which is nothing that was learned.
+    fn learned_by_the_healthy(&self, inherited: &mut Inherited) -> u64 {
+        if let Some(raft) =
+            self.of(Victim::Leader).and_then(|id| self.nodes[place(id)].raft.as_ref())
+            && raft.term() > inherited.term
+        {
+            *inherited = Inherited { term: raft.term(), last: raft.last().index };
+        }
+        let healthy = self.nodes.iter().filter(|node| !node.broken);
+        let logs = healthy.filter_map(|node| node.raft.as_ref()).map(|raft| raft.last().index);
+        self.committed_by_the_healthy() + logs.map(|last| last.min(inherited.last)).sum::<u64>()
     }
 
     /// What has not come to its end: nobody leads, the members are between two sets of voters, or one of them that

@@ -67,6 +67,22 @@ fn one_two_and_seven_nodes_keep_every_promise() {
     assert!(run(2000..2004, 7).committed > 0);
 }
 
+/// Episodes in which a correct cluster takes longer than usual: before anything can be committed, a quorum must be
+/// given hundreds of entries one by one, a round trip each.
+#[test]
+fn what_is_slow_is_not_taken_for_stuck() {
+    let late = [(2, 5, 2_000_000, 2705)];
+    for (seed, nodes, seconds, episode) in late {
+        let plan = episodes(seed, nodes, seconds, Bugs::NONE).nth(episode);
+        let plan = plan.expect("there are that many");
+        assert_eq!(
+            simulate(&plan).violation,
+            None,
+            "seed {seed}, {nodes} nodes, episode {episode}"
+        );
+    }
+}
+
 /// With leases, clocks that differ by as much as was declared, wall clocks that are set, and leaders that pause.
 #[test]
 fn with_leases_every_promise_is_kept() {
