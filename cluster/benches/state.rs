@@ -167,7 +167,9 @@ async fn write(client: &mut KvClient<Channel>, key: u64, size: usize) -> bool {
         Bytes::from((0..size).map(|at| (key as usize * 31 + at * 7) as u8).collect::<Vec<_>>());
     let key = Bytes::from(format!("key-{key:012}"));
     let operation = Some(request::Operation::Write(Write { key, value }));
-    let response = client.execute(Request { operation, ..Request::default() }).await;
+    // If the leader changes, a long load goes on.
+    let request = Request { operation, forward: true, ..Request::default() };
+    let response = client.execute(request).await;
     matches!(response.map(|r| r.into_inner().outcome), Ok(Some(response::Outcome::Done(_))))
 }
 
@@ -270,6 +272,7 @@ async fn snapshot(mebibytes: u64) {
     }
     stop.store(true, Relaxed);
     let samples = writers.await.unwrap();
+    assert_eq!(cluster.leader().await, leader, "the leader changed, and the figures are of two");
     let when = |wanted: bool| {
         let whole = |at: Instant, took| [at, at + took].map(|t| seen.at(t)) == [Some(wanted); 2];
         let chosen = samples.iter().filter(|(at, took)| whole(*at, *took));
