@@ -95,8 +95,10 @@ impl<C: Connected> Connected for Gathering<C> {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::time::Duration;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -178,17 +180,22 @@ mod tests {
     async fn what_a_full_connection_does_not_take_goes_with_the_next_flush() {
         let (near, mut far) = tokio::io::duplex(4);
         let mut gathering = Gathering::new(near);
-        gathering.write_all(b"abcdef").await.unwrap();
-        let pending = poll_fn(|context| {
-            Poll::Ready(Pin::new(&mut gathering).poll_flush(context).is_pending())
-        });
-        assert!(pending.await);
-        let mut four = [0; 4];
-        far.read_exact(&mut four).await.unwrap();
-        gathering.write_all(b"g").await.unwrap();
-        gathering.flush().await.unwrap();
-        let mut rest = [0; 3];
-        far.read_exact(&mut rest).await.unwrap();
-        assert_eq!((&four, &rest), (b"abcd", b"efg"));
+        let told = async {
+            gathering.write_all(b"abcdef").await.unwrap();
+            let is_full = poll_fn(|context| {
+                Poll::Ready(Pin::new(&mut gathering).poll_flush(context).is_pending())
+            });
+            let is_full = is_full.await;
+            let mut four = [0; 4];
+            far.read_exact(&mut four).await.unwrap();
+            gathering.write_all(b"g").await.unwrap();
+            gathering.flush().await.unwrap();
+            let mut rest = [0; 3];
+            far.read_exact(&mut rest).await.unwrap();
+            (is_full, four, rest)
+        };
+        // Without gathering the first write would wait for a reader.
+        let told = timeout(Duration::from_secs(5), told).await.unwrap();
+        assert_eq!(told, (true, *b"abcd", *b"efg"));
     }
 }
