@@ -1,7 +1,9 @@
 //! What a large state costs a running cluster of three nodes, each a process of its own, on the disk of this machine.
 //!
 //! `cargo bench -p cluster --bench state -- snapshot` loads 1 GiB (or as many MiB as the next argument says) and
-//! prints how long writes take while every node writes a snapshot of it, and when none does.
+//! prints how long writes take while every node writes a snapshot of it, and when none does: the same processes, the
+//! same state and the same writers, in turns. For that, snapshots are due after four times the default, because
+//! otherwise one of so large a state would always be being written.
 //! `cargo bench -p cluster --bench state -- memory` loads a million keys of 256 bytes (or as many as the next argument
 //! says) and prints the resident memory of each node, before and after a restart of one, and how long that takes.
 //!
@@ -11,14 +13,18 @@
 #![expect(clippy::print_stdout, reason = "a bench says what it measured")]
 #![expect(clippy::unwrap_used, reason = "a bench may fail where it stands")]
 
+#[path = "../tests/nodes/child.rs"]
+mod child;
+
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::fmt;
+use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use child::Addresses;
 use cluster::node::{self, Config};
 use cluster::proto::admin_client::AdminClient;
 use cluster::proto::kv_client::KvClient;
@@ -31,9 +37,13 @@ const SETTINGS: &str = "CLUSTER_BENCH_NODE";
 const LOADERS: u64 = 128;
 /// Writers that are measured.
 const WRITERS: u64 = 16;
-/// How long to measure without a snapshot.
-const QUIET: Duration = Duration::from_secs(20);
-/// Longest wait for anything.
+/// How long to measure without a snapshot, and with one, at least.
+const SPAN: Duration = Duration::from_secs(25);
+/// How long that may take.
+const ENOUGH: Duration = Duration::from_secs(400);
+/// How much less often than by default snapshots are due while their cost is measured.
+const SELDOM: u64 = 4;
+/// Longest wait for anything else.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() {
@@ -51,37 +61,33 @@ fn main() {
 }
 
 fn run_as_node(settings: &str) {
-    let [id, data, peer, client, peers] = settings.split('|').collect::<Vec<_>>()[..] else {
+    let [id, data, peer, client, bytes, peers] = settings.split('|').collect::<Vec<_>>()[..] else {
         panic!("{settings}")
     };
     let mut config = Config::new(id.parse().unwrap(), data);
     config.listen_peer = peer.parse().unwrap();
     config.listen_client = client.parse().unwrap();
     config.parent_death_signal = true;
-    for peer in peers.split(',') {
-        let (id, address) = peer.split_once('=').unwrap();
-        config.peers.insert(id.parse().unwrap(), address.parse().unwrap());
-    }
+    config.snapshot_bytes = bytes.parse().unwrap();
+    config.peers = child::read_peers(peers);
     node::run(config).unwrap();
 }
 
 /// Three nodes; dropping it kills them.
 struct Cluster {
     directory: tempfile::TempDir,
-    addresses: BTreeMap<u64, (SocketAddr, SocketAddr)>,
+    addresses: Addresses,
     running: BTreeMap<u64, Child>,
+    /// Bytes of commands after which a snapshot is taken.
+    snapshot_bytes: u64,
 }
 
 impl Cluster {
-    fn start() -> Cluster {
-        let port = || TcpListener::bind("127.0.0.1:0").unwrap();
-        // All are open at once, so that no two get one port.
-        let ports: Vec<_> = (1..=3).map(|id| (id, port(), port())).collect();
-        let address = |listener: &TcpListener| listener.local_addr().unwrap();
-        let addresses = ports.iter().map(|(id, p, c)| (*id, (address(p), address(c)))).collect();
-        drop(ports);
+    fn start(snapshot_bytes: u64) -> Cluster {
         let directory = tempfile::tempdir().unwrap();
-        let mut cluster = Cluster { directory, addresses, running: BTreeMap::new() };
+        let addresses = child::addresses(3);
+        let mut cluster =
+            Cluster { directory, addresses, running: BTreeMap::new(), snapshot_bytes };
         (1..=3).for_each(|id| cluster.run(id));
         cluster
     }
@@ -89,22 +95,15 @@ impl Cluster {
     fn run(&mut self, id: u64) {
         let data = self.directory.path().join(format!("n{id}"));
         let others = self.addresses.iter().filter(|(other, _)| **other != id);
-        let peers: Vec<_> = others.map(|(other, (peer, _))| format!("{other}={peer}")).collect();
+        let peers = child::tell_peers(others.map(|(other, (peer, _))| (other, *peer)));
         let (peer, client) = self.addresses[&id];
-        let settings = format!("{id}|{}|{peer}|{client}|{}", data.display(), peers.join(","));
-        let child = Command::new(std::env::current_exe().unwrap())
-            .env(SETTINGS, settings)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        self.running.insert(id, child.unwrap());
+        let (data, bytes) = (data.display(), self.snapshot_bytes);
+        let settings = format!("{id}|{data}|{peer}|{client}|{bytes}|{peers}");
+        self.running.insert(id, child::start(&[], SETTINGS, &settings));
     }
 
     fn kill(&mut self, id: u64) {
-        let mut child = self.running.remove(&id).unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
+        child::kill(self.running.remove(&id).unwrap());
     }
 
     async fn status(&self, id: u64) -> Option<StatusResponse> {
@@ -168,7 +167,9 @@ async fn write(client: &mut KvClient<Channel>, key: u64, size: usize) -> bool {
         Bytes::from((0..size).map(|at| (key as usize * 31 + at * 7) as u8).collect::<Vec<_>>());
     let key = Bytes::from(format!("key-{key:012}"));
     let operation = Some(request::Operation::Write(Write { key, value }));
-    let response = client.execute(Request { operation, ..Request::default() }).await;
+    // If the leader changes, a long load goes on.
+    let request = Request { operation, forward: true, ..Request::default() };
+    let response = client.execute(request).await;
     matches!(response.map(|r| r.into_inner().outcome), Ok(Some(response::Outcome::Done(_))))
 }
 
@@ -219,41 +220,76 @@ async fn measure(
     tasks.join_all().await.into_iter().flatten().collect()
 }
 
+/// Whether any node wrote a snapshot, over time.
+#[derive(Default)]
+struct Seen {
+    looks: Vec<(Instant, bool)>,
+    /// How long one was written, and how long none was.
+    spans: (Duration, Duration),
+}
+
+impl Seen {
+    fn look(&mut self, writing: bool) {
+        let now = Instant::now();
+        let since = now - self.looks.last().map_or(now, |(last, _)| *last);
+        *(if writing { &mut self.spans.0 } else { &mut self.spans.1 }) += since;
+        self.looks.push((now, writing));
+    }
+
+    fn is_enough(&self) -> bool {
+        self.spans.0.min(self.spans.1) >= SPAN
+    }
+
+    /// Whether one was written at this time, if that is known.
+    fn at(&self, time: Instant) -> Option<bool> {
+        let place = self.looks.partition_point(|(look, _)| *look < time);
+        self.looks.get(place).map(|(_, writing)| *writing)
+    }
+}
+
 async fn snapshot(mebibytes: u64) {
     let keys = mebibytes << 8;
-    let cluster = Cluster::start();
+    let cluster = Cluster::start(SELDOM * default_snapshot_bytes());
     println!("load of the machine before: {}", machine_load());
     let took = load(&cluster, keys, 4 << 10).await;
     println!("{mebibytes} MiB in {keys} keys of 4 KiB, written in {:.1} s", took.as_secs_f64());
     let leader = cluster.leader().await;
     let (stop, client) = (Arc::new(AtomicBool::new(false)), cluster.client(leader).await);
     let writers = tokio::spawn(measure(client, keys, Arc::clone(&stop)));
-    let (mut quiet, mut seen) = (Duration::ZERO, Vec::new());
-    let (start, mut last) = (Instant::now(), Instant::now());
-    // Whether each node wrote a snapshot at each time.
-    while start.elapsed() < PATIENCE && (quiet < QUIET || !seen.iter().any(|(_, writing)| *writing))
-    {
+    let (mut seen, start) = (Seen::default(), Instant::now());
+    while !seen.is_enough() {
+        assert!(
+            start.elapsed() < ENOUGH,
+            "not {SPAN:?} with and without a snapshot: {:?}",
+            seen.spans
+        );
         let mut writing = false;
         for id in 1..=3 {
-            let status = cluster.status(id).await.unwrap();
-            writing |= status.snapshot.unwrap_or_default().writing;
+            writing |= writes(&cluster.status(id).await.unwrap());
         }
-        let now = Instant::now();
-        quiet += if writing { Duration::ZERO } else { now - last };
-        last = now;
-        seen.push((now, writing));
+        seen.look(writing);
         sleep(Duration::from_millis(20)).await;
     }
     stop.store(true, Relaxed);
     let samples = writers.await.unwrap();
-    for (wanted, what) in [(false, "no snapshot"), (true, "a snapshot on some node")] {
-        let during = |at: Instant| {
-            let place = seen.partition_point(|(seen, _)| *seen < at);
-            seen.get(place).is_some_and(|(_, writing)| *writing == wanted)
-        };
-        let chosen = samples.iter().filter(|(at, took)| during(*at) && during(*at + *took));
-        println!("{what:>24}: {}", quantiles(chosen.map(|(_, took)| *took).collect()));
-    }
+    assert_eq!(cluster.leader().await, leader, "the leader changed, and the figures are of two");
+    let when = |wanted: bool| {
+        let whole = |at: Instant, took| [at, at + took].map(|t| seen.at(t)) == [Some(wanted); 2];
+        let chosen = samples.iter().filter(|(at, took)| whole(*at, *took));
+        Quantiles::of(chosen.map(|(_, took)| *took).collect())
+    };
+    let (without, with) = (when(false), when(true));
+    println!("{:>23} no snapshot: {without}", format!("{:.0} s", seen.spans.1.as_secs_f64()));
+    println!(
+        "{:>9} a snapshot on some node: {with}",
+        format!("{:.0} s", seen.spans.0.as_secs_f64())
+    );
+    println!(
+        "p99 with a snapshot: {:.2} times that without (asked for: at most 2); the longest write: {:.1} ms (asked \
+         for: at most one heartbeat, 100 ms)",
+        with.p99 / without.p99,
+        with.longest
+    );
     for id in 1..=3 {
         let status = cluster.status(id).await.unwrap();
         let (snapshot, wal) = (status.snapshot.unwrap(), status.wal.unwrap());
@@ -271,7 +307,7 @@ async fn snapshot(mebibytes: u64) {
 }
 
 async fn memory(keys: u64) {
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::start(default_snapshot_bytes());
     println!("load of the machine before: {}", machine_load());
     let took = load(&cluster, keys, 256).await;
     println!("{keys} keys of 256 bytes, written in {:.1} s", took.as_secs_f64());
@@ -311,21 +347,38 @@ fn writes(status: &StatusResponse) -> bool {
     status.snapshot.is_some_and(|snapshot| snapshot.writing)
 }
 
-fn quantiles(mut samples: Vec<Duration>) -> String {
-    if samples.is_empty() {
-        return "no sample".to_owned();
+/// Of how long writes took, in milliseconds.
+struct Quantiles {
+    count: usize,
+    p50: f64,
+    p99: f64,
+    p999: f64,
+    longest: f64,
+}
+
+impl Quantiles {
+    fn of(mut samples: Vec<Duration>) -> Quantiles {
+        samples.sort_unstable();
+        let last = samples.len().checked_sub(1).expect("clients wrote all the time");
+        let at = |share: f64| samples[(last as f64 * share) as usize].as_secs_f64() * 1e3;
+        let [p50, p99, p999, longest] = [0.5, 0.99, 0.999, 1.0].map(at);
+        Quantiles { count: samples.len(), p50, p99, p999, longest }
     }
-    samples.sort_unstable();
-    let at =
-        |share: f64| samples[((samples.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-    let count = samples.len();
-    format!(
-        "{count} writes, p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, longest {:.1} ms",
-        at(0.5),
-        at(0.99),
-        at(0.999),
-        at(1.0)
-    )
+}
+
+impl fmt::Display for Quantiles {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Quantiles { count, p50, p99, p999, longest } = self;
+        write!(
+            formatter,
+            "{count} writes, p50 {p50:.1} ms, p99 {p99:.1} ms, p99.9 {p999:.1} ms, longest {longest:.1} ms"
+        )
+    }
+}
+
+/// Bytes of commands after which a snapshot is taken, unless a node is told otherwise.
+fn default_snapshot_bytes() -> u64 {
+    Config::new(1, "unused").snapshot_bytes
 }
 
 fn machine_load() -> String {

@@ -103,6 +103,22 @@ async fn insist(client: &mut KvClient<Channel>, operation: request::Operation) -
     panic!("the node did not lead within 5 s");
 }
 
+#[tokio::test]
+async fn a_request_for_no_service_or_method_is_unimplemented() {
+    let node = Node::start(&Memory::new());
+    let channel = Channel::from_shared(format!("http://{}", node.address)).unwrap();
+    let channel = channel.connect().await.unwrap();
+    for path in ["/cluster.v1.Nobody/Execute", "/cluster.v1.AdminX/Status", "/cluster.v1.Admin/X"] {
+        let mut client = tonic::client::Grpc::new(channel.clone());
+        client.ready().await.unwrap();
+        let codec = crate::codec::Codec::<StatusRequest, Response>::default();
+        let path = path.parse().unwrap();
+        let answer = client.unary(tonic::Request::new(StatusRequest {}), path, codec).await;
+        assert_eq!(answer.unwrap_err().code(), tonic::Code::Unimplemented);
+    }
+    node.stop().unwrap();
+}
+
 /// Writes some keys, cuts the power after each few, and counts acknowledged keys that are gone.
 async fn lost_at_power_cut(lie: bool, snapshot_entries: u64) -> usize {
     let start = |disk: &Memory| Node::start_with(disk, Duration::from_millis(20), snapshot_entries);

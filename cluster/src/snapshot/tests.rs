@@ -80,12 +80,7 @@ fn crash_everywhere(bugs: Bugs) -> Result<u32, SnapshotError> {
             write(&files, 5)?;
             disk.die_after(changes);
             let result = write(&files, 9);
-            let died = disk.is_dead();
-            if power_cut {
-                disk.crash()
-            } else {
-                disk.revive()
-            }
+            let died = disk.start_again(power_cut);
             let expected: &[_] = if result.is_ok() { &[Some(9)] } else { &[Some(5), Some(9)] };
             let found = loaded(&files)?;
             assert!(expected.contains(&found), "after {changes} changes: {found:?}");

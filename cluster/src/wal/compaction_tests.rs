@@ -158,12 +158,7 @@ fn a_crash_at_any_change_of_the_disk_leaves_a_state_that_was_written() {
                 durable = ticket;
             }
             drop(wal);
-            let died = disk.is_dead();
-            if power_cut {
-                disk.crash()
-            } else {
-                disk.revive()
-            }
+            let died = disk.start_again(power_cut);
             let (wal, contents, _) = open(&disk, SIZE).unwrap_or_else(|e| panic!("{changes}: {e}"));
             let found = states.iter().rposition(|state| *state == contents);
             let found =

@@ -177,12 +177,7 @@ fn a_crash_at_any_change_of_a_full_disk_leaves_a_state_that_was_written() {
                 progress = until(&wal, |p| p.durable == last || p.failed.is_some());
             }
             drop(wal);
-            let died = disk.is_dead();
-            if power_cut {
-                disk.crash()
-            } else {
-                disk.revive()
-            }
+            let died = disk.start_again(power_cut);
             disk.limit(None);
             let (wal, contents, _) = open(&disk, SIZE).unwrap_or_else(|e| panic!("{changes}: {e}"));
             drop(wal);

@@ -76,6 +76,18 @@ impl Memory {
         self.inner().left == Some(0)
     }
 
+    /// After a power cut, or with only the process killed, it all starts again. Says whether the limit of
+    /// [`Memory::die_after`] was reached before that.
+    pub(crate) fn start_again(&self, power_cut: bool) -> bool {
+        let died = self.is_dead();
+        if power_cut {
+            self.crash();
+        } else {
+            self.revive();
+        }
+        died
+    }
+
     /// While true, `sync` answers ok and does nothing.
     pub(crate) fn lie(&self, lying: bool) {
         self.inner().lie = lying;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+mod child;
 pub(crate) mod processes;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,22 +1,23 @@
 //! Nodes as real processes, for tests that kill them: this test binary, started again as a node.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use cluster::node::{self, Config};
 use cluster::raft::NodeId;
 
 use super::Client;
+use super::child::{self, Addresses};
 
 const SETTINGS: &str = "CLUSTER_TEST_NODE";
 
 /// A cluster of processes; dropping it kills them.
 pub(crate) struct Processes {
     directory: tempfile::TempDir,
-    addresses: BTreeMap<NodeId, (SocketAddr, SocketAddr)>,
+    addresses: Addresses,
     running: BTreeMap<NodeId, Child>,
     /// The nodes that were there first; all others join.
     founders: NodeId,
@@ -35,14 +36,9 @@ impl Processes {
 
     /// The same, but nobody runs yet.
     pub(crate) fn prepare(count: NodeId) -> Processes {
-        let port = || TcpListener::bind("127.0.0.1:0").unwrap();
-        // All are open at once, so that no two get one port.
-        let ports: Vec<_> = (1..=count).map(|id| (id, port(), port())).collect();
-        let address = |listener: &TcpListener| listener.local_addr().unwrap();
-        let addresses = ports.iter().map(|(id, p, c)| (*id, (address(p), address(c)))).collect();
         Processes {
             directory: tempfile::tempdir().unwrap(),
-            addresses,
+            addresses: child::addresses(count),
             running: BTreeMap::new(),
             founders: count,
             segment_size: 16 << 10,
@@ -56,30 +52,20 @@ impl Processes {
 
     /// Starts a node on what data it has; one that is new waits to be told of the cluster.
     pub(crate) fn run(&mut self, id: NodeId) {
-        self.addresses.entry(id).or_insert_with(|| {
-            let port = || TcpListener::bind("127.0.0.1:0").unwrap();
-            let (peer, client) = (port(), port());
-            (peer.local_addr().unwrap(), client.local_addr().unwrap())
-        });
+        self.addresses.entry(id).or_insert_with(|| child::addresses(1)[&1]);
         let is_founder = |id: NodeId| id <= self.founders;
         let (peer, client) = self.addresses[&id];
         let others = self
             .addresses
             .iter()
             .filter(|(other, _)| **other != id && is_founder(id) && is_founder(**other));
-        let peers: Vec<_> = others.map(|(other, (peer, _))| format!("{other}={peer}")).collect();
+        let peers = child::tell_peers(others.map(|(other, (peer, _))| (other, *peer)));
         let data = self.directory.path().join(format!("n{id}"));
-        let (data, peers) = (data.display(), peers.join(","));
+        let data = data.display();
         let (size, entries, join) = (self.segment_size, self.snapshot_entries, !is_founder(id));
         let settings = format!("{id}|{data}|{peer}|{client}|{size}|{entries}|{join}|{peers}");
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "node_process", "--nocapture"])
-            .env(SETTINGS, settings)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        self.running.insert(id, child.unwrap());
+        let arguments = ["--ignored", "--exact", "node_process", "--nocapture"];
+        self.running.insert(id, child::start(&arguments, SETTINGS, &settings));
     }
 
     pub(crate) fn process_id(&self, id: NodeId) -> u32 {
@@ -88,9 +74,7 @@ impl Processes {
 
     /// SIGKILL to a node, and waits until it is gone.
     pub(crate) fn kill(&mut self, id: NodeId) {
-        let mut child = self.running.remove(&id).unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
+        child::kill(self.running.remove(&id).unwrap());
     }
 
     /// SIGKILL to all nodes, and waits until they are gone.
@@ -143,9 +127,6 @@ pub(crate) fn run_as_node() {
     config.snapshot_entries = entries.parse().unwrap();
     config.join = join.parse().unwrap();
     config.parent_death_signal = true;
-    for peer in peers.split(',').filter(|peer| !peer.is_empty()) {
-        let (id, address) = peer.split_once('=').unwrap();
-        config.peers.insert(id.parse().unwrap(), address.parse().unwrap());
-    }
+    config.peers = child::read_peers(peers);
     node::run(config).unwrap();
 }

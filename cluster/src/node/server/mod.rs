@@ -5,18 +5,22 @@
 //! and so slows its sender down.
 
 mod client;
+mod gathering;
 mod peer;
+mod routes;
 pub(super) mod session;
 mod snapshot;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_stream::{Stream, StreamExt};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
@@ -35,6 +39,8 @@ use crate::proto::peer_server::PeerServer;
 use crate::proto::{Consistency, Error, Read, Reason, Request, StatusResponse, request};
 use crate::raft::{Message, NodeId};
 use crate::snapshot::Files;
+use gathering::Gathering;
+use routes::Routes;
 
 /// Tasks that may wait for the driver to look at them.
 const WORK_QUEUE: usize = 1024;
@@ -210,8 +216,8 @@ pub(super) fn serve_clients(
 ) -> JoinHandle<Result<(), tonic::transport::Error>> {
     let service = client::ClientService::new(front, forwarder);
     let kv = KvServer::new(service.clone()).max_decoding_message_size(REQUEST_MAX);
-    let server = server().add_service(kv).add_service(AdminServer::new(service));
-    tokio::spawn(server.serve_with_incoming(incoming(listener)))
+    let routes = Routes { kv, admin: AdminServer::new(service) };
+    tokio::spawn(server().serve_with_incoming(routes, incoming(listener)))
 }
 
 /// Serves the other nodes.
@@ -222,7 +228,7 @@ pub(super) fn serve_peers(
     let service = PeerServer::new(peer::PeerService::new(front))
         .max_decoding_message_size(PEER_MESSAGE_MAX)
         .max_encoding_message_size(PEER_MESSAGE_MAX);
-    tokio::spawn(server().add_service(service).serve_with_incoming(incoming(listener)))
+    tokio::spawn(server().serve_with_incoming(service, incoming(listener)))
 }
 
 fn server() -> Server {
@@ -236,8 +242,10 @@ fn server() -> Server {
         .http2_max_local_error_reset_streams(Some(RESETS))
 }
 
-fn incoming(listener: TcpListener) -> TcpIncoming {
-    TcpIncoming::from(listener).with_nodelay(Some(true))
+fn incoming(listener: TcpListener) -> impl Stream<Item = io::Result<Gathering<TcpStream>>> {
+    TcpIncoming::from(listener)
+        .with_nodelay(Some(true))
+        .map(|accepted| accepted.map(Gathering::new))
 }
 
 #[cfg(test)]
