@@ -50,14 +50,20 @@
 //! it.
 
 mod evidence;
+mod kept;
+mod known;
+mod left_out;
+mod past;
 
 use crate::budget::{Budget, Halt, Limits};
-use crate::hash::Table;
 use crate::partition::Partition;
 use crate::problem::Problem;
 use crate::search::{Found, Rules, search};
 use crate::{Call, Options, Spec};
-pub(crate) use evidence::{Evidence, Kept, Past};
+pub(crate) use evidence::Evidence;
+pub(crate) use kept::Kept;
+use known::Known;
+pub(crate) use past::Past;
 
 /// A sound counterexample.
 pub(crate) struct Core {
@@ -90,9 +96,9 @@ const STEPS_PER_STEP: u64 = 3;
 const LEAST_STEPS: u64 = 1_500_000;
 /// and at most these, some seconds.
 const MOST_STEPS: u64 = 100_000_000;
+/// One of them is enough to compare so many words of sets.
+const WORDS_A_STEP: u64 = 16;
 
-/// How many legal sets are remembered.
-const MOST_REMEMBERED: usize = 4_096;
 /// The calls in conflict may rely on so many others, before only those are kept that nothing hides.
 const MANY_CALLS: usize = 64;
 
@@ -172,11 +178,11 @@ pub(crate) fn guess<S: Spec>(
             let evidence = past.window(partition, horizon, last);
             let mut shrinker = Shrinker::new(partition, evidence, budget);
             if shrinker.begin_with_all().ok()? {
-                let Shrinker { evidence, best, budget, legal, last, .. } = shrinker;
+                let Shrinker { evidence, best, budget, known, last, .. } = shrinker;
                 let earliest = place == 0 || is_legal_up_to(partition, ends[place - 1], budget);
                 let mut budget = Budget::new(limits(budget.spent(), options), options.stop);
                 let budget = &mut budget;
-                let shrinker = Shrinker { partition, evidence, budget, best, legal, last };
+                let shrinker = Shrinker { partition, evidence, budget, best, known, last };
                 return Some(shrinker.finish(Ok(()), earliest));
             }
         }
@@ -241,8 +247,7 @@ struct Shrinker<'a, 'b, S: Spec> {
     budget: &'a mut Budget<'b>,
     /// The smallest sound and illegal set so far.
     best: Kept,
-    /// Sets that were searched and are legal.
-    legal: Table<Kept, ()>,
+    known: Known,
     /// Calls without which nothing is illegal, unless it keeps another of them: those that return at the horizon, if
     /// all before it is legal. None is known if there are none.
     last: Vec<usize>,
@@ -251,8 +256,8 @@ struct Shrinker<'a, 'b, S: Spec> {
 impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
     /// Begins with all there is.
     fn new(partition: &'a Partition<S>, evidence: Evidence, budget: &'a mut Budget<'b>) -> Self {
-        let (best, legal, last) = (evidence.all(), Table::default(), Vec::new());
-        Self { partition, evidence, budget, best, legal, last }
+        let (best, known, last) = (evidence.all(), Known::default(), Vec::new());
+        Self { partition, evidence, budget, best, known, last }
     }
 
     fn finish(mut self, begun: Result<(), Halt>, earliest: bool) -> Core {
@@ -351,24 +356,27 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
         if !self.last.is_empty() && !self.last.iter().any(|call| kept.has(*call)) {
             return Ok(false);
         }
-        // From either end one comes to the same sets again and again.
-        if self.legal.contains_key(kept) {
-            self.budget.spend(1)?;
-            return Ok(false);
+        let (known, compared) = self.known.is_illegal(kept);
+        self.budget.spend(1 + compared / WORDS_A_STEP)?;
+        if let Some(known) = known {
+            return Ok(known);
         }
         let subset = self.evidence.places(kept);
         let problem = Problem::new(self.partition, &subset, self.evidence.horizon());
         self.budget.spend(subset.len() as u64 + 8)?;
-        match search(self.partition, &problem, Rules::ALL, self.budget).0 {
-            Found::Halted(halt) => Err(halt),
-            Found::Illegal => Ok(true),
-            Found::Legal(_) => {
-                if self.legal.len() < MOST_REMEMBERED {
-                    self.legal.insert(kept.clone(), ());
-                }
-                Ok(false)
-            }
-        }
+        let illegal = match search(self.partition, &problem, Rules::ALL, self.budget).0 {
+            Found::Halted(halt) => return Err(halt),
+            Found::Illegal => true,
+            Found::Legal(_) => false,
+        };
+        self.known.learn(kept, illegal);
+        Ok(illegal)
+    }
+
+    /// Whether the best has none of the last calls without these.
+    fn is_legal_without(&self, dropped: &[usize]) -> bool {
+        let goes = |call: &usize| !self.best.has(*call) || dropped.contains(call);
+        !self.last.is_empty() && self.last.iter().all(goes)
     }
 
     /// Tries the calls at the horizon alone and with one other call.
@@ -436,7 +444,7 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
             for calls in order.chunks(piece) {
                 let dropped: Vec<usize> =
                     calls.iter().copied().filter(|call| self.best.has(*call)).collect();
-                if dropped.is_empty() {
+                if dropped.is_empty() || self.is_legal_without(&dropped) {
                     continue;
                 }
                 let kept = self.evidence.without(&self.best, &dropped, self.budget)?;
