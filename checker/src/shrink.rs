@@ -58,7 +58,7 @@ mod past;
 use crate::budget::{Budget, Halt, Limits};
 use crate::partition::Partition;
 use crate::problem::Problem;
-use crate::search::{Found, Rules, search};
+use crate::search::{Found, Room, Rules, search, search_in};
 use crate::{Call, Options, Spec};
 pub(crate) use evidence::Evidence;
 pub(crate) use kept::Kept;
@@ -178,11 +178,11 @@ pub(crate) fn guess<S: Spec>(
             let evidence = past.window(partition, horizon, last);
             let mut shrinker = Shrinker::new(partition, evidence, budget);
             if shrinker.begin_with_all().ok()? {
-                let Shrinker { evidence, best, budget, known, last, .. } = shrinker;
-                let earliest = place == 0 || is_legal_up_to(partition, ends[place - 1], budget);
-                let mut budget = Budget::new(limits(budget.spent(), options), options.stop);
-                let budget = &mut budget;
-                let shrinker = Shrinker { partition, evidence, budget, best, known, last };
+                let earliest = place == 0
+                    || is_legal_up_to(partition, ends[place - 1], shrinker.budget);
+                let limits = limits(shrinker.budget.spent(), options);
+                let budget = &mut Budget::new(limits, options.stop);
+                let shrinker = Shrinker { budget, ..shrinker };
                 return Some(shrinker.finish(Ok(()), earliest));
             }
         }
@@ -251,13 +251,17 @@ struct Shrinker<'a, 'b, S: Spec> {
     /// Calls without which nothing is illegal, unless it keeps another of them: those that return at the horizon, if
     /// all before it is legal. None is known if there are none.
     last: Vec<usize>,
+    /// The problem that was searched last, and the room that took.
+    problem: Problem,
+    room: Room,
 }
 
 impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
     /// Begins with all there is.
     fn new(partition: &'a Partition<S>, evidence: Evidence, budget: &'a mut Budget<'b>) -> Self {
         let (best, known, last) = (evidence.all(), Known::default(), Vec::new());
-        Self { partition, evidence, budget, best, known, last }
+        let (problem, room) = (Problem::default(), Room::default());
+        Self { partition, evidence, budget, best, known, last, problem, room }
     }
 
     fn finish(mut self, begun: Result<(), Halt>, earliest: bool) -> Core {
@@ -327,7 +331,8 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
             self.grow()?;
         }
         self.reduce_both_ways()?;
-        if grow && self.best.len() > SMALL_CALLS + 1 && self.best.len() <= PAIRS_UP_TO_CALLS {
+        let most = if self.evidence.shields_any(&self.best) { PAIRS_UP_TO_CALLS } else { 0 };
+        if grow && self.best.len() > SMALL_CALLS + 1 && self.best.len() <= most {
             let before = self.best.len();
             self.grow_by_pairs()?;
             if self.best.len() < before {
@@ -362,9 +367,11 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
             return Ok(known);
         }
         let subset = self.evidence.places(kept);
-        let problem = Problem::new(self.partition, &subset, self.evidence.horizon());
+        let problem = std::mem::take(&mut self.problem);
+        self.problem = problem.renew(self.partition, &subset, self.evidence.horizon());
         self.budget.spend(subset.len() as u64 + 8)?;
-        let illegal = match search(self.partition, &problem, Rules::ALL, self.budget).0 {
+        let (room, problem) = (&mut self.room, &self.problem);
+        let illegal = match search_in(room, self.partition, problem, Rules::ALL, self.budget).0 {
             Found::Halted(halt) => return Err(halt),
             Found::Illegal => true,
             Found::Legal(_) => false,
@@ -400,7 +407,10 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
         Ok(())
     }
 
-    /// Tries the calls at the horizon with two others of the best.
+    /// Tries the calls at the horizon with two others of the best, from which nothing more can go.
+    ///
+    /// Every sound part of that is legal, so this is of use only where the completion of some of
+    /// its calls may be no part of it: where shields count, since fewer calls have fewer shields.
     fn grow_by_pairs(&mut self) -> Result<(), Halt> {
         let members = self.best.members();
         for stuck in self.evidence.at_horizon() {

@@ -35,6 +35,11 @@ impl Item {
         (end.is_some() || leave != Leave::Unchanged).then_some(item)
     }
 
+    /// Whether it needs nothing, and leaves what it leaves whatever it finds.
+    fn depends_on_nothing(&self) -> bool {
+        self.need == Need::Nothing && self.leave != Leave::Unclear
+    }
+
     /// Whether it certainly left a state of its own.
     fn is_mutator(&self) -> bool {
         matches!(self.leave, Leave::Always(_)) && self.end.is_some()
@@ -160,6 +165,9 @@ impl Evidence {
         while let Some(place) = work.pop() {
             budget.spend(1 + self.items.len() as u64 / 8)?;
             let item = &self.items[place];
+            if item.depends_on_nothing() {
+                continue;
+            }
             let shield = if self.heeds_shields(item) { self.shield(place, &kept) } else { 0 };
             if item.before.is_some_and(|end| end >= shield) {
                 return Ok(None);
@@ -208,7 +216,7 @@ impl Evidence {
                     }
                     ended += 1;
                 }
-                if !kept.has(place) {
+                if !kept.has(place) || item.depends_on_nothing() {
                     continue;
                 }
                 let shield = if self.heeds_shields(item) { shield } else { 0 };
@@ -232,6 +240,13 @@ impl Evidence {
             other.is_mutator() && other.end < Some(start)
         };
         kept.last_before(item, hides).map_or(0, |mutator| self.items[mutator].start)
+    }
+
+    /// Whether a shield hides anything from some call of a set.
+    pub(crate) fn shields_any(&self, kept: &Kept) -> bool {
+        kept.members().into_iter().map(|item| &self.items[item]).any(|item| {
+            !item.depends_on_nothing() && self.heeds_shields(item)
+        })
     }
 
     /// Whether a shield hides anything from this call.
