@@ -85,6 +85,8 @@ struct Scratch {
     free: Vec<u32>,
     answered: Table<(Need, Leave), u32>,
     unknown: Table<(Need, Leave, u32), u32>,
+    /// Classes of an earlier problem, for their room.
+    classes: Vec<Vec<u32>>,
 }
 
 /// The scratch of a problem of more rows is not kept for the next: that would be smaller, most
@@ -150,12 +152,12 @@ impl Problem {
         horizon: u64,
         use_shapes: bool,
     ) -> Self {
-        let Self { mut rows, mut moments, mut unknown, mut fields, scratch, .. } = self;
+        let Self { mut rows, mut moments, mut unknown, mut fields, mut scratch, .. } = self;
         rows.clear();
         rows.reserve(subset.len());
         moments.clear();
         moments.reserve(2 * subset.len());
-        unknown.clear();
+        scratch.classes.append(&mut unknown);
         fields.clear();
         for &place in subset {
             let call = &partition.calls[place as usize];
@@ -310,7 +312,7 @@ impl Problem {
     }
 
     fn classify<S: Spec>(&mut self, partition: &Partition<S>) {
-        let Scratch { answered, unknown, .. } = &mut self.scratch;
+        let Scratch { answered, unknown, classes, .. } = &mut self.scratch;
         answered.clear();
         unknown.clear();
         for place in 0..self.rows.len() {
@@ -335,7 +337,9 @@ impl Problem {
                     _ => next,
                 };
                 if row.class == next {
-                    self.unknown.push(Vec::new());
+                    let mut class = classes.pop().unwrap_or_default();
+                    class.clear();
+                    self.unknown.push(class);
                 }
                 row.bit = self.unknown[row.class as usize].len() as u32;
                 self.unknown[row.class as usize].push(place as u32);

@@ -201,7 +201,8 @@ impl Evidence {
         for place in (0..self.items.len()).filter(|place| !kept.has(*place)) {
             left_out.add(&self.items[place]);
         }
-        // Again if something went: it may have shielded what was looked at before.
+        // Again if something went that left a state: it may have shielded what was looked at
+        // before, or be what that depends on. Nothing depends on what left all as it was.
         let mut changed = true;
         while changed {
             budget.spend(1 + self.items.len() as u64 / 2)?;
@@ -224,7 +225,7 @@ impl Evidence {
                 if latest.is_some_and(|end| end >= shield) {
                     kept.remove(place);
                     left_out.add(item);
-                    changed = true;
+                    changed |= item.leave != Leave::Unchanged;
                 }
             }
         }
