@@ -36,12 +36,7 @@ const ROWS: usize = 16;
 
 impl Memo<'_> {
     /// An empty one, in the room of this one.
-    pub(crate) fn renew(
-        self,
-        done: usize,
-        width: usize,
-        fields: Option<&[Field]>,
-    ) -> Memo<'_> {
+    pub(crate) fn renew(self, done: usize, width: usize, fields: Option<&[Field]>) -> Memo<'_> {
         let Memo { mut heads, mut rows, mut next, .. } = self;
         heads.clear();
         heads.resize(HEADS, NONE);

@@ -113,6 +113,11 @@ impl<S: Spec> Partition<S> {
         })
     }
 
+    /// Says so if it is known that no two calls touch.
+    pub(crate) fn know_apart(&mut self) {
+        self.touches = OnceLock::from(false);
+    }
+
     /// Whether any two calls touch, see [`touch`]. If none do, none do in any part of them.
     pub(crate) fn touches(&self) -> bool {
         *self.touches.get_or_init(|| touch(&self.calls))

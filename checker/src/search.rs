@@ -198,12 +198,7 @@ pub(crate) struct Search<'a, S: Spec> {
 }
 
 impl<'a, S: Spec> Search<'a, S> {
-    fn new(
-        partition: &'a Partition<S>,
-        problem: &'a Problem,
-        rules: Rules,
-        room: Room,
-    ) -> Self {
+    fn new(partition: &'a Partition<S>, problem: &'a Problem, rules: Rules, room: Room) -> Self {
         let words = problem.slots.div_ceil(64);
         let width = 2 * words + problem.unknown_words;
         let states = if problem.shaped { problem.states } else { 0 };

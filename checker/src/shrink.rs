@@ -178,8 +178,8 @@ pub(crate) fn guess<S: Spec>(
             let evidence = past.window(partition, horizon, last);
             let mut shrinker = Shrinker::new(partition, evidence, budget);
             if shrinker.begin_with_all().ok()? {
-                let earliest = place == 0
-                    || is_legal_up_to(partition, ends[place - 1], shrinker.budget);
+                let earliest =
+                    place == 0 || is_legal_up_to(partition, ends[place - 1], shrinker.budget);
                 let limits = limits(shrinker.budget.spent(), options);
                 let budget = &mut Budget::new(limits, options.stop);
                 let shrinker = Shrinker { budget, ..shrinker };
@@ -201,12 +201,12 @@ fn is_legal_up_to<S: Spec>(partition: &Partition<S>, end: u64, budget: &mut Budg
 }
 
 /// The counterexample that ends where a finished search was stuck, if a few calls before that are
-/// illegal already. Nothing before it is.
+/// illegal already, or all if there are no more. Nothing before it is.
 fn at_end<S: Spec>(partition: &Partition<S>, stuck: u32, budget: &mut Budget<'_>) -> Option<Core> {
     let horizon = partition.calls[stuck as usize].answer.as_ref()?.end;
     let evidence = Evidence::ending(partition, horizon, LONGEST_END);
     let mut shrinker = Shrinker::new(partition, evidence, budget);
-    let found = shrinker.begin_at_end().ok()?;
+    let found = shrinker.begin_at_end().ok()? || shrinker.is_illegal_whole().ok()?;
     found.then(|| shrinker.finish(Ok(()), true))
 }
 
@@ -324,6 +324,12 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
         }
         self.evidence.terse = false;
         Ok(false)
+    }
+
+    /// Whether all there is, with nothing before it, is illegal: then that is the start.
+    fn is_illegal_whole(&mut self) -> Result<bool, Halt> {
+        let all = self.evidence.all();
+        Ok(!self.evidence.is_window && self.is_illegal(&all)?)
     }
 
     fn run(&mut self, grow: bool) -> Result<(), Halt> {

@@ -245,9 +245,10 @@ impl Evidence {
 
     /// Whether a shield hides anything from some call of a set.
     pub(crate) fn shields_any(&self, kept: &Kept) -> bool {
-        kept.members().into_iter().map(|item| &self.items[item]).any(|item| {
-            !item.depends_on_nothing() && self.heeds_shields(item)
-        })
+        kept.members()
+            .into_iter()
+            .map(|item| &self.items[item])
+            .any(|item| !item.depends_on_nothing() && self.heeds_shields(item))
     }
 
     /// Whether a shield hides anything from this call.
@@ -276,7 +277,8 @@ impl Evidence {
 /// Numbers the states that items name from 0 on, in the order of their old numbers. Says how many
 /// there are.
 fn number_states(items: &mut [Item]) -> usize {
-    let mut states: Vec<StateId> = items.iter_mut().flat_map(Item::states).map(|state| *state).collect();
+    let mut states: Vec<StateId> =
+        items.iter_mut().flat_map(Item::states).map(|state| *state).collect();
     states.sort_unstable();
     states.dedup();
     for state in items.iter_mut().flat_map(Item::states) {
