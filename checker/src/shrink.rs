@@ -43,8 +43,8 @@
 //! The call whose return is the horizon is in every sound counterexample. So: try it with each
 //! other call of the start, completing each try to a sound set; whichever is found, or else the
 //! start, is then reduced call by call (each with the calls that depend on it) until nothing more
-//! can go; and the call at the horizon is tried with each two others of what is left. Every set is
-//! searched anew.
+//! can go; and, where shields count, the call at the horizon is tried with each two others of what
+//! is left. Every set is searched anew, unless what was searched before says what it is (`known`).
 //!
 //! All that may take some multiple of what the verdict took, so that the proof is there soon after
 //! it.
