@@ -13,6 +13,7 @@ use crate::hash::hash;
 use crate::problem::{Field, NONE};
 
 /// The configurations of one search.
+#[derive(Default)]
 pub(crate) struct Memo<'a> {
     /// Words of a configuration: `done` words of linearized slots, as many of absorbable ones, the
     /// rest the numbers of unknown ones used.
@@ -29,11 +30,21 @@ pub(crate) struct Memo<'a> {
     next: Vec<u32>,
 }
 
-impl<'a> Memo<'a> {
-    pub(crate) fn new(done: usize, width: usize, fields: Option<&'a [Field]>) -> Self {
-        let heads = vec![NONE; 64];
-        let (rows, next) = (Vec::with_capacity(16 * (width + 1)), Vec::with_capacity(16));
-        Self { width, done, fields, heads, chains: 0, rows, next }
+/// A memo begins with so many heads, and room for so many rows.
+const HEADS: usize = 64;
+const ROWS: usize = 16;
+
+impl Memo<'_> {
+    /// An empty one, in the room of this one.
+    pub(crate) fn renew(self, done: usize, width: usize, fields: Option<&[Field]>) -> Memo<'_> {
+        let Memo { mut heads, mut rows, mut next, .. } = self;
+        heads.clear();
+        heads.resize(HEADS, NONE);
+        rows.clear();
+        rows.reserve(ROWS * (width + 1));
+        next.clear();
+        next.reserve(ROWS);
+        Memo { width, done, fields, heads, chains: 0, rows, next }
     }
 
     /// How many configurations it holds.
@@ -132,7 +143,7 @@ mod tests {
     fn fewer_unknown_and_more_absorbable_dominate() {
         // Two numbers of one bit.
         let fields = [0, 1].map(|shift| Field { word: 0, shift, mask: 1 });
-        let mut memo = Memo::new(1, 3, Some(&fields));
+        let mut memo = Memo::default().renew(1, 3, Some(&fields));
         assert!(memo.add(5, 1, &[0b1, 0b10, 0b01]).0);
         assert!(!memo.add(5, 1, &[0b1, 0b10, 0b01]).0, "the same");
         assert!(!memo.add(5, 1, &[0b1, 0b00, 0b11]).0, "absorbs less, used more");
@@ -146,12 +157,15 @@ mod tests {
 
     #[test]
     fn it_grows_and_forgets_nothing() {
-        let mut memo = Memo::new(2, 4, Some(&[]));
+        let mut memo = Memo::default().renew(2, 4, Some(&[]));
         for round in [true, false] {
             for word in 0..5_000 {
                 assert_eq!(memo.add(1, 1, &[word, word / 7, 0, 0]).0, round);
             }
         }
         assert!(memo.bytes() >= 5_000 * 40);
+        let mut memo = memo.renew(1, 2, Some(&[]));
+        assert_eq!(memo.len(), 0);
+        assert!(memo.add(1, 1, &[1, 0]).0, "a renewed one knows nothing");
     }
 }

@@ -70,11 +70,15 @@ impl<S: Spec> Partition<S> {
     }
 
     /// Numbers besides what the shapes of the calls would be without their answers, which is what
-    /// a cut before an answer makes of a call. To be called before any cut.
+    /// a cut before an answer makes of a call. To be called before any cut; a second time costs
+    /// nothing.
     ///
     /// # Errors
     /// When the budget is spent.
     pub(crate) fn know_cuts(&mut self, budget: &mut Budget<'_>) -> Result<(), Halt> {
+        if self.open_shapes.len() == self.calls.len() {
+            return Ok(());
+        }
         let mut states = Interner::default();
         for state in std::mem::take(&mut self.states) {
             states.number(state);
@@ -107,6 +111,11 @@ impl<S: Spec> Partition<S> {
             }
             operations
         })
+    }
+
+    /// Says so if it is known that no two calls touch.
+    pub(crate) fn know_apart(&mut self) {
+        self.touches = OnceLock::from(false);
     }
 
     /// Whether any two calls touch, see [`touch`]. If none do, none do in any part of them.

@@ -77,8 +77,24 @@ impl Field {
     }
 }
 
+/// What laying out fills and nobody looks at later.
+#[derive(Debug, Default)]
+struct Scratch {
+    numbers: Vec<u32>,
+    order: Vec<(u64, bool, u32)>,
+    free: Vec<u32>,
+    answered: Table<(Need, Leave), u32>,
+    unknown: Table<(Need, Leave, u32), u32>,
+    /// Classes of an earlier problem, for their room.
+    classes: Vec<Vec<u32>>,
+}
+
+/// The scratch of a problem of more rows is not kept for the next: that would be smaller, most
+/// likely, and the room is better used by the search.
+const MOST_KEPT: usize = 1_024;
+
 /// A search problem.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Problem {
     pub(crate) rows: Vec<Row>,
     pub(crate) moments: Vec<Moment>,
@@ -98,12 +114,23 @@ pub(crate) struct Problem {
     pub(crate) states: usize,
     /// How many classes of answered rows there are.
     pub(crate) classes: usize,
+    scratch: Scratch,
 }
 
 impl Problem {
     /// Lays out the calls at `subset` (ascending) up to and including the coordinate `horizon`.
     pub(crate) fn new<S: Spec>(partition: &Partition<S>, subset: &[u32], horizon: u64) -> Self {
-        Self::lay_out(partition, subset, horizon, true)
+        Self::default().renew(partition, subset, horizon)
+    }
+
+    /// The same in the room of this one.
+    pub(crate) fn renew<S: Spec>(
+        self,
+        partition: &Partition<S>,
+        subset: &[u32],
+        horizon: u64,
+    ) -> Self {
+        self.lay_out(partition, subset, horizon, true)
     }
 
     /// How many bytes it takes, about.
@@ -115,16 +142,23 @@ impl Problem {
     /// The same without any use of shapes: every step is tried, and the rules that need shapes do
     /// not apply.
     pub(crate) fn plain<S: Spec>(partition: &Partition<S>, subset: &[u32]) -> Self {
-        Self::lay_out(partition, subset, u64::MAX, false)
+        Self::default().lay_out(partition, subset, u64::MAX, false)
     }
 
     fn lay_out<S: Spec>(
+        self,
         partition: &Partition<S>,
         subset: &[u32],
         horizon: u64,
         use_shapes: bool,
     ) -> Self {
-        let mut rows = Vec::with_capacity(subset.len());
+        let Self { mut rows, mut moments, mut unknown, mut fields, mut scratch, .. } = self;
+        rows.clear();
+        rows.reserve(subset.len());
+        moments.clear();
+        moments.reserve(2 * subset.len());
+        scratch.classes.append(&mut unknown);
+        fields.clear();
         for &place in subset {
             let call = &partition.calls[place as usize];
             if call.start > horizon {
@@ -159,15 +193,16 @@ impl Problem {
         });
         let mut problem = Self {
             rows,
-            moments: Vec::with_capacity(2 * subset.len()),
-            unknown: Vec::new(),
+            moments,
+            unknown,
             slots: 0,
             unknown_words: 0,
-            fields: Vec::new(),
+            fields,
             shaped,
             initial: 0,
             states: partition.states.len(),
             classes: 0,
+            scratch,
         };
         if shaped {
             problem.merge_states(partition.states.len());
@@ -178,13 +213,18 @@ impl Problem {
         problem.order_moments(partition);
         problem.give_slots();
         problem.classify(partition);
+        if problem.rows.len() > MOST_KEPT {
+            problem.scratch = Scratch::default();
+        }
         problem
     }
 
     /// Makes one state of all those that no row needs or needs to be without: no row can tell them
     /// apart.
     fn merge_states(&mut self, states: usize) {
-        let mut numbers = vec![NONE; states];
+        let numbers = &mut self.scratch.numbers;
+        numbers.clear();
+        numbers.resize(states, NONE);
         let mut count = 1;
         for row in &self.rows {
             if let Need::Exactly(state) | Need::AnythingBut(state) = row.need {
@@ -230,7 +270,9 @@ impl Problem {
 
     /// Equal coordinates are concurrent: every invocation comes before every return.
     fn order_moments<S: Spec>(&mut self, partition: &Partition<S>) {
-        let mut order: Vec<(u64, bool, u32)> = Vec::with_capacity(2 * self.rows.len());
+        let order = &mut self.scratch.order;
+        order.clear();
+        order.reserve(2 * self.rows.len());
         for (place, row) in (0_u32..).zip(&self.rows) {
             let call = &partition.calls[row.call as usize];
             order.push((call.start, false, place));
@@ -239,7 +281,7 @@ impl Problem {
             }
         }
         order.sort_unstable();
-        for (moment, (_, returns, place)) in (0_u32..).zip(order) {
+        for (moment, &(_, returns, place)) in (0_u32..).zip(order.iter()) {
             let row = &mut self.rows[place as usize];
             if returns {
                 row.returned = moment;
@@ -252,7 +294,8 @@ impl Problem {
     }
 
     fn give_slots(&mut self) {
-        let mut free: Vec<u32> = Vec::new();
+        let free = &mut self.scratch.free;
+        free.clear();
         for moment in &self.moments {
             match *moment {
                 Moment::Invoke(place) if self.rows[place as usize].answered => {
@@ -269,8 +312,9 @@ impl Problem {
     }
 
     fn classify<S: Spec>(&mut self, partition: &Partition<S>) {
-        let mut answered: Table<(Need, Leave), u32> = Table::default();
-        let mut unknown: Table<(Need, Leave, u32), u32> = Table::default();
+        let Scratch { answered, unknown, classes, .. } = &mut self.scratch;
+        answered.clear();
+        unknown.clear();
         for place in 0..self.rows.len() {
             let row = &mut self.rows[place];
             if row.answered {
@@ -293,7 +337,9 @@ impl Problem {
                     _ => next,
                 };
                 if row.class == next {
-                    self.unknown.push(Vec::new());
+                    let mut class = classes.pop().unwrap_or_default();
+                    class.clear();
+                    self.unknown.push(class);
                 }
                 row.bit = self.unknown[row.class as usize].len() as u32;
                 self.unknown[row.class as usize].push(place as u32);

@@ -78,6 +78,7 @@ pub(crate) fn decide<S: Spec>(
         }
     };
     if special {
+        partition.know_apart();
         match blocks::decide(&partition, u64::MAX, options.certify, budget) {
             Err(halt) => {
                 let unknown = halted(budget, key, halt, declined, Progress::default());

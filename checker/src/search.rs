@@ -41,7 +41,9 @@
 
 mod frontier;
 mod moves;
+mod room;
 mod steps;
+mod tally;
 
 use crate::Spec;
 use crate::budget::{Budget, Halt};
@@ -49,7 +51,10 @@ use crate::memo::Memo;
 use crate::partition::{Leave, Need, Partition, StateId};
 use crate::problem::{Moment, NONE, Problem, Row};
 use frontier::{Frontier, Origin};
+pub(crate) use room::Room;
+use room::{emptied, filled};
 use steps::Steps;
+use tally::Tally;
 
 /// What a search found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +111,18 @@ pub(crate) fn search<S: Spec>(
     rules: Rules,
     budget: &mut Budget<'_>,
 ) -> (Found, Progress) {
-    let mut search = Search::new(partition, problem, rules);
+    search_in(&mut Room::default(), partition, problem, rules, budget)
+}
+
+/// The same in the room of an earlier search.
+pub(crate) fn search_in<S: Spec>(
+    room: &mut Room,
+    partition: &Partition<S>,
+    problem: &Problem,
+    rules: Rules,
+    budget: &mut Budget<'_>,
+) -> (Found, Progress) {
+    let mut search = Search::new(partition, problem, rules, std::mem::take(room));
     let found = match search.run(budget) {
         Ok(true) => Found::Legal(search.order()),
         Ok(false) => Found::Illegal,
@@ -120,7 +136,9 @@ pub(crate) fn search<S: Spec>(
         Some(Moment::Return(place)) => Some(problem.rows[*place as usize].call),
         Some(Moment::Invoke(_)) | None => None,
     };
-    (found, Progress { explored: search.memo.len() as u64, returns, stuck })
+    let progress = Progress { explored: search.memo.len() as u64, returns, stuck };
+    *room = search.leave();
+    (found, progress)
 }
 
 /// Most searches come no deeper, and have all the room they need from the start.
@@ -179,84 +197,33 @@ pub(crate) struct Search<'a, S: Spec> {
     steps: Steps<'a, S>,
 }
 
-/// For each state, the calls not linearized yet that have to do with it.
-struct Tally(Vec<Calls>);
-
-/// How many calls not linearized yet have to do with a state.
-#[derive(Clone, Copy, Default)]
-struct Calls {
-    /// Answered, need exactly it.
-    need: u32,
-    /// Of unknown outcome, would need exactly it.
-    want: u32,
-    /// Answered, need it to be gone.
-    avoid: u32,
-    /// Leave it.
-    supply: u32,
-}
-
-impl Tally {
-    fn new(problem: &Problem) -> Self {
-        let states = if problem.shaped { problem.states } else { 0 };
-        let mut tally = Self(vec![Calls::default(); states]);
-        if problem.shaped {
-            for row in &problem.rows {
-                tally.count(row, u32::wrapping_add, 1);
-            }
-        }
-        tally
-    }
-
-    fn count(&mut self, row: &Row, change: fn(u32, u32) -> u32, by: u32) {
-        let apply = |count: &mut u32| *count = change(*count, by);
-        match row.need {
-            Need::Exactly(state) if row.answered => apply(&mut self.0[state as usize].need),
-            Need::Exactly(state) => apply(&mut self.0[state as usize].want),
-            Need::AnythingBut(state) => apply(&mut self.0[state as usize].avoid),
-            Need::Nothing | Need::Unclear => {}
-        }
-        if let Leave::Always(state) = row.leave {
-            apply(&mut self.0[state as usize].supply);
-        }
-    }
-
-    /// What has to do with this state.
-    fn of(&self, state: StateId) -> Calls {
-        self.0[state as usize]
-    }
-
-    /// Whether some answered call needs this state and nothing is left to bring it about.
-    fn is_lost(&self, state: StateId) -> bool {
-        let calls = self.of(state);
-        calls.need > 0 && calls.supply == 0
-    }
-}
-
 impl<'a, S: Spec> Search<'a, S> {
-    fn new(partition: &'a Partition<S>, problem: &'a Problem, rules: Rules) -> Self {
+    fn new(partition: &'a Partition<S>, problem: &'a Problem, rules: Rules, room: Room) -> Self {
         let words = problem.slots.div_ceil(64);
         let width = 2 * words + problem.unknown_words;
+        let states = if problem.shaped { problem.states } else { 0 };
+        let fields = rules.dominance.then_some(&problem.fields[..]);
         Self {
             problem,
             rules,
-            memo: Memo::new(words, width, rules.dominance.then_some(&problem.fields[..])),
+            memo: room.memo.renew(words, width, fields),
             words,
             width,
             moment: 0,
             state: problem.initial,
-            masks: vec![0; width],
-            occupant: vec![NONE; problem.slots],
-            path: Vec::with_capacity(problem.rows.len()),
-            frames: Vec::with_capacity(DEPTH),
-            origins: Vec::with_capacity(DEPTH),
+            masks: filled(room.masks, width, 0),
+            occupant: filled(room.occupant, problem.slots, NONE),
+            path: emptied(room.path, problem.rows.len()),
+            frames: emptied(room.frames, DEPTH),
+            origins: emptied(room.origins, DEPTH),
             last: Origin { parent: NONE, chosen: Move { row: NONE, state: 0, absorbed: false } },
             frontier: Frontier::new(),
-            saved: Vec::with_capacity(DEPTH),
-            moves: Vec::with_capacity(DEPTH),
-            tally: Tally::new(problem),
-            wanted: vec![0; if problem.shaped { problem.states } else { 0 }],
-            first: vec![(0, NONE); problem.classes],
-            unused: Vec::new(),
+            saved: emptied(room.saved, DEPTH),
+            moves: emptied(room.moves, DEPTH),
+            tally: room.tally.renew(problem),
+            wanted: filled(room.wanted, states, 0),
+            first: filled(room.first, problem.classes, (0, NONE)),
+            unused: room.unused,
             node: 0,
             farthest: 0,
             steps: Steps::new(partition, problem),
@@ -377,8 +344,8 @@ impl<'a, S: Spec> Search<'a, S> {
             self.state = chosen.state;
             return true;
         }
-        let row = self.row(chosen.row).clone();
-        self.tally.count(&row, u32::wrapping_sub, 1);
+        let row = self.row(chosen.row);
+        self.tally.count(row, u32::wrapping_sub, 1);
         if chosen.absorbed {
             return match row.leave {
                 Leave::Always(unseen) => unseen == self.state || !self.is_lost(unseen),

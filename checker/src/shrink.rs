@@ -43,21 +43,27 @@
 //! The call whose return is the horizon is in every sound counterexample. So: try it with each
 //! other call of the start, completing each try to a sound set; whichever is found, or else the
 //! start, is then reduced call by call (each with the calls that depend on it) until nothing more
-//! can go; and the call at the horizon is tried with each two others of what is left. Every set is
-//! searched anew.
+//! can go; and, where shields count, the call at the horizon is tried with each two others of what
+//! is left. Every set is searched anew, unless what was searched before says what it is (`known`).
 //!
 //! All that may take some multiple of what the verdict took, so that the proof is there soon after
 //! it.
 
 mod evidence;
+mod kept;
+mod known;
+mod left_out;
+mod past;
 
 use crate::budget::{Budget, Halt, Limits};
-use crate::hash::Table;
 use crate::partition::Partition;
 use crate::problem::Problem;
-use crate::search::{Found, Rules, search};
+use crate::search::{Found, Room, Rules, search, search_in};
 use crate::{Call, Options, Spec};
-pub(crate) use evidence::{Evidence, Kept, Past};
+pub(crate) use evidence::Evidence;
+pub(crate) use kept::Kept;
+use known::Known;
+pub(crate) use past::Past;
 
 /// A sound counterexample.
 pub(crate) struct Core {
@@ -90,9 +96,9 @@ const STEPS_PER_STEP: u64 = 3;
 const LEAST_STEPS: u64 = 1_500_000;
 /// and at most these, some seconds.
 const MOST_STEPS: u64 = 100_000_000;
+/// One of them is enough to compare so many words of sets.
+const WORDS_A_STEP: u64 = 16;
 
-/// How many legal sets are remembered.
-const MOST_REMEMBERED: usize = 4_096;
 /// The calls in conflict may rely on so many others, before only those are kept that nothing hides.
 const MANY_CALLS: usize = 64;
 
@@ -172,11 +178,11 @@ pub(crate) fn guess<S: Spec>(
             let evidence = past.window(partition, horizon, last);
             let mut shrinker = Shrinker::new(partition, evidence, budget);
             if shrinker.begin_with_all().ok()? {
-                let Shrinker { evidence, best, budget, legal, last, .. } = shrinker;
-                let earliest = place == 0 || is_legal_up_to(partition, ends[place - 1], budget);
-                let mut budget = Budget::new(limits(budget.spent(), options), options.stop);
-                let budget = &mut budget;
-                let shrinker = Shrinker { partition, evidence, budget, best, legal, last };
+                let earliest =
+                    place == 0 || is_legal_up_to(partition, ends[place - 1], shrinker.budget);
+                let limits = limits(shrinker.budget.spent(), options);
+                let budget = &mut Budget::new(limits, options.stop);
+                let shrinker = Shrinker { budget, ..shrinker };
                 return Some(shrinker.finish(Ok(()), earliest));
             }
         }
@@ -195,12 +201,12 @@ fn is_legal_up_to<S: Spec>(partition: &Partition<S>, end: u64, budget: &mut Budg
 }
 
 /// The counterexample that ends where a finished search was stuck, if a few calls before that are
-/// illegal already. Nothing before it is.
+/// illegal already, or all if there are no more. Nothing before it is.
 fn at_end<S: Spec>(partition: &Partition<S>, stuck: u32, budget: &mut Budget<'_>) -> Option<Core> {
     let horizon = partition.calls[stuck as usize].answer.as_ref()?.end;
     let evidence = Evidence::ending(partition, horizon, LONGEST_END);
     let mut shrinker = Shrinker::new(partition, evidence, budget);
-    let found = shrinker.begin_at_end().ok()?;
+    let found = shrinker.begin_at_end().ok()? || shrinker.is_illegal_whole().ok()?;
     found.then(|| shrinker.finish(Ok(()), true))
 }
 
@@ -241,18 +247,21 @@ struct Shrinker<'a, 'b, S: Spec> {
     budget: &'a mut Budget<'b>,
     /// The smallest sound and illegal set so far.
     best: Kept,
-    /// Sets that were searched and are legal.
-    legal: Table<Kept, ()>,
+    known: Known,
     /// Calls without which nothing is illegal, unless it keeps another of them: those that return at the horizon, if
     /// all before it is legal. None is known if there are none.
     last: Vec<usize>,
+    /// The problem that was searched last, and the room that took.
+    problem: Problem,
+    room: Room,
 }
 
 impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
     /// Begins with all there is.
     fn new(partition: &'a Partition<S>, evidence: Evidence, budget: &'a mut Budget<'b>) -> Self {
-        let (best, legal, last) = (evidence.all(), Table::default(), Vec::new());
-        Self { partition, evidence, budget, best, legal, last }
+        let (best, known, last) = (evidence.all(), Known::default(), Vec::new());
+        let (problem, room) = (Problem::default(), Room::default());
+        Self { partition, evidence, budget, best, known, last, problem, room }
     }
 
     fn finish(mut self, begun: Result<(), Halt>, earliest: bool) -> Core {
@@ -317,12 +326,19 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
         Ok(false)
     }
 
+    /// Whether all there is, with nothing before it, is illegal: then that is the start.
+    fn is_illegal_whole(&mut self) -> Result<bool, Halt> {
+        let all = self.evidence.all();
+        Ok(!self.evidence.is_window && self.is_illegal(&all)?)
+    }
+
     fn run(&mut self, grow: bool) -> Result<(), Halt> {
         if grow {
             self.grow()?;
         }
         self.reduce_both_ways()?;
-        if grow && self.best.len() > SMALL_CALLS + 1 && self.best.len() <= PAIRS_UP_TO_CALLS {
+        let most = if self.evidence.shields_any(&self.best) { PAIRS_UP_TO_CALLS } else { 0 };
+        if grow && self.best.len() > SMALL_CALLS + 1 && self.best.len() <= most {
             let before = self.best.len();
             self.grow_by_pairs()?;
             if self.best.len() < before {
@@ -351,24 +367,29 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
         if !self.last.is_empty() && !self.last.iter().any(|call| kept.has(*call)) {
             return Ok(false);
         }
-        // From either end one comes to the same sets again and again.
-        if self.legal.contains_key(kept) {
-            self.budget.spend(1)?;
-            return Ok(false);
+        let (known, compared) = self.known.is_illegal(kept);
+        self.budget.spend(1 + compared / WORDS_A_STEP)?;
+        if let Some(known) = known {
+            return Ok(known);
         }
         let subset = self.evidence.places(kept);
-        let problem = Problem::new(self.partition, &subset, self.evidence.horizon());
+        let problem = std::mem::take(&mut self.problem);
+        self.problem = problem.renew(self.partition, &subset, self.evidence.horizon());
         self.budget.spend(subset.len() as u64 + 8)?;
-        match search(self.partition, &problem, Rules::ALL, self.budget).0 {
-            Found::Halted(halt) => Err(halt),
-            Found::Illegal => Ok(true),
-            Found::Legal(_) => {
-                if self.legal.len() < MOST_REMEMBERED {
-                    self.legal.insert(kept.clone(), ());
-                }
-                Ok(false)
-            }
-        }
+        let (room, problem) = (&mut self.room, &self.problem);
+        let illegal = match search_in(room, self.partition, problem, Rules::ALL, self.budget).0 {
+            Found::Halted(halt) => return Err(halt),
+            Found::Illegal => true,
+            Found::Legal(_) => false,
+        };
+        self.known.learn(kept, illegal);
+        Ok(illegal)
+    }
+
+    /// Whether the best has none of the last calls without these.
+    fn is_legal_without(&self, dropped: &[usize]) -> bool {
+        let goes = |call: &usize| !self.best.has(*call) || dropped.contains(call);
+        !self.last.is_empty() && self.last.iter().all(goes)
     }
 
     /// Tries the calls at the horizon alone and with one other call.
@@ -392,7 +413,10 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
         Ok(())
     }
 
-    /// Tries the calls at the horizon with two others of the best.
+    /// Tries the calls at the horizon with two others of the best, from which nothing more can go.
+    ///
+    /// Every sound part of that is legal, so this is of use only where the completion of some of
+    /// its calls may be no part of it: where shields count, since fewer calls have fewer shields.
     fn grow_by_pairs(&mut self) -> Result<(), Halt> {
         let members = self.best.members();
         for stuck in self.evidence.at_horizon() {
@@ -436,7 +460,7 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
             for calls in order.chunks(piece) {
                 let dropped: Vec<usize> =
                     calls.iter().copied().filter(|call| self.best.has(*call)).collect();
-                if dropped.is_empty() {
+                if dropped.is_empty() || self.is_legal_without(&dropped) {
                     continue;
                 }
                 let kept = self.evidence.without(&self.best, &dropped, self.budget)?;

@@ -6,11 +6,11 @@
 //! the longest.
 
 use crate::budget::Budget;
+use crate::hash::Table;
 use crate::partition::Partition;
 use crate::problem::Problem;
 use crate::search::{Found, Rules, search};
 use crate::{Options, Spec};
-use std::collections::HashSet;
 
 /// A legal order.
 pub(crate) struct Longest<S> {
@@ -79,7 +79,7 @@ struct Orders<'a, S: Spec> {
     calls: &'a [u32],
     /// For each call, those that must come before it.
     before: Vec<u32>,
-    seen: HashSet<(u32, S)>,
+    seen: Table<(u32, S), ()>,
     score: (usize, std::cmp::Reverse<usize>),
     best: Longest<S>,
 }
@@ -98,7 +98,7 @@ impl<'a, S: Spec> Orders<'a, S> {
             partition,
             calls,
             before,
-            seen: HashSet::new(),
+            seen: Table::default(),
             score: (0, std::cmp::Reverse(usize::MAX)),
             best: Longest {
                 order: Vec::new(),
@@ -112,7 +112,7 @@ impl<'a, S: Spec> Orders<'a, S> {
     /// Extends an order in every way. It nests as deep as there are calls, which are few.
     fn extend(&mut self, done: u32, states: &mut Vec<S>, order: &mut Vec<u32>) {
         let state = states[states.len() - 1].clone();
-        if self.seen.len() >= MOST_VISITS || !self.seen.insert((done, state.clone())) {
+        if self.seen.len() >= MOST_VISITS || self.seen.insert((done, state.clone()), ()).is_some() {
             return;
         }
         let is_answered = |place: &&u32| self.partition.calls[**place as usize].answer.is_some();

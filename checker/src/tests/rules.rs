@@ -2,9 +2,11 @@
 
 use super::agree::{search_with, small};
 use super::draw::{Draw, Family, history};
-use super::{Plain, mute};
-use crate::Call;
-use crate::search::Rules;
+use super::{EMPTY, Plain, mute};
+use crate::budget::Budget;
+use crate::problem::Problem;
+use crate::search::{Found, Rules, search};
+use crate::{Call, Limits};
 
 /// All rules, none, and all but one.
 fn settings() -> [(&'static str, Rules); 12] {
@@ -75,4 +77,48 @@ fn rules_change_no_ruling_on_larger_histories() {
     }
     println!("{rounds} larger histories, {illegal} illegal: no rule changes a ruling");
     assert!(illegal > rounds / 50);
+}
+
+/// A search that left depth first goes the way it found once more, from the beginning. That costs it nothing: no limit
+/// can end it once all returns were passed.
+#[test]
+fn an_order_once_found_is_not_lost_to_a_limit() {
+    let (mut tried, mut found_early) = (0, 0);
+    for seed in 0..60 {
+        let family = Family {
+            clients: 5,
+            operations: 40,
+            values: 3,
+            unknown_percent: 25,
+            wrong_percent: 0,
+            tie_percent: 0,
+        };
+        let calls = history(family, &mut Draw::new(seed));
+        let answered = calls.iter().filter(|call| call.answer.is_some()).count();
+        let partition = super::partition(&EMPTY, &calls);
+        let all: Vec<u32> = (0..calls.len() as u32).collect();
+        let problem = Problem::new(&partition, &all, u64::MAX);
+        let rules = Rules { patience: 1, ..Rules::ALL };
+        let within = |steps| {
+            let mut budget = Budget::new(Limits { steps, ..Limits::default() }, &|| false);
+            let (found, progress) = search(&partition, &problem, rules, &mut budget);
+            (found, progress.returns, budget.spent())
+        };
+        let (found, _, spent) = within(u64::MAX);
+        assert!(matches!(found, Found::Legal(_)), "seed {seed}: {found:?}");
+        for steps in spent.saturating_sub(120)..=spent {
+            let (found, returns, _) = within(steps);
+            tried += 1;
+            match found {
+                Found::Legal(order) => {
+                    found_early += 1;
+                    assert!(order.len() >= answered, "seed {seed}: a part of the order only");
+                }
+                Found::Halted(_) => assert!(returns < answered, "seed {seed}, {steps} steps"),
+                Found::Illegal => panic!("seed {seed}, {steps} steps: illegal"),
+            }
+        }
+    }
+    println!("{tried} limits, {found_early} of them enough");
+    assert!(found_early >= 60);
 }

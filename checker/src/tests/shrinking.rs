@@ -218,6 +218,39 @@ fn no_guess_accuses_a_legal_history() {
     assert!(tried > 1_000 && accused > 20);
 }
 
+/// What lets a shrink take a set for legal or illegal without a search: of two sound sets, one a part of the other,
+/// the part is legal if the whole is, also where the history itself is not.
+#[test]
+fn sound_parts_of_legal_sound_sets_are_legal() {
+    let budget = &mut Budget::new(Limits::default(), &|| false);
+    let (mut parts, mut illegal) = (0, 0);
+    for seed in 0..6_000 {
+        let draw = &mut Draw::new(seed);
+        let family = Family { wrong_percent: 25, ..family(seed, draw) };
+        let calls = history(family, draw);
+        let partition = super::partition(&EMPTY, &calls);
+        let mut evidence = Evidence::new(&partition, u64::MAX);
+        for round in 0..8 {
+            // One kind of soundness is as good as the other.
+            evidence.terse = round % 2 == 1;
+            let mut drop = |kept: &Kept| {
+                let dropped: Vec<usize> =
+                    (0..evidence.len()).filter(|_| draw.percent(20)).collect();
+                evidence.without(kept, &dropped, budget).unwrap()
+            };
+            let whole = drop(&evidence.all());
+            let part = drop(&whole);
+            let legal =
+                [&whole, &part].map(|kept| is_legal(&EMPTY, &as_of(&partition, &evidence, kept)));
+            assert!(!legal[0] || legal[1], "seed {seed}: {part:?} of {whole:?} of {calls:#?}");
+            parts += u64::from(part.len() < whole.len() && !part.is_empty());
+            illegal += u64::from(!legal[1]);
+        }
+    }
+    println!("{parts} proper parts, {illegal} illegal: none of them of a legal set");
+    assert!(parts > 5_000 && illegal > 1_000);
+}
+
 /// What came before the windows may be gone through once for all of them.
 #[test]
 fn windows_that_share_their_past_are_those_that_do_not() {
