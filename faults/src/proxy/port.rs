@@ -20,9 +20,10 @@ use super::{LOOPBACK, MAX_CONNECTIONS};
 use crate::link::{ClientConnection, Link};
 use crate::pace::Accept;
 use history::NodeId;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, accept4, bind, connect, getsockname,
-    setsockopt, socket, sockopt,
+    getsockopt, setsockopt, socket, sockopt,
 };
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -35,8 +36,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 
-/// How long the hub's own connection may take to be in the queue. On loopback it is when `connect` returns.
-const FILL_LIMIT: Duration = Duration::from_millis(20);
+/// How long a call of the hub's own may take. On loopback it is over when `connect` returns, or soon after.
+const CALL_LIMIT: Duration = Duration::from_millis(20);
 
 /// Who calls whom on a port. Without a dialler it is for clients.
 #[derive(Clone, Copy, Debug)]
@@ -219,7 +220,7 @@ impl Port {
         }
         let begin = Instant::now();
         while !is_full(listener)? {
-            if begin.elapsed() > FILL_LIMIT {
+            if begin.elapsed() > CALL_LIMIT {
                 return Err(io::Error::other("a port still takes connections"));
             }
             std::thread::sleep(Duration::from_micros(100));
@@ -232,9 +233,18 @@ impl Port {
 
     /// Whether a call is refused now.
     fn is_refused(&self) -> bool {
-        let called = stream_socket()
-            .map(|probe| connect(probe.as_raw_fd(), &SockaddrIn::from(self.address)));
-        matches!(called, Ok(Err(nix::Error::ECONNREFUSED)))
+        let call = || -> io::Result<()> {
+            let probe = stream_socket()?;
+            match connect(probe.as_raw_fd(), &SockaddrIn::from(self.address)) {
+                Err(nix::Error::EINPROGRESS) => {}
+                other => return Ok(other?),
+            }
+            let limit = PollTimeout::try_from(CALL_LIMIT).unwrap_or(PollTimeout::ZERO);
+            poll(&mut [PollFd::new(probe.as_fd(), PollFlags::POLLOUT)], limit)?;
+            let error = getsockopt(&probe, sockopt::SocketError)?;
+            if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
+        };
+        call().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
     }
 
     /// Accepts somebody who has connected, if there is anybody.

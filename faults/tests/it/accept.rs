@@ -24,6 +24,7 @@ async fn is_answered(address: SocketAddr) -> bool {
 async fn a_call_that_hangs_is_answered_after_the_heal() {
     let lab = Lab::new(2).await;
     let Pair { mut dialler, mut target } = lab.pair(1, 2).await;
+    crosses(&mut dialler, &mut target, b"known to the hub").await;
     let before = lab.hub.apply(calls_are(Accept::Hang)).await.unwrap();
     assert!(!is_answered(port(&lab)).await, "somebody answered");
     let caller = tokio::spawn(TcpStream::connect(port(&lab)));
@@ -67,6 +68,7 @@ async fn a_port_hangs_again_and_again() {
 async fn a_call_is_refused_and_the_port_comes_back() {
     let lab = Lab::new(2).await;
     let Pair { mut dialler, mut target } = lab.pair(1, 2).await;
+    crosses(&mut dialler, &mut target, b"known to the hub").await;
     let before = lab.hub.apply(calls_are(Accept::Refuse)).await.unwrap();
     for _ in 0..3 {
         let error = soon("an answer", TcpStream::connect(port(&lab))).await.unwrap_err();

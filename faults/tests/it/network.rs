@@ -90,6 +90,7 @@ async fn unreachable_counts_only_if_somebody_called_in_vain() {
             ("unreachable", None, json!({"accept": accept, "established": established}))
         };
         let Pair { mut dialler, mut target } = wires.lab.pair(2, 1).await;
+        crosses(&mut dialler, &mut target, b"known to the hub").await;
         let kept = during(&wires, how("keep"), async {
             sleep(ms(100)).await;
             crosses(&mut dialler, &mut target, b"connected").await;
