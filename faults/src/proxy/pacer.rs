@@ -39,12 +39,12 @@ impl Pacer {
         }
     }
 
-    /// When something that is sent now arrives, if only the delay counts.
-    pub(super) fn due(&mut self, standing: &Standing, now: Instant) -> Instant {
+    /// When something that leaves then arrives.
+    pub(super) fn due(&mut self, standing: &Standing, leaves: Instant) -> Instant {
         let rule = &standing.rule;
-        let slot = standing.since.map_or(0, |since| (now - since).as_millis() / SLOT.as_millis());
+        let slot = standing.since.map_or(0, |since| (leaves - since).as_millis() / SLOT.as_millis());
         let slot = u64::try_from(slot).unwrap_or(u64::MAX);
-        let due = now + rule.delay + rule.pace.extra(self.lane, slot);
+        let due = leaves + rule.delay + rule.pace.extra(self.lane, slot);
         self.last = self.last.max(Some(due));
         self.last.unwrap_or(due)
     }
@@ -58,12 +58,12 @@ impl Pacer {
     ) -> (usize, Instant) {
         let pace = &standing.rule.pace;
         let size = bytes.min(largest_piece(pace));
-        let left = self.busy_until.as_ref().map_or(now, |busy_until| {
+        let leaves = self.busy_until.as_ref().map_or(now, |busy_until| {
             let seconds = size as f64 / pace.bytes_per_second as f64;
             busy_until.set(busy_until.get().max(now) + Duration::from_secs_f64(seconds));
             busy_until.get()
         });
-        let due = self.due(standing, now).max(left + standing.rule.delay);
+        let due = self.due(standing, leaves);
         let pause = if pace.slice_bytes > 0 { pace.slice_pause } else { Duration::ZERO };
         self.last = Some(due + pause);
         (size, due)
