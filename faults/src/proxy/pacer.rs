@@ -42,7 +42,8 @@ impl Pacer {
     /// When something that leaves then arrives.
     pub(super) fn due(&mut self, standing: &Standing, leaves: Instant) -> Instant {
         let rule = &standing.rule;
-        let slot = standing.since.map_or(0, |since| (leaves - since).as_millis() / SLOT.as_millis());
+        let slot =
+            standing.since.map_or(0, |since| (leaves - since).as_millis() / SLOT.as_millis());
         let slot = u64::try_from(slot).unwrap_or(u64::MAX);
         let due = leaves + rule.delay + rule.pace.extra(self.lane, slot);
         self.last = self.last.max(Some(due));

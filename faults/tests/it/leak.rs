@@ -44,11 +44,11 @@ async fn ten_thousand() {
 async fn round(lab: &Lab, number: usize) {
     let mut pairs: Vec<Pair> = Vec::new();
     for place in 0..50 {
-        pairs.push(if place % 2 == 0 { lab.pair(1, 2).await } else { lab.pair(2, 1).await });
+        pairs.push(if place & 1 == 0 { lab.pair(1, 2).await } else { lab.pair(2, 1).await });
     }
     let Pair { dialler, target } = &mut pairs[number % 50];
     crosses(dialler, target, b"alive").await;
-    let heal = if number % 2 == 0 { Heal::Cut } else { Heal::Deliver };
+    let heal = if number.is_multiple_of(2) { Heal::Cut } else { Heal::Deliver };
     let hang = Rule { accept: Accept::Hang, ..Rule::hold(heal) };
     let rules = [(link(1, 2), hang), (link(2, 1), Rule::accepting(Accept::Refuse))];
     lab.hub.apply(Plan { rules: rules.into(), ..Plan::default() }).await.unwrap();

@@ -65,7 +65,7 @@ async fn nothing_sent_after_a_call_has_returned_arrives_before_the_heal() {
         lab.hub.apply(Plan::hold(cut, Heal::Deliver)).await.unwrap();
         dialler.write_u64(call).await.unwrap();
         near.write_u64(call).await.unwrap();
-        if call % 4 == 0 {
+        if call.is_multiple_of(4) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         } else {
             tokio::task::yield_now().await;
