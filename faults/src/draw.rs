@@ -19,6 +19,7 @@ use crate::fault::{Draft, Fault};
 use crate::random::Random;
 use crate::registry;
 use crate::schedule::{Entry, Schedule, Trigger};
+use crate::shape::{Shape, splits};
 use crate::target::Target;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ const ORDER_STREAM: u64 = 100;
 const ENTRY_STREAM: u64 = 101;
 /// Stream that ties faults to changes of leader.
 const TIE_STREAM: u64 = 102;
+/// Stream of the order in which the divisions into two are walked through.
+const SPLIT_STREAM: u64 = 103;
 /// First of the streams of the lanes, one for each class by its place in the registry.
 const LANE_STREAM: u64 = 200;
 
@@ -306,8 +309,19 @@ impl<'a> Drawing<'a> {
         })
     }
 
+    /// Gives each split its sides: the next of a walk through all that there are.
+    fn name_sides(&mut self) {
+        let split = |placed: &&mut Placed| placed.draft.shape == Some(Shape::Split);
+        let mut random = Random::new(self.settings.seed, SPLIT_STREAM);
+        let sides = splits(self.settings.nodes, self.placed.len(), &mut random);
+        for (placed, side) in self.placed.iter_mut().filter(split).zip(sides.iter().cycle()) {
+            placed.draft.how["side"] = serde_json::json!(side);
+        }
+    }
+
     fn finish(mut self) -> Schedule {
         self.placed.sort_by_key(|placed| (placed.start(), placed.fault.name()));
+        self.name_sides();
         let mut seeds = Random::new(self.settings.seed, ENTRY_STREAM);
         let entries = self.placed.into_iter().zip(1..).map(|(placed, id)| Entry {
             id,

@@ -6,7 +6,7 @@
 //!
 //! Every method that waits has a limit of its own; the nemesis puts a longer one around it.
 
-use crate::link::{Counters, Link, Plan};
+use crate::link::{ClientConnection, ClientCounters, Counters, Link, Plan};
 use crate::receipt::Receipt;
 use history::{Nanos, NodeId};
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,11 @@ pub trait Network: Send + Sync {
 
     /// Delivers everything again, without waiting for an answer; for `Drop`.
     fn release(&self);
+
+    /// The connections of clients that are open now; none where clients are not told apart.
+    fn client_connections(&self) -> Vec<ClientConnection> {
+        Vec::new()
+    }
 }
 
 /// A plan is in effect.
@@ -63,6 +68,8 @@ pub struct Applied {
     pub epoch: u64,
     /// Every link's counters at the very moment the plan took effect.
     pub counters: BTreeMap<Link, Counters>,
+    /// The same between the clients of each node and the node.
+    pub clients: BTreeMap<NodeId, ClientCounters>,
 }
 
 /// What a fault may touch.

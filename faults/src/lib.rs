@@ -7,7 +7,7 @@
 //! carries every connection between the nodes and from clients to them.
 //!
 //! Words: a fault is *injected* and *healed*; a *class* is a kind of fault (`partition`, `kill`,
-//! `pause`); a *target* is the name of the nodes hit; a *link* is an ordered pair of nodes; a
+//! `pause`, …); a *target* is the name of the nodes hit; a *link* is an ordered pair of nodes; a
 //! *shape* is a way to divide the network.
 //!
 //! Invariants, each held by a test:
@@ -29,13 +29,16 @@
 //! ```
 
 mod claims;
+mod client_cut;
 mod draw;
 mod environment;
 mod fault;
+mod flap;
 mod kill;
 mod link;
 mod milliseconds;
 mod nemesis;
+mod pace;
 mod partition;
 mod pause;
 pub mod proxy;
@@ -44,17 +47,25 @@ mod receipt;
 pub mod registry;
 mod schedule;
 mod shape;
+mod slow;
 mod target;
+mod unreachable;
+mod wires;
 
 pub use claims::{Budget, Load, Power};
+pub use client_cut::ClientCut;
 pub use draw::{EDGE, ScheduleError, Settings, schedule};
 pub use environment::{
     Applied, BoxFuture, Environment, EnvironmentError, Network, ProcessState, Sighting,
 };
 pub use fault::{Context, Draft, Fault, Proof};
+pub use flap::Flap;
 pub use kill::Kill;
-pub use link::{ClientRule, Counters, Heal, Link, Mode, Plan, Rule};
+pub use link::{
+    ClientConnection, ClientCounters, ClientRule, Counters, Heal, Link, Mode, Plan, Rule,
+};
 pub use nemesis::{Nemesis, Played, Wiring};
+pub use pace::{Accept, Distribution, Pace, Period, SLOT};
 pub use partition::Partition;
 pub use pause::Pause;
 pub use proxy::Hub;
@@ -62,4 +73,6 @@ pub use random::Random;
 pub use receipt::Receipt;
 pub use schedule::{Entry, Schedule, Trigger};
 pub use shape::Shape;
+pub use slow::Slow;
 pub use target::{Resolved, Target, minority, resolve};
+pub use unreachable::Unreachable;

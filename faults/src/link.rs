@@ -6,10 +6,12 @@
 //!
 //! Everything here is a value. [`Hub`](crate::proxy::Hub) puts a plan into effect.
 
+use crate::pace::{Accept, Distribution, Pace, Period};
 use history::NodeId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The bytes from one node to another, on connections dialled by either. Written `["n1","n2"]`.
@@ -68,12 +70,16 @@ pub enum Mode {
 
 /// What happens to the connections over a held link when it is released. Real networks do both:
 /// after a short outage TCP retransmits, after a long one the connection is gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Heal {
     /// What was held is delivered, in order, exactly once.
     #[default]
     Deliver,
+    /// Each connection by itself does the one or the other, drawn from the rule's seed.
+    Mixed,
     /// Both ends see a reset (RST), and what was held is lost with the connection.
     Cut,
 }
@@ -89,19 +95,57 @@ pub struct Rule {
     pub delay: Duration,
     /// What happens when `mode` leaves [`Mode::Hold`].
     pub heal: Heal,
+    /// What else makes it slow.
+    pub pace: Pace,
+    /// For a rule that holds: it comes and goes.
+    pub flap: Option<Period>,
+    /// What becomes of connections that the sender dials, and of those that the receiver dials while this rule
+    /// holds: a connection needs both directions.
+    pub accept: Accept,
 }
 
 impl Rule {
+    /// A link that does nothing to anybody: [`Rule::default`], where a constant is needed.
+    const DELIVER: Self = Self {
+        mode: Mode::Deliver,
+        delay: Duration::ZERO,
+        heal: Heal::Deliver,
+        pace: Pace {
+            jitter: Duration::ZERO,
+            distribution: Distribution::Uniform,
+            bytes_per_second: 0,
+            slice_bytes: 0,
+            slice_pause: Duration::ZERO,
+            stall_percent: 0,
+            seed: 0,
+        },
+        flap: None,
+        accept: Accept::Serve,
+    };
+
     /// A held link that heals as told.
     #[must_use]
     pub const fn hold(heal: Heal) -> Self {
-        Self { mode: Mode::Hold, delay: Duration::ZERO, heal }
+        Self { mode: Mode::Hold, heal, ..Self::DELIVER }
     }
 
     /// A link that delivers everything `delay` later.
     #[must_use]
     pub const fn delayed(delay: Duration) -> Self {
-        Self { mode: Mode::Deliver, delay, heal: Heal::Deliver }
+        Self { delay, ..Self::DELIVER }
+    }
+
+    /// A link that leaves connections alone and does this to those who dial.
+    #[must_use]
+    pub const fn accepting(accept: Accept) -> Self {
+        Self { accept, ..Self::DELIVER }
+    }
+
+    /// The same with these draws: which connections a mixed heal resets, and the pace.
+    #[must_use]
+    pub const fn seeded(mut self, seed: u64) -> Self {
+        self.pace.seed = seed;
+        self
     }
 
     /// Whether bytes wait.
@@ -110,18 +154,37 @@ impl Rule {
         self.mode == Mode::Hold
     }
 
-    /// Both at once: it holds if either holds, is late by both delays, and resets if either does.
+    /// Whether bytes are late.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self {
-            mode: if self.holds() || other.holds() { Mode::Hold } else { Mode::Deliver },
-            delay: self.delay.saturating_add(other.delay),
-            heal: if self.cuts() || other.cuts() { Heal::Cut } else { Heal::Deliver },
-        }
+    pub fn is_slow(&self) -> bool {
+        !self.delay.is_zero() || !self.pace.is_plain()
     }
 
-    fn cuts(self) -> bool {
-        self.holds() && self.heal == Heal::Cut
+    /// Both at once: it holds if either holds, all the time if either does; is late by both delays; heals as the
+    /// harsher of those that hold; and treats those who dial as the harsher does.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let seed = if self.holds() { self.pace.seed } else { other.pace.seed };
+        let mut both = Self {
+            mode: if self.holds() || other.holds() { Mode::Hold } else { Mode::Deliver },
+            delay: self.delay.saturating_add(other.delay),
+            heal: self.heals().max(other.heals()),
+            pace: self.pace.and(other.pace),
+            flap: match (self.holds(), other.holds()) {
+                (true, true) => self.flap.and_then(|flap| other.flap.map(|_| flap)),
+                (true, false) => self.flap,
+                (false, _) => other.flap,
+            },
+            accept: self.accept.max(other.accept),
+        };
+        if both.pace.is_plain() {
+            both.pace.seed = seed;
+        }
+        both
+    }
+
+    fn heals(self) -> Heal {
+        if self.holds() { self.heal } else { Heal::Deliver }
     }
 }
 
@@ -224,4 +287,63 @@ pub struct Counters {
     pub refused: u64,
     /// Connections over this link that a heal reset.
     pub reset: u64,
+    /// Calls by the sender that nobody answered. Brought up to date when a plan takes effect.
+    pub unanswered: u64,
+    /// How often the hub itself called the receiver's port for this sender and was refused, as asked.
+    pub closed: u64,
+    /// Pieces that were passed on later than they could have been, because the link was slow.
+    pub slowed: u64,
+    /// Of these, passed on sooner after they were read than the rule's delay asks.
+    pub prompt: u64,
+    /// How often a flap has held the link.
+    pub flaps: u64,
+    /// Bytes that were passed on while a flap held the link.
+    pub leaked_bytes: u64,
+}
+
+impl Counters {
+    /// What happened since `before`. What waits is what waits now.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            read_bytes: self.read_bytes.saturating_sub(before.read_bytes),
+            forwarded_bytes: self.forwarded_bytes.saturating_sub(before.forwarded_bytes),
+            waiting_bytes: self.waiting_bytes,
+            held_bytes: self.held_bytes.saturating_sub(before.held_bytes),
+            ends: self.ends.saturating_sub(before.ends),
+            dialled: self.dialled.saturating_sub(before.dialled),
+            opened: self.opened.saturating_sub(before.opened),
+            hung: self.hung.saturating_sub(before.hung),
+            refused: self.refused.saturating_sub(before.refused),
+            reset: self.reset.saturating_sub(before.reset),
+            unanswered: self.unanswered.saturating_sub(before.unanswered),
+            closed: self.closed.saturating_sub(before.closed),
+            slowed: self.slowed.saturating_sub(before.slowed),
+            prompt: self.prompt.saturating_sub(before.prompt),
+            flaps: self.flaps.saturating_sub(before.flaps),
+            leaked_bytes: self.leaked_bytes.saturating_sub(before.leaked_bytes),
+        }
+    }
+}
+
+/// What happened between all clients and one node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientCounters {
+    /// From the clients to the node.
+    pub inward: Counters,
+    /// From the node to the clients.
+    pub outward: Counters,
+}
+
+/// A client connection that is open now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientConnection {
+    /// Its number, which names it in [`Plan::connections`].
+    pub id: u64,
+    /// The node it was made to.
+    pub node: NodeId,
+    /// The client's own address, by which the client knows it too.
+    pub source: SocketAddr,
+    /// Bytes passed on so far, from the client to the node and back.
+    pub forwarded_bytes: [u64; 2],
 }

@@ -3,15 +3,22 @@
 //! It counts as effective only if nothing at all crossed a held link while it was in effect and
 //! somebody tried to: bytes were read from a sender or were waiting, or a connection was dialled.
 //! The hub takes both readings at the very moments the plan takes effect and ends.
+//!
+//! Whoever dials over a held link is either accepted and waits, or left without an answer: an entry's
+//! `how` says which. Half of the drawn ones leave it unanswered, as a real network does: then a caller
+//! connects only with its kernel's next try, up to a second after the heal or more, and its connect
+//! time-out is put to the test; the other half heals at once, which brings old and new state together.
 
 use crate::claims::{Budget, Load, Power};
 use crate::environment::{BoxFuture, EnvironmentError};
 use crate::fault::{Context, Draft, Fault, Proof};
-use crate::link::{Counters, Heal, Link, Plan};
+use crate::link::{Counters, Heal, Link, Plan, Rule};
+use crate::pace::Accept;
 use crate::random::Random;
 use crate::schedule::Entry;
 use crate::shape::Shape;
 use crate::target::Target;
+use crate::wires;
 use history::NodeId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -24,10 +31,10 @@ pub struct Partition;
 /// Shapes and targets with their weights. Taking the leader away finds most bugs: alone, it goes on
 /// serving the clients it has; with part of the others, it may even commit; and where its words go out
 /// and no answer comes back, what clients gave up takes effect later.
-const CHOICES: [(u64, (Shape, Target)); 10] = [
-    (30, (Shape::Isolate, Target::Leader)),
+const CHOICES: [(u64, (Shape, Target)); 14] = [
+    (34, (Shape::Isolate, Target::Leader)),
     (6, (Shape::Isolate, Target::One)),
-    (20, (Shape::Halves, Target::Leader)),
+    (22, (Shape::Halves, Target::Leader)),
     (6, (Shape::Halves, Target::One)),
     (6, (Shape::MajoritiesRing, Target::All)),
     (7, (Shape::Bridge, Target::One)),
@@ -35,7 +42,22 @@ const CHOICES: [(u64, (Shape, Target)); 10] = [
     (6, (Shape::OneWayOut, Target::Leader)),
     (2, (Shape::OneWayIn, Target::One)),
     (3, (Shape::OneWayOut, Target::One)),
+    (4, (Shape::OneWayRing, Target::All)),
+    (4, (Shape::RandomHalves, Target::All)),
+    (4, (Shape::MinorityThird, Target::Leader)),
+    (12, (Shape::Split, Target::All)),
 ];
+
+/// What an entry's `how` may say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct How {
+    /// What becomes of those who dial over a held link.
+    accept: Accept,
+    /// For a split: the nodes of one side.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    side: Vec<NodeId>,
+}
 
 impl Fault for Partition {
     fn name(&self) -> &'static str {
@@ -44,8 +66,9 @@ impl Fault for Partition {
 
     fn about(&self) -> &'static str {
         "holds the bytes of some links between nodes, one way or both, then delivers them in order \
-         or resets the connections; a new connection over a held link is accepted and hangs, it is \
-         not left without an answer to its SYN"
+         or resets the connections, all or some; a new connection over a held link is accepted and \
+         hangs, or the call stays unanswered, but what is connected sees no packet lost: its kernel \
+         neither resends nor gives up"
     }
 
     fn power(&self) -> Power {
@@ -70,9 +93,36 @@ impl Fault for Partition {
             15..90 => random.between(long.start, long.end),
             _ => random.between(long.end, Duration::from_secs(6)),
         };
-        let heal = if random.chance(75) { Heal::Deliver } else { Heal::Cut };
+        let (deliver, mixed) = ((60, Heal::Deliver), (20, Heal::Mixed));
+        let heal = random.weighted(&[deliver, mixed, (20, Heal::Cut)]);
+        let accept = if random.chance(50) { Accept::Hang } else { Accept::Serve };
+        let how = json!(How { accept, side: Vec::new() });
         let load = Load::Nodes(shape.load(target.size(nodes), nodes, budget.down));
-        Draft { target, shape: Some(shape), heal: Some(heal), duration, load, how: Value::Null }
+        Draft { target, shape: Some(shape), heal, duration, load, how }
+    }
+
+    fn check(&self, entry: &Entry, nodes: usize, budget: &Budget) -> Result<(), String> {
+        let How { accept, side } = wires::asked(entry)?;
+        if !matches!(accept, Accept::Serve | Accept::Hang) {
+            return Err(
+                "over a held link a caller can only be `serve`d late or left to `hang`".to_owned()
+            );
+        }
+        let split = entry.shape == Some(Shape::Split);
+        if split == side.is_empty() {
+            return Err("a split, and only a split, names one `side` in its `how`".to_owned());
+        }
+        if let Some(node) = side.iter().find(|node| !(1..=nodes).contains(&usize::from(node.0))) {
+            return Err(format!("there is no {node} among {nodes} nodes"));
+        }
+        let named = side.iter().collect::<std::collections::BTreeSet<_>>().len();
+        let (small, most) = (named.min(nodes - named), budget.down);
+        if split && (small == 0 || small > most) {
+            return Err(format!(
+                "the smaller side of a split has 1 to {most} nodes here, not {small}"
+            ));
+        }
+        Ok(())
     }
 
     fn heal_time(&self) -> Duration {
@@ -86,6 +136,8 @@ impl Fault for Partition {
     fn cut(&self, entry: &Entry, nodes: &[NodeId], chosen: &[NodeId]) -> Vec<Link> {
         let shape = entry.shape.unwrap_or(Shape::Isolate);
         let mut random = Random::new(entry.seed, crate::nemesis::SHAPE_STREAM);
+        let how = wires::asked::<How>(entry).unwrap_or_default();
+        let chosen = if how.side.is_empty() { chosen } else { &how.side };
         shape.links(nodes, chosen, &mut random).into_iter().collect()
     }
 
@@ -94,8 +146,11 @@ impl Fault for Partition {
         context: &'a Context<'a>,
     ) -> BoxFuture<'a, Result<Value, EnvironmentError>> {
         Box::pin(async move {
-            let heal = context.entry.heal.unwrap_or_default();
-            let plan = Plan::hold(context.cut.iter().copied(), heal);
+            let accept = wires::asked::<How>(context.entry).map_err(EnvironmentError)?.accept;
+            let hold = Rule::hold(context.entry.heal.unwrap_or_default());
+            let rule = Rule { accept, ..hold.seeded(context.entry.seed) };
+            let rules = context.cut.iter().map(|&link| (link, rule)).collect();
+            let plan = Plan { rules, ..Plan::default() };
             let network = context.environment.network();
             let applied = context.wiring.add(network, context.entry.id, plan).await?;
             Ok(readings(context.cut, |link| applied.counters.get(&link).copied()))
@@ -140,6 +195,7 @@ struct Crossing {
     read_bytes: u64,
     waiting_bytes: u64,
     dialled: u64,
+    unanswered: u64,
 }
 
 impl Crossing {
@@ -152,6 +208,7 @@ impl Crossing {
             read_bytes: last.read_bytes.saturating_sub(first.read_bytes),
             waiting_bytes: last.waiting_bytes,
             dialled: last.dialled.saturating_sub(first.dialled),
+            unanswered: last.unanswered.saturating_sub(first.unanswered),
         }
     }
 
@@ -160,7 +217,8 @@ impl Crossing {
     }
 
     fn tried(&self) -> bool {
-        self.read_bytes > 0 || self.waiting_bytes > 0 || self.dialled > 0
+        let called = self.dialled > 0 || self.unanswered > 0;
+        self.read_bytes > 0 || self.waiting_bytes > 0 || called
     }
 }
 

@@ -1,11 +1,15 @@
 //! Every class of fault there is. A new one is one file and one line here.
 
+use crate::client_cut::ClientCut;
 use crate::fault::Fault;
+use crate::flap::Flap;
 use crate::kill::Kill;
 use crate::partition::Partition;
 use crate::pause::Pause;
+use crate::slow::Slow;
+use crate::unreachable::Unreachable;
 
-static ALL: &[&dyn Fault] = &[&Partition, &Kill, &Pause];
+static ALL: &[&dyn Fault] = &[&Partition, &Kill, &Pause, &Slow, &Flap, &Unreachable, &ClientCut];
 
 /// Every class of fault, in the order in which they are listed.
 #[must_use]

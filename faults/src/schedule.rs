@@ -73,7 +73,7 @@ pub struct Entry {
     /// How the network is divided, for a partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
-    /// What becomes of the connections at heal, for a partition.
+    /// What becomes of the connections over held links when they are released, for a fault that holds any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heal: Option<Heal>,
     /// What else the fault must know, such as how slow a link becomes: an object whose words each class of

@@ -26,17 +26,30 @@ pub enum Shape {
     OneWayIn,
     /// The chosen nodes can hear and nobody hears them.
     OneWayOut,
+    /// Nobody hears the one before it in a shuffled ring; everything else passes.
+    OneWayRing,
+    /// Two halves, one node larger where they cannot be equal, whoever the target is.
+    RandomHalves,
+    /// The chosen node and as many others as are fewer than a third of all, against the rest.
+    MinorityThird,
+    /// Two sides that are named, in the entry's `how`. Those of a drawn schedule walk through all divisions into
+    /// two that leave a majority, so that none is tried twice before each was tried once.
+    Split,
 }
 
 impl Shape {
     /// Every shape.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Isolate,
         Self::Halves,
         Self::MajoritiesRing,
         Self::Bridge,
         Self::OneWayIn,
         Self::OneWayOut,
+        Self::OneWayRing,
+        Self::RandomHalves,
+        Self::MinorityThird,
+        Self::Split,
     ];
 
     /// The name as written in files and on screen.
@@ -49,6 +62,10 @@ impl Shape {
             Self::Bridge => "bridge",
             Self::OneWayIn => "one-way-in",
             Self::OneWayOut => "one-way-out",
+            Self::OneWayRing => "one-way-ring",
+            Self::RandomHalves => "random-halves",
+            Self::MinorityThird => "minority-third",
+            Self::Split => "split",
         }
     }
 
@@ -56,7 +73,10 @@ impl Shape {
     #[must_use]
     pub fn least_nodes(self) -> usize {
         match self {
-            Self::MajoritiesRing | Self::Bridge => 3,
+            Self::MajoritiesRing | Self::Bridge | Self::Split => 3,
+            Self::MinorityThird => 4,
+            // Among fewer each node could talk with less than a majority.
+            Self::OneWayRing => 5,
             _ => 2,
         }
     }
@@ -66,23 +86,32 @@ impl Shape {
     #[must_use]
     pub fn load(self, chosen: usize, nodes: usize, budget: usize) -> usize {
         match self {
+            // Whoever has the majority goes on, on either side of the cut.
+            Self::Isolate if chosen * 2 > nodes && chosen < nodes => nodes - chosen,
             Self::Isolate | Self::OneWayIn | Self::OneWayOut => chosen,
-            Self::Halves => minority(nodes),
-            Self::MajoritiesRing | Self::Bridge => budget,
+            Self::Halves | Self::Split => minority(nodes),
+            Self::RandomHalves if nodes.is_multiple_of(2) => nodes,
+            Self::RandomHalves => nodes / 2,
+            Self::MinorityThird => below_a_third(nodes),
+            Self::MajoritiesRing | Self::Bridge | Self::OneWayRing => budget,
         }
     }
 
-    /// The links that are cut. `chosen` are the nodes the target resolved to; ring draws its own order.
+    /// The links that are cut. `chosen` are the nodes the target resolved to, for a split one of its sides; what
+    /// it does not say is drawn.
     #[must_use]
     pub fn links(self, nodes: &[NodeId], chosen: &[NodeId], random: &mut Random) -> BTreeSet<Link> {
         let rest: Vec<NodeId> = nodes.iter().copied().filter(|n| !chosen.contains(n)).collect();
         match self {
-            Self::Isolate => both_ways(chosen, &rest),
+            Self::Isolate | Self::Split => both_ways(chosen, &rest),
             Self::Halves => halves(chosen, rest, minority(nodes.len()), random),
             Self::MajoritiesRing => ring(nodes, random),
             Self::Bridge => bridge(chosen, nodes, random),
             Self::OneWayIn => one_way(&rest, chosen),
             Self::OneWayOut => one_way(chosen, &rest),
+            Self::OneWayRing => one_way_ring(nodes, random),
+            Self::RandomHalves => halves(&[], nodes.to_vec(), nodes.len() / 2, random),
+            Self::MinorityThird => halves(chosen, rest, below_a_third(nodes.len()), random),
         }
     }
 }
@@ -129,6 +158,46 @@ fn ring(nodes: &[NodeId], random: &mut Random) -> BTreeSet<Link> {
         }
     }
     links
+}
+
+fn one_way_ring(nodes: &[NodeId], random: &mut Random) -> BTreeSet<Link> {
+    let mut order = nodes.to_vec();
+    random.shuffle(&mut order);
+    let next = order.iter().cycle().skip(1);
+    order.iter().zip(next).map(|(&from, &to)| Link::new(from, to)).collect()
+}
+
+/// The most nodes that are fewer than a third.
+fn below_a_third(nodes: usize) -> usize {
+    nodes.div_ceil(3).saturating_sub(1)
+}
+
+/// Up to so many nodes every division into two is enumerated.
+const ENUMERATED_NODES: usize = 5;
+
+/// The smaller sides of the divisions into two that leave a majority, in the order in which a run walks through
+/// them: all there are among few nodes, as many as `count` drawn ones among more.
+#[must_use]
+pub(crate) fn splits(nodes: usize, count: usize, random: &mut Random) -> Vec<Vec<NodeId>> {
+    let named = |place: usize| NodeId(u16::try_from(place + 1).unwrap_or(u16::MAX));
+    let most = nodes.saturating_sub(1) / 2;
+    if nodes > ENUMERATED_NODES {
+        let mut all: Vec<NodeId> = (0..nodes).map(named).collect();
+        let mut drawn = || {
+            random.shuffle(&mut all);
+            let size = 1 + usize::try_from(random.below(most as u64)).unwrap_or(0);
+            let mut side = all[..size].to_vec();
+            side.sort_unstable();
+            side
+        };
+        return (0..count).map(|_| drawn()).collect();
+    }
+    let sides = (1_usize..1 << nodes).map(|bits| {
+        (0..nodes).filter(|place| bits >> place & 1 == 1).map(named).collect::<Vec<_>>()
+    });
+    let mut sides: Vec<Vec<NodeId>> = sides.filter(|side| side.len() <= most).collect();
+    random.shuffle(&mut sides);
+    sides
 }
 
 fn bridge(chosen: &[NodeId], nodes: &[NodeId], random: &mut Random) -> BTreeSet<Link> {

@@ -141,6 +141,27 @@ fn a_correct_cluster_survives_every_fault() {
     assert_eq!(place.left_behind(), Vec::<String>::new());
 }
 
+/// Bad links are no excuse and no accusation; each class leaves receipts, and what the machine's load cannot prevent bites.
+#[test]
+fn a_correct_cluster_survives_bad_links() {
+    let place = Place::new();
+    let classes = ["slow", "flap", "unreachable", "client-cut"];
+    let words = format!("--faults {} --nodes 3 --time 8s --seed 5", classes.join(","));
+    let code = place.run(&words);
+    assert!(code == 0 || code == 2, "exit code {code}: {:#}", place.verdict());
+    assert_eq!(place.ruling("linearizable"), "valid");
+    assert_eq!(place.ruling("crashes"), "valid");
+    let receipts = fs::read_to_string(place.folder().join("faults.jsonl")).unwrap();
+    let lines = receipts.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let bit: Vec<String> = lines
+        .filter(|receipt| receipt["healed"].is_u64() && receipt["effective"] == true)
+        .map(|receipt| receipt["fault"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(classes.iter().all(|class| receipts.contains(class)), "{receipts}");
+    assert!(["slow", "flap"].iter().all(|class| bit.iter().any(|one| one == class)), "{receipts}");
+    assert_eq!(place.left_behind(), Vec::<String>::new());
+}
+
 #[test]
 fn a_seeded_bug_is_found_at_once_and_its_proof_stands_alone() {
     let place = Place::new();

@@ -4,17 +4,20 @@
 //! *dialling* the target, and *carrying* bytes until both directions have ended. Where the target
 //! cannot be had, the dialler is told by reset, over the link that carries the answers.
 
-use super::board::{Board, Entered, Way};
+use super::board::{Board, Way};
 use super::flow::{CHUNK_BYTES, End, Flow, Wants};
+use super::shared::Entered;
 use super::side::{SEND_BUFFER_BYTES, Side};
 use super::tally::count;
 use history::NodeId;
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 /// How long a target may take to accept. On loopback the kernel accepts at once, also for a stopped
 /// process, until its queue of new connections is full.
@@ -28,35 +31,39 @@ thread_local! {
 /// One connection through the hub.
 pub(super) struct Connection {
     board: Board,
-    changes: watch::Receiver<u64>,
+    /// By which the board wakes it when the plan changes.
+    waker: Option<Waker>,
+    /// Until something that waits is due.
+    timer: Option<Pin<Box<Sleep>>>,
     dialler: Side,
     target: Side,
     /// From the dialler to the target.
     forth: Flow,
     /// From the target to the dialler.
     back: Flow,
-    _entered: Entered,
+    entered: Entered,
 }
 
 impl Connection {
+    /// `lot` names it in draws.
     pub(super) fn new(
         stream: TcpStream,
-        [forth, back]: [Way; 2],
+        ways: [Way; 2],
+        lot: u64,
         board: &Board,
         entered: Entered,
     ) -> Self {
-        // Subscribed before the ways are looked at, so that no change falls in between.
-        let changes = board.changes();
-        let (forth, back) = (Flow::new(forth, board), Flow::new(back, board));
+        let [forth, back] = ways.map(|way| Flow::new(way, lot, entered.passed.clone(), board));
         count(&forth.tally().dialled);
         Self {
             board: board.clone(),
-            changes,
+            waker: None,
+            timer: None,
             dialler: Side::new(stream),
             target: Side::absent(),
             forth,
             back,
-            _entered: entered,
+            entered,
         }
     }
 
@@ -83,7 +90,7 @@ impl Connection {
                 self.back.abort(Instant::now());
             }
         }
-        self.carry().await;
+        poll_fn(|context| self.carry(context)).await;
     }
 
     /// Waits until the dialler's link lets it dial; false if a heal has reset it instead.
@@ -91,16 +98,24 @@ impl Connection {
         if self.forth.holds() {
             count(&self.forth.tally().hung);
         }
-        loop {
+        poll_fn(|context| {
+            self.watch(context);
             if self.refresh() {
-                return false;
+                Poll::Ready(false)
+            } else if self.forth.holds() {
+                Poll::Pending
+            } else {
+                Poll::Ready(true)
             }
-            if !self.forth.holds() {
-                return true;
-            }
-            if self.changes.changed().await.is_err() {
-                return false;
-            }
+        })
+        .await
+    }
+
+    /// Has this task woken when the plan changes. Before the plan is looked at, so that no change is missed.
+    fn watch(&mut self, context: &Context<'_>) {
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            self.board.wake(self.entered.id, context.waker());
+            self.waker = Some(context.waker().clone());
         }
     }
 
@@ -121,25 +136,36 @@ impl Connection {
         cut
     }
 
-    async fn carry(&mut self) {
+    /// Does what can be done, until both directions have ended.
+    fn carry(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.watch(context);
         loop {
             self.refresh();
             let (forth, back) = self.step();
             if self.is_over() {
-                return;
+                return Poll::Ready(());
             }
             if forth.again || back.again {
-                tokio::task::yield_now().await;
-                continue;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
             let wake = [forth.wake, back.wake].into_iter().flatten().min();
-            tokio::select! {
-                () = self.dialler.ready(forth.read, back.write) => {}
-                () = self.target.ready(back.read, forth.write) => {}
-                () = until(wake) => {}
-                changed = self.changes.changed() => if changed.is_err() { return },
+            // All are asked, so that each can wake the task.
+            let dialler = self.dialler.is_ready(forth.read, back.write, context);
+            let target = self.target.is_ready(back.read, forth.write, context);
+            if !(dialler || target || self.is_time(wake, context)) {
+                return Poll::Pending;
             }
         }
+    }
+
+    fn is_time(&mut self, wake: Option<Instant>, context: &mut Context<'_>) -> bool {
+        let Some(wake) = wake else { return false };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(wake)));
+        if timer.deadline() != wake {
+            timer.as_mut().reset(wake);
+        }
+        timer.as_mut().poll(context).is_ready()
     }
 
     /// Both directions in one step, in which nothing is waited for.
@@ -171,10 +197,9 @@ impl Connection {
     }
 }
 
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.board.forget(self.entered.id);
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! [`Flow::step`] does everything that can be done now and never waits. It looks at the plan before
 //! every single write, and since a plan can only change between two steps, no write follows a plan
-//! that holds it.
+//! that holds it. Over a link that is not slow, what is read is written in the same step, without a copy.
 //!
 //! | state | reads | writes |
 //! |---|---|---|
@@ -13,16 +13,24 @@
 //! | done | no | no |
 
 use super::board::{Board, Standing, Way};
+use super::pacer::Pacer;
+use super::shared::Passed;
 use super::side::Side;
 use super::tally::{Tally, add, count, subtract};
+use crate::random::Random;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// How much is read at once, and at most over a held link.
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 /// How much may wait in the queue of a delayed direction.
 const QUEUE_BYTES: usize = 1024 * 1024;
+/// How much may wait where a limit of the rate lets little through: more would only wait longer.
+const PACED_QUEUE_BYTES: usize = 64 * 1024;
+/// Sets the draws of mixed heals apart from those of the pace.
+const MIXED: u64 = 0x6d69_7865_6420_6865;
 /// How many reads one step does before it lets other connections have a turn.
 const READS_PER_STEP: usize = 8;
 
@@ -53,6 +61,8 @@ struct Chunk {
     due: Instant,
     bytes: Vec<u8>,
     written: usize,
+    /// When it was read and how late it should be, if the link was slow then.
+    slow: Option<(Instant, Duration)>,
 }
 
 /// One direction of one connection.
@@ -62,6 +72,11 @@ pub(super) struct Flow {
     tally: Arc<Tally>,
     standing: Standing,
     epoch: u64,
+    pacer: Pacer,
+    /// Names its connection in draws.
+    lot: u64,
+    /// Where its client counts it by itself: what is passed on to the node is 0, to the client 1.
+    passed: Option<(Passed, usize)>,
     queue: VecDeque<Chunk>,
     queued: usize,
     end: Option<(Instant, End)>,
@@ -69,12 +84,17 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub(super) fn new(way: Way, board: &Board) -> Self {
+    pub(super) fn new(way: Way, lot: u64, passed: Option<Passed>, board: &Board) -> Self {
+        let standing = board.standing(way);
+        let place = usize::from(!matches!(way, Way::Client { inward: true, .. }));
         Self {
             way,
-            tally: board.shared().tally(way),
-            standing: board.standing(way),
+            tally: Arc::clone(board.shared().tally(way)),
+            pacer: Pacer::new(way, &standing, board),
+            standing,
             epoch: board.epoch(),
+            lot,
+            passed: passed.map(|passed| (passed, place)),
             queue: VecDeque::new(),
             queued: 0,
             end: None,
@@ -103,10 +123,31 @@ impl Flow {
         }
         self.epoch = board.epoch();
         let before = std::mem::replace(&mut self.standing, board.standing(self.way));
+        self.pacer.follow(&self.standing, board);
         if self.holds() && !before.rule.holds() {
             add(&self.tally.held, self.queued);
         }
-        self.standing.cuts > before.cuts
+        if before.rule.is_slow() && !self.standing.rule.is_slow() {
+            self.hurry();
+        }
+        let (old, new) = (before.cuts, self.standing.cuts);
+        new.all > old.all || new.some > old.some && self.is_drawn(new.seed)
+    }
+
+    /// Whether a mixed heal of this seed resets its connection; the same for both directions.
+    fn is_drawn(&self, seed: u64) -> bool {
+        Random::new(seed ^ MIXED, self.lot).chance(50)
+    }
+
+    /// The link is not slow any more: what waits is due.
+    fn hurry(&mut self) {
+        let now = Instant::now();
+        for chunk in &mut self.queue {
+            (chunk.due, chunk.slow) = (now, None);
+        }
+        if let Some((due, _)) = &mut self.end {
+            *due = now;
+        }
     }
 
     /// Ends the stream by reset as soon as the link allows; what waits is lost with it.
@@ -159,8 +200,8 @@ impl Flow {
                     chunk.written += bytes;
                     let finished = chunk.written == chunk.bytes.len();
                     self.written(bytes);
-                    if finished {
-                        self.queue.pop_front();
+                    if finished && let Some(chunk) = self.queue.pop_front() {
+                        self.note_lateness(&chunk, now);
                     }
                 }
                 Ok(None) => {
@@ -171,6 +212,16 @@ impl Flow {
             }
         }
         self.deliver_end(to, now, wants);
+    }
+
+    fn note_lateness(&self, chunk: &Chunk, now: Instant) {
+        let Some((read, asked)) = chunk.slow else { return };
+        if now > read {
+            count(&self.tally.slowed);
+        }
+        if now < read + asked {
+            count(&self.tally.prompt);
+        }
     }
 
     fn deliver_end(&mut self, to: &mut Side, now: Instant, wants: &mut Wants) {
@@ -203,20 +254,34 @@ impl Flow {
             wants.read = false;
             return self.notice_late_reset(from, now);
         }
-        let delay = self.standing.rule.delay;
-        let full = if self.holds() || delay.is_zero() { 1 } else { QUEUE_BYTES };
-        wants.read = self.queued < full;
+        wants.read = self.queued < self.capacity();
         if !wants.read {
             return false;
         }
-        match from.read(scratch) {
+        let end = match from.read(scratch) {
             Ok(None) => return false,
-            Ok(Some(0)) if from.broken => self.end = Some((now + delay, End::Reset)),
-            Ok(Some(0)) => self.end = Some((now + delay, End::Finish)),
-            Ok(Some(bytes)) => self.take(&scratch[..bytes], to, now),
-            Err(_) => self.end = Some((now + delay, End::Reset)),
-        }
+            Ok(Some(0)) if from.broken => End::Reset,
+            Ok(Some(0)) => End::Finish,
+            Ok(Some(bytes)) => {
+                self.take(&scratch[..bytes], to, now);
+                return true;
+            }
+            Err(_) => End::Reset,
+        };
+        self.end = Some((self.pacer.due(&self.standing, now), end));
         true
+    }
+
+    /// How many bytes may wait before it stops reading.
+    fn capacity(&self) -> usize {
+        let rule = &self.standing.rule;
+        if rule.holds() || !rule.is_slow() {
+            1
+        } else if rule.pace.bytes_per_second > 0 || rule.pace.slice_bytes > 0 {
+            PACED_QUEUE_BYTES
+        } else {
+            QUEUE_BYTES
+        }
     }
 
     /// A sender whose stream had ended well may turn out to be gone altogether, which its receiver
@@ -236,9 +301,10 @@ impl Flow {
         add(&self.tally.read, bytes.len());
         add(&self.tally.waiting, bytes.len());
         self.queued += bytes.len();
-        if self.holds() {
+        let rule = self.standing.rule;
+        if rule.holds() {
             add(&self.tally.held, bytes.len());
-        } else if self.queue.is_empty() && self.standing.rule.delay.is_zero() {
+        } else if self.queue.is_empty() && !rule.is_slow() {
             match to.write(bytes) {
                 Ok(Some(written)) => {
                     self.written(written);
@@ -248,9 +314,12 @@ impl Flow {
                 Err(_) => return self.give_up(),
             }
         }
-        if !bytes.is_empty() {
-            let due = now + self.standing.rule.delay;
-            self.queue.push_back(Chunk { due, bytes: bytes.to_vec(), written: 0 });
+        let slow = rule.is_slow().then_some((now, rule.delay));
+        while !bytes.is_empty() {
+            let (size, due) = self.pacer.piece(&self.standing, bytes.len(), now);
+            let (piece, rest) = bytes.split_at(size);
+            self.queue.push_back(Chunk { due, bytes: piece.to_vec(), written: 0, slow });
+            bytes = rest;
         }
     }
 
@@ -258,6 +327,9 @@ impl Flow {
         self.queued -= bytes;
         add(&self.tally.forwarded, bytes);
         subtract(&self.tally.waiting, bytes);
+        if let Some((passed, place)) = &self.passed {
+            add(&passed[*place], bytes);
+        }
     }
 
     /// The receiver is gone: what waits can reach nobody.

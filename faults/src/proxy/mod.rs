@@ -20,10 +20,13 @@
 //! shows that something tried to cross; then reading stops and the sender's kernel fills up, as it
 //! would if packets were lost. The ends of a stream (FIN and RST) are held with its bytes. Nothing is
 //! thrown away: at heal everything is delivered in order, or the connection is reset, as the plan
-//! says. A connection made over a held link is accepted (the kernel does that before anyone can say
-//! no) and then hangs: the target is not dialled until the heal. A connect that goes unanswered needs
-//! an accept policy that this hub does not have. Only the dialler's own link decides whether it may
-//! dial: with just the answers held, the target sees the connection and its bytes.
+//! says. What becomes of a connection that is dialled over a held link is a rule of its own
+//! ([`crate::Accept`]): it is accepted and hangs, the target not being dialled until the heal, or the call
+//! stays unanswered. Where it is accepted only the dialler's own link decides whether it may dial: with
+//! just the answers held, the target sees the connection and its bytes.
+//!
+//! **Slowness.** See [`crate::Pace`]: bytes wait in a queue until they are due. When a link is slow no more,
+//! what waits is due at once.
 //!
 //! **Limits.** At most [`MAX_CONNECTIONS`] connections, each with a bounded queue; beyond that a new
 //! one is reset and counted as refused. A hub that is dropped resets everything.
@@ -31,16 +34,22 @@
 mod board;
 mod connection;
 mod flow;
-mod listener;
+mod pacer;
+mod port;
+mod shared;
 mod side;
 mod tally;
 
 use crate::environment::{Applied, BoxFuture, EnvironmentError, Network};
+pub use crate::link::{ClientConnection, ClientCounters};
 use crate::link::{Counters, Link, Plan};
-use board::{Board, Shared};
+use board::Board;
 use history::NodeId;
+use port::{Caller, Port};
+use shared::Shared;
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -62,40 +71,25 @@ pub struct Upstream {
     pub client: SocketAddr,
 }
 
-/// A client connection that is open now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientConnection {
-    /// Its number, which names it in [`Plan::connections`].
-    pub id: u64,
-    /// The node it was made to.
-    pub node: NodeId,
-    /// The client's own address, by which the client knows it too.
-    pub source: SocketAddr,
-}
-
-/// What happened between all clients and one node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClientCounters {
-    /// From the clients to the node.
-    pub inward: Counters,
-    /// From the node to the clients.
-    pub outward: Counters,
-}
-
 /// The hub could not start, or is gone.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// A port could not be opened, or the thread not started.
     #[error("the proxies could not start: {0}")]
     Start(#[from] std::io::Error),
+    /// A port does not treat callers as the plan says.
+    #[error("a port of the proxies does not follow the plan: {0}")]
+    Port(std::io::Error),
     /// Its thread has ended or does not answer.
     #[error("the proxies do not answer")]
     Gone,
 }
 
+type Reply = std::io::Result<Applied>;
+
 enum Command {
-    Apply(Plan, Option<oneshot::Sender<Applied>>),
-    Base(Plan, oneshot::Sender<Applied>),
+    Apply(Plan, Option<oneshot::Sender<Reply>>),
+    Base(Plan, oneshot::Sender<Reply>),
 }
 
 /// The proxies of one run. See the [module](self).
@@ -118,13 +112,13 @@ impl Hub {
         let mut ports = Vec::new();
         let (mut peers, mut clients) = (BTreeMap::new(), BTreeMap::new());
         for &target in nodes {
-            let (client, address) = listener::open()?;
-            clients.insert(target, address);
-            ports.push((listener::Port { target, dialler: None }, client));
+            let client = port::open()?;
+            clients.insert(target, client.address);
+            ports.push((Caller { target, dialler: None }, client));
             for &dialler in nodes.iter().filter(|&&dialler| dialler != target) {
-                let (peer, address) = listener::open()?;
-                peers.insert(Link::new(dialler, target), address);
-                ports.push((listener::Port { target, dialler: Some(dialler) }, peer));
+                let peer = port::open()?;
+                peers.insert(Link::new(dialler, target), peer.address);
+                ports.push((Caller { target, dialler: Some(dialler) }, peer));
             }
         }
         let shared = Arc::new(Shared::new(nodes));
@@ -160,7 +154,8 @@ impl Hub {
     /// nothing is passed over a held link any more. It stays on top of the base plan.
     ///
     /// # Errors
-    /// [`HubError::Gone`] if the hub's thread does not answer within 5 s.
+    /// [`HubError::Port`] if a port does not follow, while all else is in effect; [`HubError::Gone`] if the
+    /// hub's thread does not answer within 5 s.
     pub async fn apply(&self, plan: Plan) -> Result<Applied, HubError> {
         self.ask(|reply| Command::Apply(plan, Some(reply))).await
     }
@@ -168,20 +163,20 @@ impl Hub {
     /// Sets the plan that holds beneath every other one, for a network that is slow for a whole run.
     ///
     /// # Errors
-    /// [`HubError::Gone`] if the hub's thread does not answer within 5 s.
+    /// As for [`Hub::apply`].
     pub async fn set_base(&self, plan: Plan) -> Result<Applied, HubError> {
         self.ask(|reply| Command::Base(plan, reply)).await
     }
 
     async fn ask(
         &self,
-        command: impl FnOnce(oneshot::Sender<Applied>) -> Command,
+        command: impl FnOnce(oneshot::Sender<Reply>) -> Command,
     ) -> Result<Applied, HubError> {
         let commands = self.commands.as_ref().ok_or(HubError::Gone)?;
         let (reply, answer) = oneshot::channel();
         let asked = async {
             commands.send(command(reply)).await.map_err(|_| HubError::Gone)?;
-            answer.await.map_err(|_| HubError::Gone)
+            answer.await.map_err(|_| HubError::Gone)?.map_err(HubError::Port)
         };
         tokio::time::timeout(APPLY_LIMIT, asked).await.unwrap_or(Err(HubError::Gone))
     }
@@ -235,6 +230,10 @@ impl Network for Hub {
     fn release(&self) {
         Self::release(self);
     }
+
+    fn client_connections(&self) -> Vec<ClientConnection> {
+        Self::client_connections(self)
+    }
 }
 
 impl Drop for Hub {
@@ -255,26 +254,45 @@ impl Drop for Hub {
 /// The hub's thread: listens until the hub is dropped.
 async fn serve(
     shared: Arc<Shared>,
-    ports: Vec<(listener::Port, std::net::TcpListener)>,
+    open: Vec<(Caller, port::Open)>,
     mut inbox: mpsc::Receiver<Command>,
 ) {
-    let board = Board::new(shared);
-    for (port, socket) in ports {
-        tokio::task::spawn_local(listener::listen(port, socket, board.clone()));
+    // Registering with the reactor can only fail if the process has no descriptors left. A hub without all of
+    // its ports is none: whoever asks it is told that it is gone.
+    let ports = open.into_iter().map(|(caller, open)| Port::new(caller, open).map(Rc::new));
+    let Ok(ports) = ports.collect::<Result<Vec<_>, _>>() else { return };
+    let board = Board::new(shared, ports.clone());
+    for port in ports {
+        tokio::task::spawn_local(port::listen(port, board.clone()));
     }
-    while let Some(command) = inbox.recv().await {
+    loop {
+        let command = tokio::select! {
+            command = inbox.recv() => command,
+            () = until(board.next_flap()) => {
+                board.flap();
+                continue;
+            }
+        };
         match command {
-            Command::Apply(plan, reply) => {
+            None => return,
+            Some(Command::Apply(plan, reply)) => {
                 let applied = board.apply(plan);
                 // Whoever asked may have given up; the plan is in effect all the same.
                 let _ = reply.map(|reply| reply.send(applied));
             }
-            Command::Base(plan, reply) => {
+            Some(Command::Base(plan, reply)) => {
                 let _ = reply.send(board.set_base(plan));
             }
         }
     }
 }
 
-/// The address every listener of the hub is bound to.
-const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+async fn until(time: Option<tokio::time::Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The address every port of the hub is bound to: any number.
+const LOOPBACK: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);

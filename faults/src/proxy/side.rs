@@ -1,8 +1,9 @@
-//! One of the two sockets of a connection. Nothing here waits, except [`Side::ready`].
+//! One of the two sockets of a connection. Nothing here waits.
 
-use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
+use nix::sys::socket::{MsgFlags, Shutdown, recv, setsockopt, shutdown, sockopt};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
+use std::task::{Context, Poll};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -37,24 +38,32 @@ impl Side {
         self.stream.is_none() || self.broken
     }
 
-    /// Waits until it can be read or written as asked; for ever if nothing is asked.
-    pub(super) async fn ready(&self, read: bool, write: bool) {
-        let interest = match (read, write) {
-            (true, true) => Interest::READABLE | Interest::WRITABLE,
-            (true, false) => Interest::READABLE,
-            (false, true) => Interest::WRITABLE,
-            (false, false) => return std::future::pending().await,
-        };
-        match &self.stream {
-            // An error shows again at the read or write that follows.
-            Some(stream) => drop(stream.ready(interest).await),
-            None => std::future::pending().await,
-        }
+    /// Whether it can be read or written as asked; if not, the task is woken when it can.
+    pub(super) fn is_ready(&self, read: bool, write: bool, context: &mut Context<'_>) -> bool {
+        let Some(stream) = &self.stream else { return false };
+        // An error shows again at the read or write that follows.
+        let readable = read && matches!(stream.poll_read_ready(context), Poll::Ready(_));
+        let writable = write && matches!(stream.poll_write_ready(context), Poll::Ready(_));
+        readable || writable
     }
 
     /// Bytes read, 0 at the end of the stream, none if there is nothing to read now.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
-        self.attempt(|stream| stream.try_read(into))
+        let mut read = None;
+        let last = self.attempt(|stream| {
+            stream.try_io(Interest::READABLE, || {
+                match recv(stream.as_raw_fd(), into, MsgFlags::empty())? {
+                    // Less than there was room for: the next read would find nothing, which is said here to
+                    // save asking. An end that is already known is remembered by itself.
+                    bytes if bytes > 0 && bytes < into.len() => {
+                        read = Some(bytes);
+                        Err(ErrorKind::WouldBlock.into())
+                    }
+                    bytes => Ok(bytes),
+                }
+            })
+        })?;
+        Ok(last.or(read))
     }
 
     /// Bytes written, none if there is no room now.

@@ -1,4 +1,5 @@
-//! Counts what happens on one direction. Written by the hub's thread alone, read by anyone.
+//! Counts what happens on one direction. Written by the hub's thread alone, read by anyone: so one more is a load
+//! and a store, without a lock on the memory bus.
 
 use crate::link::Counters;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,6 +17,12 @@ pub(super) struct Tally {
     pub(super) hung: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) reset: AtomicU64,
+    pub(super) unanswered: AtomicU64,
+    pub(super) closed: AtomicU64,
+    pub(super) slowed: AtomicU64,
+    pub(super) prompt: AtomicU64,
+    pub(super) flaps: AtomicU64,
+    pub(super) leaked: AtomicU64,
 }
 
 impl Tally {
@@ -32,21 +39,27 @@ impl Tally {
             hung: self.hung.load(Relaxed),
             refused: self.refused.load(Relaxed),
             reset: self.reset.load(Relaxed),
+            unanswered: self.unanswered.load(Relaxed),
+            closed: self.closed.load(Relaxed),
+            slowed: self.slowed.load(Relaxed),
+            prompt: self.prompt.load(Relaxed),
+            flaps: self.flaps.load(Relaxed),
+            leaked_bytes: self.leaked.load(Relaxed),
         }
     }
 }
 
 /// One more.
 pub(super) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Relaxed);
+    add(counter, 1);
 }
 
 /// This many bytes more.
 pub(super) fn add(counter: &AtomicU64, bytes: usize) {
-    counter.fetch_add(bytes as u64, Relaxed);
+    counter.store(counter.load(Relaxed).wrapping_add(bytes as u64), Relaxed);
 }
 
 /// This many bytes fewer.
 pub(super) fn subtract(counter: &AtomicU64, bytes: usize) {
-    counter.fetch_sub(bytes as u64, Relaxed);
+    counter.store(counter.load(Relaxed).wrapping_sub(bytes as u64), Relaxed);
 }

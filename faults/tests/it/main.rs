@@ -3,11 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod accept;
 mod atomic;
 mod holding;
 mod lab;
+mod leak;
 mod nemesis;
+mod network;
 mod one_way;
+mod order;
+mod pace;
 mod proof;
 mod schedule;
 mod shape;

@@ -1,4 +1,4 @@
-//! A partition through the real hub proves that it bit, or says that it did not.
+//! A fault of the network through the real hub proves that it bit, or says that it did not.
 
 use crate::lab::{Lab, Pair, node};
 use faults::{
@@ -12,9 +12,34 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 
 /// The hub, and nothing else.
-struct Wires {
-    lab: Lab,
+pub(crate) struct Wires {
+    pub(crate) lab: Lab,
     start: Instant,
+}
+
+impl Wires {
+    pub(crate) async fn new(nodes: u16) -> Self {
+        Self { lab: Lab::new(nodes).await, start: Instant::now() }
+    }
+
+    /// Plays one entry against the leader, which is n1, from 20 ms to 320 ms.
+    pub(crate) async fn play(&self, fault: &str, heal: Option<Heal>, how: Value) -> Receipt {
+        let entry = Entry {
+            id: 1,
+            fault: fault.to_owned(),
+            trigger: Trigger::At { time: Duration::from_millis(20) },
+            duration: Duration::from_millis(300),
+            target: Target::Leader,
+            shape: (fault == "partition").then_some(Shape::Isolate),
+            heal,
+            how,
+            seed: 1,
+        };
+        let schedule = Schedule { entries: vec![entry] };
+        let mut played = Nemesis::play(&schedule, self, pending()).await;
+        assert_eq!(played.unhealed, []);
+        played.receipts.pop().unwrap()
+    }
 }
 
 fn none<'a>() -> BoxFuture<'a, Result<Sighting, EnvironmentError>> {
@@ -56,30 +81,13 @@ impl Environment for Wires {
     }
 }
 
-fn isolate_leader() -> Schedule {
-    let entry = Entry {
-        id: 1,
-        fault: "partition".to_owned(),
-        trigger: Trigger::At { time: Duration::from_millis(20) },
-        duration: Duration::from_millis(300),
-        target: Target::Leader,
-        shape: Some(Shape::Isolate),
-        heal: Some(Heal::Deliver),
-        how: Value::Null,
-        seed: 1,
-    };
-    Schedule { entries: vec![entry] }
-}
-
-async fn receipt(wires: &Wires) -> Receipt {
-    let mut played = Nemesis::play(&isolate_leader(), wires, pending()).await;
-    assert_eq!(played.unhealed, []);
-    played.receipts.pop().unwrap()
+async fn isolate(wires: &Wires) -> Receipt {
+    wires.play("partition", Some(Heal::Deliver), Value::Null).await
 }
 
 #[tokio::test]
 async fn a_partition_that_was_tried_is_effective() {
-    let wires = Wires { lab: Lab::new(3).await, start: Instant::now() };
+    let wires = Wires::new(3).await;
     let Pair { mut dialler, target: _kept } = wires.lab.pair(1, 2).await;
     let write = async {
         for _ in 0..60 {
@@ -87,7 +95,7 @@ async fn a_partition_that_was_tried_is_effective() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let (receipt, ()) = tokio::join!(receipt(&wires), write);
+    let (receipt, ()) = tokio::join!(isolate(&wires), write);
     assert!(receipt.effective, "{receipt:?}");
     assert_eq!(receipt.reason, "nothing crossed 4 held links; 1 of them were tried");
     assert_eq!(receipt.evidence["links"][0]["forwarded_bytes"], 0);
@@ -96,23 +104,23 @@ async fn a_partition_that_was_tried_is_effective() {
 
 #[tokio::test]
 async fn a_caller_alone_is_a_try() {
-    let wires = Wires { lab: Lab::new(3).await, start: Instant::now() };
+    let wires = Wires::new(3).await;
     let dial = async {
         tokio::time::sleep(Duration::from_millis(150)).await;
         wires.lab.dial(2, 1).await
     };
-    let (receipt, _stream) = tokio::join!(receipt(&wires), dial);
+    let (receipt, _stream) = tokio::join!(isolate(&wires), dial);
     assert!(receipt.effective, "{receipt:?}");
 }
 
 #[tokio::test]
 async fn a_partition_that_nobody_tried_does_not_count() {
-    let wires = Wires { lab: Lab::new(3).await, start: Instant::now() };
+    let wires = Wires::new(3).await;
     let _idle = wires.lab.pair(1, 2).await;
     // Traffic on a link that is not cut is no try.
     let Pair { mut dialler, target: _kept } = wires.lab.pair(2, 3).await;
     dialler.write_all(b"beat").await.unwrap();
-    let receipt = receipt(&wires).await;
+    let receipt = isolate(&wires).await;
     assert!(!receipt.effective);
     assert_eq!(receipt.reason, "nothing tried to cross a held link");
 }

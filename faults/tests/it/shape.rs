@@ -70,6 +70,49 @@ fn only_the_bridge_hears_everybody() {
 }
 
 #[test]
+fn in_a_one_way_ring_each_node_is_deaf_to_one_and_talks_with_a_majority() {
+    for (count, seed) in (5..=9).flat_map(|count| (0..20).map(move |seed| (count, seed))) {
+        let cut = links(Shape::OneWayRing, count, 1, seed);
+        assert_eq!(cut.len(), usize::from(count));
+        for node in nodes(count) {
+            assert_eq!(cut.iter().filter(|link| link.to == node).count(), 1);
+            assert_eq!(cut.iter().filter(|link| link.from == node).count(), 1);
+            let both = nodes(count).into_iter().filter(|&other| {
+                !cut.contains(&Link::new(node, other)) && !cut.contains(&Link::new(other, node))
+            });
+            assert!(both.count() > usize::from(count) / 2, "{count} nodes, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn sides_have_the_sizes_that_names_promise() {
+    for (count, seed) in (4..=9).flat_map(|count| (0..20).map(move |seed| (count, seed))) {
+        let halves = links(Shape::RandomHalves, count, 1, seed);
+        let heard_by_all = |cut: &BTreeSet<Link>| -> BTreeSet<usize> {
+            nodes(count).into_iter().map(|node| heard(count, cut, node).len()).collect()
+        };
+        let half = usize::from(count) / 2;
+        assert_eq!(heard_by_all(&halves), [half, usize::from(count) - half].into());
+        let third = links(Shape::MinorityThird, count, 1, seed);
+        let side = heard(count, &third, NodeId(1)).len();
+        assert!(side * 3 < usize::from(count) && (side + 1) * 3 >= usize::from(count));
+    }
+    let moved: BTreeSet<String> =
+        (0..20).map(|seed| text(&links(Shape::RandomHalves, 5, 1, seed))).collect();
+    assert!(moved.len() > 5, "halves are drawn");
+    assert_eq!(links(Shape::Split, 5, 2, 1), links(Shape::Isolate, 5, 2, 1));
+}
+
+#[test]
+fn isolating_a_majority_costs_what_isolating_the_others_does() {
+    assert_eq!(Shape::Isolate.load(3, 5, 2), 2);
+    assert_eq!(Shape::Isolate.load(2, 4, 1), 2, "nobody has a majority then");
+    assert_eq!(Shape::Isolate.load(5, 5, 2), 5);
+    assert_eq!(Shape::RandomHalves.load(1, 4, 1), 4, "halves of an even number are none");
+}
+
+#[test]
 fn names_in_files_are_names_on_screen() {
     for shape in Shape::ALL {
         assert_eq!(serde_json::to_value(shape).unwrap(), shape.name());

@@ -129,7 +129,7 @@ impl Network for Stage {
                 seen.counters.entry(link).or_default().dialled += 1;
             }
             seen.plan = plan;
-            Ok(Applied { epoch: 1, counters: seen.counters.clone() })
+            Ok(Applied { epoch: 1, counters: seen.counters.clone(), ..Applied::default() })
         })
     }
 
