@@ -28,12 +28,14 @@
 //! # Ok::<(), faults::ScheduleError>(())
 //! ```
 
+mod administration;
 mod claims;
 mod draw;
 mod environment;
 mod fault;
 mod kill;
 mod link;
+mod membership;
 mod milliseconds;
 mod nemesis;
 mod partition;
@@ -41,18 +43,25 @@ mod pause;
 pub mod proxy;
 mod random;
 mod receipt;
+mod recipes;
 pub mod registry;
 mod schedule;
+mod settings;
+mod room;
 mod shape;
+mod snapshot;
 mod target;
+mod transfer;
 
+pub use administration::{Administration, Handover, Member, Members, SnapshotTaken};
 pub use claims::{Budget, Load, Power};
-pub use draw::{EDGE, ScheduleError, Settings, schedule};
+pub use draw::{EDGE, schedule};
 pub use environment::{
     Applied, BoxFuture, Environment, EnvironmentError, Network, ProcessState, Sighting,
 };
 pub use fault::{Context, Draft, Fault, Proof};
 pub use kill::Kill;
+pub use membership::Membership;
 pub use link::{ClientRule, Counters, Heal, Link, Mode, Plan, Rule};
 pub use nemesis::{Nemesis, Played, Wiring};
 pub use partition::Partition;
@@ -60,6 +69,11 @@ pub use pause::Pause;
 pub use proxy::Hub;
 pub use random::Random;
 pub use receipt::Receipt;
+pub use recipes::{RECIPES, Recipe, Step};
 pub use schedule::{Entry, Schedule, Trigger};
+pub use settings::{Intensity, ScheduleError, Settings};
 pub use shape::Shape;
+pub use snapshot::Snapshot;
 pub use target::{Resolved, Target, minority, resolve};
+pub use transfer::Transfer;
+

@@ -75,6 +75,10 @@ impl Fault for Partition {
         Draft { target, shape: Some(shape), heal: Some(heal), duration, load, how: Value::Null }
     }
 
+    fn several_at_once(&self) -> bool {
+        true
+    }
+
     fn heal_time(&self) -> Duration {
         Duration::from_millis(50)
     }

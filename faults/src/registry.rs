@@ -2,10 +2,13 @@
 
 use crate::fault::Fault;
 use crate::kill::Kill;
+use crate::membership::Membership;
 use crate::partition::Partition;
 use crate::pause::Pause;
+use crate::snapshot::Snapshot;
+use crate::transfer::Transfer;
 
-static ALL: &[&dyn Fault] = &[&Partition, &Kill, &Pause];
+static ALL: &[&dyn Fault] = &[&Partition, &Kill, &Pause, &Membership, &Transfer, &Snapshot];
 
 /// Every class of fault, in the order in which they are listed.
 #[must_use]
