@@ -261,9 +261,10 @@ impl<'a> Drawing<'a> {
     ) -> Option<Vec<Placed>> {
         let (mut steps, mut taken) = (Vec::new(), Vec::new());
         for step in recipe.steps {
-            let placed = [Some(step.target), one_of(step.target)].into_iter().flatten().find_map(
-                |target| self.fitted_step(step, target, (armed, latest), ties),
-            );
+            let placed = [Some(step.target), one_of(step.target)]
+                .into_iter()
+                .flatten()
+                .find_map(|target| self.fitted_step(step, target, (armed, latest), ties));
             let Some(placed) = placed else { break };
             taken.push(self.room.take(placed.span()));
             steps.push(placed);

@@ -121,9 +121,13 @@ fn prove(node: NodeId, seen: &Value, replaced: &Sighting, with: &Members) -> Pro
         _ if without.voters.is_empty() || without.voter(node).is_some() => {
             (false, format!("{node} still voted after its removal"))
         }
-        (_, Some(member)) if with.index > without.index => {
-            (true, format!("{node} left as of entry {}; {member} votes as of entry {}", without.index, with.index))
-        }
+        (_, Some(member)) if with.index > without.index => (
+            true,
+            format!(
+                "{node} left as of entry {}; {member} votes as of entry {}",
+                without.index, with.index
+            ),
+        ),
         _ => (false, format!("{node} was not seen to vote again")),
     };
     Proof {
@@ -160,7 +164,8 @@ mod tests {
         let seen = |without: &Members, gone: &Sighting| json!({"without": without, "gone": gone});
         let gone = sighting(20, ProcessState::Gone);
         let new = sighting(21, ProcessState::Running);
-        let (without, with) = (members(7, &[(1, 0), (3, 0)]), members(9, &[(1, 0), (2, 1), (3, 0)]));
+        let (without, with) =
+            (members(7, &[(1, 0), (3, 0)]), members(9, &[(1, 0), (2, 1), (3, 0)]));
         let proof = prove(node, &seen(&without, &gone), &new, &with);
         assert!(proof.effective, "{}", proof.reason);
         assert_eq!(proof.reason, "n2 left as of entry 7; n2, life 2 votes as of entry 9");

@@ -63,8 +63,9 @@ impl Fault for Snapshot {
     ) -> BoxFuture<'a, Result<Value, EnvironmentError>> {
         Box::pin(async move {
             let administration = context.environment.administration();
-            let administration = administration
-                .ok_or_else(|| EnvironmentError("this cluster cannot be administered".to_owned()))?;
+            let administration = administration.ok_or_else(|| {
+                EnvironmentError("this cluster cannot be administered".to_owned())
+            })?;
             let (mut taken, mut failed) = (Vec::new(), None);
             for &node in context.nodes {
                 // One that another fault keeps from it must not keep the others from it.

@@ -51,7 +51,10 @@ impl Fault for Transfer {
             return Err("a transfer takes no `how`".to_owned());
         }
         if entry.target == Target::Leader || entry.target.size(nodes) != 1 {
-            return Err(format!("a transfer needs one node that does not lead, not `{}`", entry.target));
+            return Err(format!(
+                "a transfer needs one node that does not lead, not `{}`",
+                entry.target
+            ));
         }
         Ok(())
     }
@@ -74,10 +77,12 @@ impl Fault for Transfer {
     ) -> BoxFuture<'a, Result<Value, EnvironmentError>> {
         Box::pin(async move {
             let to = context.nodes.first();
-            let to = to.ok_or_else(|| EnvironmentError("every node was down already".to_owned()))?;
+            let to =
+                to.ok_or_else(|| EnvironmentError("every node was down already".to_owned()))?;
             let administration = context.environment.administration();
-            let administration = administration
-                .ok_or_else(|| EnvironmentError("this cluster cannot be administered".to_owned()))?;
+            let administration = administration.ok_or_else(|| {
+                EnvironmentError("this cluster cannot be administered".to_owned())
+            })?;
             Ok(json!(administration.transfer(*to).await?))
         })
     }

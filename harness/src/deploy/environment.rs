@@ -5,7 +5,9 @@
 
 use super::{DeployError, Deployment};
 use crate::system::Administrator;
-use faults::{Administration, BoxFuture, Environment, EnvironmentError, Network, Receipt, Sighting};
+use faults::{
+    Administration, BoxFuture, Environment, EnvironmentError, Network, Receipt, Sighting,
+};
 use history::{Nanos, NodeId};
 use serde_json::Value;
 use std::sync::Arc;

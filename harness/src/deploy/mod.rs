@@ -210,7 +210,14 @@ impl Deployment {
                 proxies.set_upstream(exit.node, None);
             }
         }));
-        let inner = Inner { settings, lives: Mutex::default(), removed: Mutex::default(), ledger, guardian, hub };
+        let inner = Inner {
+            settings,
+            lives: Mutex::default(),
+            removed: Mutex::default(),
+            ledger,
+            guardian,
+            hub,
+        };
         let deadline = Instant::now() + READY_LIMIT;
         let pids = ids
             .iter()

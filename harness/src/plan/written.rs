@@ -189,22 +189,37 @@ mod tests {
         let kill = "fault = \"kill\"\nfor = \"1s\"";
         let cases = [
             (entry(kill), "line 2, entry 1: it does not say when; add at = \"5s\""),
-            (entry(&format!("at = \"soon\"\n{kill}")), "line 2, entry 1: `at`: `soon` is not a dur"),
+            (
+                entry(&format!("at = \"soon\"\n{kill}")),
+                "line 2, entry 1: `at`: `soon` is not a dur",
+            ),
             (entry(&format!("at = \"1us\"\n{kill}")), "line 2, entry 1: `at`: `1us` is finer"),
             (entry(&format!("at = \"1s\"\non = \"x\"\n{kill}")), "line 2, entry 1: it has both"),
             (entry(&format!("on = \"x\"\n{kill}")), "line 2, entry 1: unknown event `x` in `on`"),
-            (entry(&format!("at = \"1s\"\nafter = \"1s\"\n{kill}")), "line 2, entry 1: `from`, `af"),
+            (
+                entry(&format!("at = \"1s\"\nafter = \"1s\"\n{kill}")),
+                "line 2, entry 1: `from`, `af",
+            ),
             (
                 entry(&format!("on = \"leader-change\"\nuntil = \"0s\"\n{kill}")),
                 "line 2, entry 1: `until` is not later",
             ),
-            (entry("at = \"1s\"\nfault = \"kil\"\nfor = \"1s\""), "line 2, entry 1: unknown fault `kil`"),
-            (entry("at = \"1s\"\nfault = \"kill\"\nfor = \"0s\""), "line 2, entry 1: `for` is zero"),
+            (
+                entry("at = \"1s\"\nfault = \"kil\"\nfor = \"1s\""),
+                "line 2, entry 1: unknown fault `kil`",
+            ),
+            (
+                entry("at = \"1s\"\nfault = \"kill\"\nfor = \"0s\""),
+                "line 2, entry 1: `for` is zero",
+            ),
             (
                 entry(&format!("at = \"1s\"\nshape = \"bridge\"\n{kill}")),
                 "line 2, entry 1: a kill has no `shape`",
             ),
-            (entry(&format!("at = \"1s\"\nwho = 1\n{kill}")), "line 2, entry 1: unknown field `who`"),
+            (
+                entry(&format!("at = \"1s\"\nwho = 1\n{kill}")),
+                "line 2, entry 1: unknown field `who`",
+            ),
             (entry("at = "), "line 3: "),
             (parse("[[entries]]\n").unwrap_err(), "line 1: unknown field `entries`"),
         ];

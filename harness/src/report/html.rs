@@ -255,11 +255,12 @@ fn coverage(out: &mut String, page: &Page) {
     );
     if !page.fault_coverage.is_empty() {
         out.push_str(
-            "<table><tr><th>fault</th><th>injected</th><th>bit</th><th>healed</th></tr>\n",
+            "<table><tr><th>fault</th><th>injected</th><th>bit</th><th>healed</th>\
+             <th>ok meanwhile</th></tr>\n",
         );
         for (class, told) in &page.fault_coverage {
             put(out, format_args!("<tr><th scope=\"row\">{}</th>", escape(class)));
-            for count in [told.injected, told.effective, told.healed] {
+            for count in [told.injected, told.effective, told.healed, told.overlapped] {
                 put(out, format_args!("<td class=\"number\">{count}</td>"));
             }
             out.push_str("</tr>\n");
@@ -267,7 +268,7 @@ fn coverage(out: &mut String, page: &Page) {
                 put(
                     out,
                     format_args!(
-                        "<tr><td colspan=\"4\" class=\"note\">{}</td></tr>\n",
+                        "<tr><td colspan=\"5\" class=\"note\">{}</td></tr>\n",
                         escape(reason)
                     ),
                 );

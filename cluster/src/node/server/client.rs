@@ -14,7 +14,8 @@ use crate::proto::kv_server::Kv;
 use crate::proto::{
     AddLearner, ChangeRequest, ChangeResponse, Error, ErrorCode, OpenSessionRequest,
     OpenSessionResponse, Reason, Request, Response, SessionRequest, StatusRequest, StatusResponse,
-    TakeSnapshotRequest, TakeSnapshotResponse, TransferRequest, TransferResponse, Voters, change_request, open_session_response, response,
+    TakeSnapshotRequest, TakeSnapshotResponse, TransferRequest, TransferResponse, Voters,
+    change_request, open_session_response, response,
 };
 use crate::raft::{Change, NodeId};
 

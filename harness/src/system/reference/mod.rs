@@ -22,7 +22,8 @@ pub mod probe;
 pub mod simulate;
 
 use super::{
-    Administrator, ClientSettings, LIVES, MarkCount, NodeAddresses, NodeCommand, NodeSpec, Probe, SeededBug, System,
+    Administrator, ClientSettings, LIVES, MarkCount, NodeAddresses, NodeCommand, NodeSpec, Probe,
+    SeededBug, System,
 };
 use crate::guardian::READY_FD;
 use cluster::bug::Bug;
