@@ -108,7 +108,7 @@ pub static RECIPES: [Recipe; 10] = [
         about: "the leader is alone with a change of the members that is under way",
         steps: &[
             step("membership", Target::Follower, When::After(0, 10), (300, 1500)),
-            divide(Shape::Isolate, Target::Leader, When::After(5, 100), (1000, 3000)),
+            divide(Shape::Isolate, Target::Leader, When::After(5, 40), (1000, 3000)),
         ],
     },
     Recipe {

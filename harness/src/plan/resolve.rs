@@ -134,7 +134,8 @@ impl Plan {
                 .hint("docs/schedules.md shows how one is written; a run's plan holds one under `schedule`")
         };
         let text = std::fs::read_to_string(path).map_err(|e| refuse(e.to_string()))?;
-        let is_json = path.extension().is_some_and(|extension| extension == "json");
+        // What people write begins with no brace.
+        let is_json = text.trim_start().starts_with('{');
         let schedule: Schedule = if is_json {
             serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))?
         } else {
