@@ -130,3 +130,29 @@ pub fn resolve(
     free.sort_unstable();
     Resolved { nodes: free, note }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Target, resolve};
+    use crate::random::Random;
+    use history::NodeId;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_follower_is_never_the_leader_as_last_observed() {
+        let nodes: Vec<NodeId> = (1..=5).map(NodeId).collect();
+        let none = BTreeSet::new();
+        for seed in 0..50 {
+            let mut random = Random::new(seed, 1);
+            let one = resolve(Target::Follower, &nodes, Some(NodeId(3)), &none, &mut random);
+            let two = resolve(Target::Followers, &nodes, Some(NodeId(3)), &none, &mut random);
+            assert_eq!((one.nodes.len(), two.nodes.len()), (1, 2));
+            assert!(!one.nodes.contains(&NodeId(3)) && !two.nodes.contains(&NodeId(3)));
+        }
+        let mut random = Random::new(1, 1);
+        let blind = resolve(Target::Follower, &nodes, None, &none, &mut random);
+        assert_eq!(blind.note.as_deref(), Some("no leader was known: any node"));
+        let alone = resolve(Target::Follower, &nodes[..1], Some(NodeId(1)), &none, &mut random);
+        assert_eq!(alone.nodes, []);
+    }
+}

@@ -110,14 +110,22 @@ fn leader(views: &Views) -> Option<&(SocketAddr, AdministratorView)> {
     views.iter().filter(|(_, view)| view.leads).max_by_key(|(_, view)| view.term)
 }
 
-/// The latest configuration that nothing but a later change can undo.
+/// The latest configuration that nothing but a later change can undo. A node that has just joined knows of none.
 fn settled(views: &Views) -> Option<Members> {
-    let settled = views.iter().map(|(_, view)| view).filter(|view| view.settled);
+    let settled = views.iter().map(|(_, view)| view);
+    let settled = settled.filter(|view| view.settled && !view.voters.is_empty());
     settled.max_by_key(|view| view.configured).map(|view| Members {
         index: view.configured,
         voters: view.voters.clone(),
         learners: view.learners.clone(),
     })
+}
+
+/// Whether this is no older than what was seen before. A node that began with a snapshot dates its configuration by
+/// that, so the same one may come with an earlier entry from another node.
+fn is_news(members: &Members, seen: &Members) -> bool {
+    let same = members.voters == seen.voters && members.learners == seen.learners;
+    members.index >= seen.index || same
 }
 
 fn failed(why: impl Into<String>) -> EnvironmentError {
@@ -158,10 +166,10 @@ impl<W: Witness> RealEnvironment<W> {
         let end = Instant::now() + limit;
         loop {
             let views = self.views().await?;
-            let members = settled(&views).filter(|members| members.index >= *newest);
+            let members = settled(&views).filter(|members| is_news(members, &newest));
             let why = match (members, leader(&views)) {
                 (Some(members), _) if reached(&members) => {
-                    *newest = members.index;
+                    newest.clone_from(&members);
                     return Ok(members);
                 }
                 (None, _) => "no node tells of a settled configuration".to_owned(),
@@ -269,9 +277,9 @@ impl<W: Witness> Administration for RealEnvironment<W> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Views, leader, settled, wipe};
+    use super::{Views, is_news, leader, settled, wipe};
     use crate::system::AdministratorView;
-    use faults::Member;
+    use faults::{Member, Members};
     use history::NodeId;
 
     fn views(told: &[(u64, bool, u64, bool)]) -> Views {
@@ -297,6 +305,19 @@ mod tests {
         let settled = settled(&told).unwrap();
         assert_eq!((settled.index, settled.voters[0].node), (6, NodeId(3)));
         assert!(super::settled(&views(&[(1, true, 5, false)])).is_none());
+        let mut joined = views(&[(0, false, 0, true)]);
+        joined[0].1.voters.clear();
+        assert!(super::settled(&joined).is_none(), "it has heard of no cluster yet");
+    }
+
+    #[test]
+    fn an_older_configuration_is_no_news_but_the_same_one_is() {
+        let of = |index: u64, node: u16| {
+            let voters = vec![Member { node: NodeId(node), life: 0 }];
+            Members { index, voters, learners: Vec::new() }
+        };
+        assert!(is_news(&of(7, 1), &of(6, 2)) && is_news(&of(5, 1), &of(6, 1)));
+        assert!(!is_news(&of(5, 1), &of(6, 2)));
     }
 
     #[test]

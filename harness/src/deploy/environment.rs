@@ -6,7 +6,7 @@
 use super::{DeployError, Deployment};
 use crate::system::Administrator;
 use faults::{
-    Administration, BoxFuture, Environment, EnvironmentError, Network, Receipt, Sighting,
+    Administration, BoxFuture, Environment, EnvironmentError, Members, Network, Receipt, Sighting,
 };
 use history::{Nanos, NodeId};
 use serde_json::Value;
@@ -37,7 +37,7 @@ pub struct RealEnvironment<W> {
     witness: W,
     pub(super) administrator: Option<Arc<dyn Administrator>>,
     /// Held while members change, so that they change one at a time: the latest configuration seen.
-    pub(super) changing: tokio::sync::Mutex<u64>,
+    pub(super) changing: tokio::sync::Mutex<Members>,
 }
 
 impl<W: Witness> RealEnvironment<W> {

@@ -295,7 +295,7 @@ fn fault_table(out: &mut String, page: &Page) {
         return;
     }
     out.push_str("<details><summary>Every fault and its receipt</summary>\n<table>\n");
-    out.push_str("<tr><th>fault</th><th>of whom</th><th>from</th><th>to</th><th>bit?</th></tr>\n");
+    out.push_str("<tr><th>fault</th><th>of whom</th><th>planned</th><th>from</th><th>to</th><th>bit?</th></tr>\n");
     for fault in &page.faults {
         let end = fault.end.map_or_else(|| "never healed".to_owned(), seconds);
         let bit = match fault.effective {
@@ -306,9 +306,10 @@ fn fault_table(out: &mut String, page: &Page) {
         put(
             out,
             format_args!(
-                "<tr><th scope=\"row\">{}</th><td>{}</td>",
+                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td>",
                 escape(&fault.fault),
-                escape(&fault.detail)
+                escape(&fault.detail),
+                escape(&fault.planned)
             ),
         );
         put(
