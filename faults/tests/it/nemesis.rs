@@ -58,10 +58,10 @@ async fn a_schedule_is_played_as_written() {
   500 start partition 1
   500 hold [1>2 2>1 2>3 3>2]
  1200 n3 leads
- 1245 start pause 2
- 1255 pause n3
- 1565 resume n3
- 1565 end pause 2
+ 1242 start pause 2
+ 1252 pause n3
+ 1562 resume n3
+ 1562 end pause 2
  2500 hold []
  2500 end partition 1
  4000 start kill 3
