@@ -59,7 +59,7 @@ impl Fault for Membership {
     }
 
     fn heal_time(&self) -> Duration {
-        Duration::from_millis(2500)
+        Duration::from_secs(4)
     }
 
     fn takes_down(&self) -> bool {

@@ -196,7 +196,9 @@ fn told(facts: &Facts<'_>) -> Option<Counters> {
                 nodes.insert(*node, *counters);
             }
             Observed::Ready { node } | Observed::Exit { node, .. } => {
-                nodes.remove(node).map_or((), &mut add);
+                if let Some(counters) = nodes.remove(node) {
+                    add(counters);
+                }
             }
             _ => {}
         }

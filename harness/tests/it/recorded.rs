@@ -135,7 +135,7 @@ fn a_plan_of_another_version_is_refused() {
     place.file(&format!("{RUN}/plan.json"), "{\"plan\":9}");
     let left = place.harness(&format!("check {RUN}"));
     assert_eq!(left.code, 254, "{left:?}");
-    assert!(left.stderr.contains("its format version is 9, known is 2"), "{left:?}");
+    assert!(left.stderr.contains("its format version is 9, known are 1 to 2"), "{left:?}");
 }
 
 /// A counterexample is judged by whoever gets it, without the flags of the one who found it.
@@ -192,9 +192,4 @@ fn a_run_with_a_plan_of_another_version_is_judged_and_not_played() {
     assert_eq!(left.code, 254, "{left:?}");
     let said = "its format version is 1, and this version of harness plays version 2";
     assert!(left.stderr.contains(said) && left.stderr.contains("harness check RUN"), "{left:?}");
-    old["plan"] = 9.into();
-    place.file(&format!("{RUN}/plan.json"), old.to_string());
-    let left = place.harness(&format!("check {RUN}"));
-    assert_eq!(left.code, 254, "{left:?}");
-    assert!(left.stderr.contains("its format version is 9, known are 1 to 2"), "{left:?}");
 }
