@@ -55,8 +55,9 @@ async fn a_removal_that_may_have_happened_is_completed_and_does_not_count() {
     );
     let seen = stage.seen.lock().unwrap();
     assert!(seen.out.is_empty() && seen.down.is_empty(), "it votes again");
-    let replaced = seen.log.iter().filter(|line| line.ends_with("replace n2")).count();
-    assert_eq!(replaced, 2, "the heal was tried again");
+    let asked = |what: &str| seen.log.iter().filter(|line| line.ends_with(what)).count();
+    assert_eq!(asked("remove n2"), 3, "once, and with each attempt to heal");
+    assert_eq!(asked("replace n2"), 2, "the heal was tried again");
 }
 
 #[tokio::test(start_paused = true)]
