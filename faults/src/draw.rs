@@ -72,9 +72,9 @@ struct Lane {
 impl Lane {
     /// Where the next fault of the class may be, after one that was placed.
     fn after(&mut self, placed: &Placed) -> Duration {
-        let gap = self.intensity.gap(&mut self.random);
+        let gap = whole_milliseconds(self.intensity.gap(&mut self.random));
         if self.fault.several_at_once() && self.random.chance(TWICE_PERCENT) {
-            return placed.start() + gap.min(placed.duration / 2);
+            return placed.start() + gap.min(whole_milliseconds(placed.duration / 2));
         }
         placed.end() + gap
     }

@@ -93,6 +93,9 @@ fn entries_are_in_order_and_last_as_long_as_they_should() {
     each(|_, schedule| {
         for (entry, id) in schedule.entries.iter().zip(1..) {
             assert_eq!(entry.id, id);
+            // A plan counts in whole milliseconds.
+            let text = serde_json::to_string(entry).unwrap();
+            assert_eq!(entry, &serde_json::from_str(&text).unwrap());
             let longest = if entry.fault == "partition" { 6 } else { 3 };
             assert!((Duration::from_millis(100)..=seconds(longest)).contains(&entry.duration));
             assert_eq!(entry.fault == "partition", entry.shape.is_some() && entry.heal.is_some());
