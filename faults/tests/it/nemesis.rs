@@ -72,6 +72,12 @@ async fn a_schedule_is_played_as_written() {
     assert_eq!(stage.log_text().trim_start(), golden);
     assert_eq!(played.unhealed, []);
     assert!(played.receipts.iter().all(|receipt| receipt.effective), "{played:?}");
+    let seen: Vec<Option<u64>> = played
+        .receipts
+        .iter()
+        .map(|receipt| receipt.event_seen.map(|seen| seen.0 / 1_000_000))
+        .collect();
+    assert_eq!(seen, [None, Some(1202), None], "only one waited for an event, and it came");
     let seen = stage.seen.lock().unwrap();
     let cut = json!([["n1", "n2"], ["n2", "n1"], ["n2", "n3"], ["n3", "n2"]]);
     let start = json!({
