@@ -17,6 +17,12 @@ pub enum Power {
     Kill,
     /// Its nodes can be stopped and continued.
     Pause,
+    /// Nodes can be taken out of it and added to it while it runs.
+    Membership,
+    /// Its leader can be told to hand its leadership over.
+    Transfer,
+    /// Its nodes can be told to take a snapshot.
+    Snapshot,
 }
 
 impl Power {
@@ -27,6 +33,9 @@ impl Power {
             Self::Cut => "its links cannot be cut",
             Self::Kill => "its nodes cannot be killed",
             Self::Pause => "its nodes cannot be paused",
+            Self::Membership => "its members cannot be changed",
+            Self::Transfer => "its leadership cannot be handed over",
+            Self::Snapshot => "its nodes take no snapshot on demand",
         }
     }
 }

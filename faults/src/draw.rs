@@ -6,28 +6,32 @@
 //! than the budget allows, because a correct system may then stand still and nothing is learned.
 //!
 //! The first round gives each class a place of its own in the first half of the work; after that
-//! faults of different classes overlap where the budget has room. Often a fault is tied to one of
-//! another class: it hits the new leader right after the change that the other brings about, or it
-//! starts at the edge of the other's heal, when nodes that missed something come back. That is where
-//! protocols break. For that, the last moments of a partition (`EDGE`) do not count against the budget:
-//! no majority may be left for less than half a second, which a correct system survives.
+//! faults overlap where the budget has room, also two of one class if that allows it. Often a fault
+//! that unseats the leader is followed by a recipe ([`crate::recipes`]), which strikes right after the
+//! change of leader, or a fault starts at the edge of another one's heal, when nodes that missed
+//! something come back. That is where protocols break. For that, the last moments of a partition
+//! (`EDGE`) do not count against the budget: no majority may be left for less than half a second,
+//! which a correct system survives.
 //!
 //! The end of the work stays free, so that operations after the last heal are seen to succeed.
 
-use crate::claims::{Budget, Load};
 use crate::fault::{Draft, Fault};
 use crate::random::Random;
+use crate::recipes::{RECIPES, Recipe, Step, When};
 use crate::registry;
+use crate::room::{Room, Span};
 use crate::schedule::{Entry, Schedule, Trigger};
+use crate::settings::{Intensity, ScheduleError, Settings};
 use crate::shape::{Shape, splits};
 use crate::target::Target;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Stream that orders the first round.
 const ORDER_STREAM: u64 = 100;
 /// Stream of an entry's own seed.
 const ENTRY_STREAM: u64 = 101;
-/// Stream that ties faults to changes of leader.
+/// Stream that ties recipes to changes of leader.
 const TIE_STREAM: u64 = 102;
 /// Stream of the order in which the divisions into two are walked through.
 const SPLIT_STREAM: u64 = 103;
@@ -38,63 +42,16 @@ const LANE_STREAM: u64 = 200;
 const SHORTEST: Duration = Duration::from_millis(100);
 /// How far a fault is moved when there is no room for it.
 const NUDGE: Duration = Duration::from_millis(200);
+/// How far it is moved at most; where there is no room for so long, another one is drawn.
+const FARTHEST: Duration = Duration::from_secs(30);
+/// How often a fault that unseats the leader is followed by a recipe, in a hundred.
+const RECIPES_PERCENT: u64 = 60;
+/// How often a class that may strike twice at once does, in a hundred.
+const TWICE_PERCENT: u64 = 15;
 /// How long a fault that is tied to a change of leader waits for it.
 const PATIENCE: Duration = Duration::from_millis(2500);
 /// The last moments of a partition, in which another class may strike beyond the budget.
 pub const EDGE: Duration = Duration::from_millis(400);
-/// How often a fault that is tied to another one is drawn again until it hits the leader alone.
-const DRAFTS: usize = 6;
-
-/// What a schedule is drawn for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// The classes of fault to inject, by name.
-    pub classes: Vec<String>,
-    /// How many nodes there are.
-    pub nodes: usize,
-    /// What the system claims to survive.
-    pub budget: Budget,
-    /// The length of the work phase.
-    pub work: Duration,
-    /// The seed.
-    pub seed: u64,
-}
-
-impl Settings {
-    /// Settings with the budget of a majority system, but of at least one node.
-    #[must_use]
-    pub fn new(classes: &[&str], nodes: usize, work: Duration, seed: u64) -> Self {
-        let classes = classes.iter().map(|&class| class.to_owned()).collect();
-        let majority = Budget::majority(nodes);
-        let budget = Budget { down: majority.down.max(1), ..majority };
-        Self { classes, nodes, budget, work, seed }
-    }
-}
-
-/// No schedule can be drawn from these settings.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ScheduleError {
-    /// There is no class of that name.
-    #[error("unknown fault `{0}`")]
-    UnknownClass(String),
-    /// The class can do nothing here.
-    #[error("`{class}` cannot bite: {reason}")]
-    CannotBite {
-        /// The class.
-        class: String,
-        /// Why not.
-        reason: String,
-    },
-    /// There is no time for it all.
-    #[error("{} ms of work are too short for {classes} classes of fault", work.as_millis())]
-    TooShort {
-        /// The length of the work phase.
-        work: Duration,
-        /// How many classes were asked for.
-        classes: usize,
-    },
-}
-
 /// Draws the schedule of these settings.
 ///
 /// # Errors
@@ -111,7 +68,19 @@ pub fn schedule(settings: &Settings) -> Result<Schedule, ScheduleError> {
 struct Lane {
     fault: &'static dyn Fault,
     random: Random,
+    intensity: Intensity,
     next: Duration,
+}
+
+impl Lane {
+    /// Where the next fault of the class may be, after one that was placed.
+    fn after(&mut self, placed: &Placed) -> Duration {
+        let gap = whole_milliseconds(self.intensity.gap(&mut self.random));
+        if self.fault.several_at_once() && self.random.chance(TWICE_PERCENT) {
+            return placed.start() + gap.min(whole_milliseconds(placed.duration / 2));
+        }
+        placed.end() + gap
+    }
 }
 
 fn lanes(settings: &Settings) -> Result<Vec<Lane>, ScheduleError> {
@@ -129,7 +98,8 @@ fn lanes(settings: &Settings) -> Result<Vec<Lane>, ScheduleError> {
         }
         if lanes.iter().all(|lane| lane.fault.name() != class) {
             let random = Random::new(settings.seed, LANE_STREAM + place as u64);
-            lanes.push(Lane { fault, random, next: Duration::ZERO });
+            let intensity = settings.intensities.get(class).copied().unwrap_or_default();
+            lanes.push(Lane { fault, random, intensity, next: Duration::ZERO });
         }
     }
     lanes.sort_by_key(|lane| registry::all().iter().position(|f| f.name() == lane.fault.name()));
@@ -137,6 +107,7 @@ fn lanes(settings: &Settings) -> Result<Vec<Lane>, ScheduleError> {
 }
 
 /// A fault with its place in time.
+#[derive(Clone)]
 struct Placed {
     fault: &'static dyn Fault,
     draft: Draft,
@@ -149,16 +120,37 @@ impl Placed {
         self.trigger.earliest()
     }
 
-    /// When its heal is over.
-    fn end(&self) -> Duration {
-        self.trigger.latest() + self.duration + self.fault.heal_time()
+    /// When its heal begins, at the latest.
+    fn heal(&self) -> Duration {
+        self.trigger.latest() + self.duration
     }
 
-    /// Until when it counts against the budget. Only a partition heals in an instant.
-    fn counted_until(&self) -> Duration {
+    /// When its heal is over.
+    fn end(&self) -> Duration {
+        self.heal() + self.fault.heal_time()
+    }
+
+    /// What it takes of the budget. Only a partition heals in an instant.
+    fn span(&self) -> Span {
         let edge =
             if self.draft.shape.is_some() { EDGE.min(self.duration / 2) } else { Duration::ZERO };
-        self.end() - edge
+        let (fault, load, end) = (self.fault, self.draft.load, self.end());
+        Span { fault, load, start: self.start(), counted: end - edge, end }
+    }
+
+    fn entry(&self, id: u64, seed: u64) -> Entry {
+        let draft = &self.draft;
+        Entry {
+            id,
+            fault: self.fault.name().to_owned(),
+            trigger: self.trigger,
+            duration: self.duration,
+            target: draft.target,
+            shape: draft.shape,
+            heal: draft.heal,
+            how: draft.how.clone(),
+            seed,
+        }
     }
 }
 
@@ -166,13 +158,23 @@ struct Drawing<'a> {
     settings: &'a Settings,
     last_heal: Duration,
     placed: Vec<Placed>,
+    room: Room,
+    /// When heals begin, with the class; the number keeps those at one moment apart.
+    heals: BTreeMap<(Duration, usize), &'static str>,
 }
 
 impl<'a> Drawing<'a> {
     fn new(settings: &'a Settings) -> Self {
         let work = settings.work;
         let tail = Duration::from_secs(1).max(work / 20).min(work / 4);
-        Self { settings, last_heal: work - tail, placed: Vec::new() }
+        let room = Room::new(settings.budget.down);
+        Self { settings, last_heal: work - tail, placed: Vec::new(), room, heals: BTreeMap::new() }
+    }
+
+    fn put(&mut self, placed: Placed) {
+        self.room.take(placed.span());
+        self.heals.insert((placed.heal(), self.placed.len()), placed.fault.name());
+        self.placed.push(placed);
     }
 
     /// Gives each class a slot of its own within the first half of the work.
@@ -197,8 +199,8 @@ impl<'a> Drawing<'a> {
             let longest = (slot * 7 / 8).saturating_sub(lane.fault.heal_time()).max(slot / 2);
             let duration = whole_milliseconds(draft.duration.min(longest));
             let placed = Placed { fault: lane.fault, draft, trigger, duration };
-            lane.next = placed.end() + gap(&mut lane.random);
-            self.placed.push(placed);
+            lane.next = lane.after(&placed);
+            self.put(placed);
         }
         Ok(())
     }
@@ -222,30 +224,86 @@ impl<'a> Drawing<'a> {
         }
     }
 
-    /// Perhaps lets a fault of another class hit the new leader, right after the change that the
-    /// fault at `place` brings about if it takes the leader away.
+    /// Perhaps lets a recipe follow the fault at `place`, if that unseats the leader: the first that the budget has
+    /// room for, from any one on. Recipes are not followed by others, or they would have no end.
     fn follow(&mut self, place: usize, lanes: &mut [Lane], ties: &mut Random) {
-        let (wanted, after) = (ties.chance(60), ties.below(50));
-        let turn = usize::try_from(ties.below(lanes.len() as u64)).unwrap_or(0);
+        let (wanted, turn) = (ties.chance(RECIPES_PERCENT), ties.below(RECIPES.len() as u64));
         let first = &self.placed[place];
-        if !wanted || first.draft.target != Target::Leader {
+        let tied = matches!(first.trigger, Trigger::OnLeaderChange { .. });
+        if !wanted || tied || !first.fault.unseats(&first.draft) {
             return;
         }
-        let name = first.fault.name();
-        let count = lanes.len();
-        let other = (turn..turn + count).find(|place| lanes[place % count].fault.name() != name);
-        let Some(lane) = other.map(|place| &mut lanes[place % count]) else { return };
-        let armed = first.start();
-        let latest = first.trigger.latest() + first.duration.min(PATIENCE);
-        let after = Duration::from_millis(after);
-        let trigger = Trigger::OnLeaderChange { armed, after, latest };
-        let mut drafts = (0..DRAFTS).map(|_| self.draft(lane));
-        let draft =
-            drafts.find(|draft| draft.target == Target::Leader && draft.load == Load::Nodes(1));
-        if let Some(tied) = draft.and_then(|draft| self.fitted(lane.fault, draft, trigger)) {
-            lane.next = lane.next.max(tied.end() + gap(&mut lane.random));
-            self.placed.push(tied);
+        let (armed, window) = (first.start(), first.duration.max(SHORTEST * 5).min(PATIENCE));
+        let turn = usize::try_from(turn).unwrap_or(0);
+        let possible = |recipe: &&Recipe| {
+            recipe.is_possible(|class| lanes.iter().any(|lane| lane.fault.name() == class))
+        };
+        let turns = RECIPES.iter().cycle().skip(turn).take(RECIPES.len()).filter(possible);
+        let recipes: Vec<&Recipe> = turns.collect();
+        for recipe in recipes {
+            if let Some(steps) = self.steps(recipe, armed, armed + window, ties) {
+                for placed in steps {
+                    let name = placed.fault.name();
+                    if let Some(lane) = lanes.iter_mut().find(|lane| lane.fault.name() == name) {
+                        lane.next = lane.next.max(lane.after(&placed));
+                    }
+                    self.put(placed);
+                }
+                return;
+            }
         }
+    }
+
+    /// The faults of a recipe that waits for a change of leader from `armed` to `latest`, if there is room for all.
+    fn steps(
+        &mut self,
+        recipe: &Recipe,
+        armed: Duration,
+        latest: Duration,
+        ties: &mut Random,
+    ) -> Option<Vec<Placed>> {
+        let (mut steps, mut taken) = (Vec::new(), Vec::new());
+        for step in recipe.steps {
+            let placed = [Some(step.target), one_of(step.target)]
+                .into_iter()
+                .flatten()
+                .find_map(|target| self.fitted_step(step, target, (armed, latest), ties));
+            let Some(placed) = placed else { break };
+            taken.push(self.room.take(placed.span()));
+            steps.push(placed);
+        }
+        taken.into_iter().for_each(|place| self.room.give_back(place));
+        (steps.len() == recipe.steps.len()).then_some(steps)
+    }
+
+    /// One fault of a recipe. What its class must know beside the recipe's own words, the class draws.
+    fn fitted_step(
+        &self,
+        step: &Step,
+        target: Target,
+        (armed, latest): (Duration, Duration),
+        ties: &mut Random,
+    ) -> Option<Placed> {
+        let fault = registry::by_name(step.fault)?;
+        let (nodes, budget) = (self.settings.nodes, &self.settings.budget);
+        let trigger = match step.when {
+            When::Before => Trigger::At { time: armed },
+            When::After(least, most) => {
+                let after = ties.between(Duration::from_millis(least), Duration::from_millis(most));
+                Trigger::OnLeaderChange { armed, after, latest: latest + after }
+            }
+        };
+        let drawn = fault.draw(ties, nodes, budget);
+        let (least, most) = step.lasts;
+        let duration = ties.between(Duration::from_millis(least), Duration::from_millis(most));
+        let mut draft = Draft { target, shape: step.shape, duration, ..drawn };
+        if step.shape.is_some_and(|shape| nodes < shape.least_nodes()) {
+            return None;
+        }
+        let probe = Placed { fault, draft: draft.clone(), trigger, duration }.entry(1, 0);
+        fault.check(&probe, nodes, budget).ok()?;
+        draft.load = fault.load(&probe, nodes, budget);
+        self.fitted(fault, draft, trigger)
     }
 
     fn draft(&self, lane: &mut Lane) -> Draft {
@@ -256,20 +314,21 @@ impl<'a> Drawing<'a> {
     fn trigger(&self, lane: &mut Lane) -> Trigger {
         let edge = lane.random.between(EDGE / 8, EDGE);
         let tied = lane.random.chance(50);
-        let heals = self.placed.iter().filter(|other| other.fault.name() != lane.fault.name());
-        let heal = heals
-            .map(|other| (other.trigger.latest() + other.duration).saturating_sub(edge))
-            .filter(|&time| time >= lane.next && time < lane.next + PATIENCE)
-            .min();
+        let (from, to) = (lane.next + edge, lane.next + edge + PATIENCE);
+        let mut heals = self.heals.range((from, 0)..(to, 0));
+        let other = heals.find(|(_, class)| **class != lane.fault.name());
+        let heal = other.map(|((time, _), _)| *time - edge);
         Trigger::At { time: heal.filter(|_| tied).unwrap_or(lane.next) }
     }
 
     /// Places the fault where the budget has room for it, as early as possible from its trigger on.
     fn place(&mut self, lane: &mut Lane, draft: Draft, mut trigger: Trigger) {
-        while trigger.latest() + SHORTEST <= self.last_heal {
+        while trigger.latest() + SHORTEST <= self.last_heal
+            && trigger.latest() <= lane.next + FARTHEST
+        {
             if let Some(placed) = self.fitted(lane.fault, draft.clone(), trigger) {
-                lane.next = placed.end() + gap(&mut lane.random);
-                self.placed.push(placed);
+                lane.next = lane.after(&placed);
+                self.put(placed);
                 return;
             }
             trigger = Trigger::At { time: trigger.earliest() + NUDGE };
@@ -282,31 +341,7 @@ impl<'a> Drawing<'a> {
         let room = self.last_heal.saturating_sub(trigger.latest() + fault.heal_time());
         let duration = whole_milliseconds(draft.duration.min(room));
         let placed = Placed { fault, draft, trigger, duration };
-        (duration >= SHORTEST && self.has_room(&placed)).then_some(placed)
-    }
-
-    /// Whether the budget is kept at every moment at which `new` could be in effect. The load only
-    /// rises where a fault starts, so those moments are enough.
-    fn has_room(&self, new: &Placed) -> bool {
-        let beside: Vec<&Placed> = self
-            .placed
-            .iter()
-            .filter(|other| other.start() < new.end() && new.start() < other.end())
-            .collect();
-        if beside.iter().any(|other| other.fault.name() == new.fault.name()) {
-            return false;
-        }
-        let outage = |one: &Placed| one.draft.load == Load::Outage;
-        if outage(new) || beside.iter().any(|other| outage(other)) {
-            return beside.is_empty();
-        }
-        let starts = beside.iter().map(|other| other.start()).chain([new.start()]);
-        starts.filter(|&at| at >= new.start() && at < new.counted_until()).all(|at| {
-            let active =
-                beside.iter().filter(|other| other.start() <= at && at < other.counted_until());
-            let load: usize = active.map(|other| other.draft.load.nodes()).sum();
-            load + new.draft.load.nodes() <= self.settings.budget.down
-        })
+        (duration >= SHORTEST && self.room.has(&placed.span())).then_some(placed)
     }
 
     /// Gives each split its sides: the next of a walk through all that there are.
@@ -323,24 +358,20 @@ impl<'a> Drawing<'a> {
         self.placed.sort_by_key(|placed| (placed.start(), placed.fault.name()));
         self.name_sides();
         let mut seeds = Random::new(self.settings.seed, ENTRY_STREAM);
-        let entries = self.placed.into_iter().zip(1..).map(|(placed, id)| Entry {
-            id,
-            fault: placed.fault.name().to_owned(),
-            trigger: placed.trigger,
-            duration: placed.duration,
-            target: placed.draft.target,
-            shape: placed.draft.shape,
-            heal: placed.draft.heal,
-            how: placed.draft.how,
-            seed: seeds.draw() >> 11,
-        });
+        let entries = self.placed.iter().zip(1..);
+        let entries = entries.map(|(placed, id)| placed.entry(id, seeds.draw() >> 11));
         Schedule { entries: entries.collect() }
     }
 }
 
-/// Between two faults of one class.
-fn gap(random: &mut Random) -> Duration {
-    random.between(Duration::from_millis(400), Duration::from_millis(1800))
+/// The target of one node that stands for several.
+fn one_of(target: Target) -> Option<Target> {
+    match target {
+        Target::Followers => Some(Target::Follower),
+        Target::LeaderMinority => Some(Target::Leader),
+        Target::Minority => Some(Target::One),
+        _ => None,
+    }
 }
 
 fn whole_milliseconds(time: Duration) -> Duration {

@@ -6,6 +6,7 @@
 //!
 //! Every method that waits has a limit of its own; the nemesis puts a longer one around it.
 
+use crate::administration::Administration;
 use crate::link::{ClientConnection, ClientCounters, Counters, Link, Plan};
 use crate::receipt::Receipt;
 use history::{Nanos, NodeId};
@@ -80,7 +81,8 @@ pub trait Environment: Send + Sync {
     /// The leader as last observed; none while there is none or it is not known.
     fn leader(&self) -> Option<NodeId>;
 
-    /// How many times the observed leader has changed; only ever grows.
+    /// How many times the observed leader has changed; only ever grows. Whoever asks again and again gets an
+    /// answer that is never more than some milliseconds old.
     fn leader_changes(&self) -> u64;
 
     /// Time since the start of the run, on the recorder's clock.
@@ -88,6 +90,11 @@ pub trait Environment: Send + Sync {
 
     /// The links between the nodes.
     fn network(&self) -> &dyn Network;
+
+    /// Who administers the cluster; none where the system under test cannot be administered.
+    fn administration(&self) -> Option<&dyn Administration> {
+        None
+    }
 
     /// Ends the node's process with SIGKILL and returns once it is gone.
     fn kill(&self, node: NodeId) -> BoxFuture<'_, Result<Sighting, EnvironmentError>>;

@@ -108,6 +108,17 @@ pub trait Fault: Send + Sync {
         Err(format!("a {} takes no `how`", self.name()))
     }
 
+    /// Whether two of the class may be in effect at once; a schedule that is drawn then lets them, and no node is
+    /// chosen by both where they take it down.
+    fn several_at_once(&self) -> bool {
+        false
+    }
+
+    /// Whether a draft makes another node lead, so that what waits for a change of leader has one to wait for.
+    fn unseats(&self, draft: &Draft) -> bool {
+        draft.target == Target::Leader && draft.load.nodes() > 0
+    }
+
     /// How long healing it usually takes at most; a schedule leaves room for that.
     fn heal_time(&self) -> Duration;
 

@@ -43,6 +43,10 @@ impl Fault for Kill {
         Draft { target, shape: None, heal: None, duration, load, how: Value::Null }
     }
 
+    fn several_at_once(&self) -> bool {
+        true
+    }
+
     fn heal_time(&self) -> Duration {
         Duration::from_millis(600)
     }

@@ -28,6 +28,7 @@
 //! # Ok::<(), faults::ScheduleError>(())
 //! ```
 
+mod administration;
 mod claims;
 mod client_cut;
 mod draw;
@@ -36,6 +37,7 @@ mod fault;
 mod flap;
 mod kill;
 mod link;
+mod membership;
 mod milliseconds;
 mod nemesis;
 mod pace;
@@ -44,17 +46,23 @@ mod pause;
 pub mod proxy;
 mod random;
 mod receipt;
+mod recipes;
 pub mod registry;
+mod room;
 mod schedule;
+mod settings;
 mod shape;
 mod slow;
+mod snapshot;
 mod target;
+mod transfer;
 mod unreachable;
 mod wires;
 
+pub use administration::{Administration, Handover, Member, Members, SnapshotTaken};
 pub use claims::{Budget, Load, Power};
 pub use client_cut::ClientCut;
-pub use draw::{EDGE, ScheduleError, Settings, schedule};
+pub use draw::{EDGE, schedule};
 pub use environment::{
     Applied, BoxFuture, Environment, EnvironmentError, Network, ProcessState, Sighting,
 };
@@ -64,6 +72,7 @@ pub use kill::Kill;
 pub use link::{
     ClientConnection, ClientCounters, ClientRule, Counters, Heal, Link, Mode, Plan, Rule,
 };
+pub use membership::Membership;
 pub use nemesis::{Nemesis, Played, Wiring};
 pub use pace::{Accept, Distribution, Pace, Period, SLOT};
 pub use partition::Partition;
@@ -71,8 +80,12 @@ pub use pause::Pause;
 pub use proxy::Hub;
 pub use random::Random;
 pub use receipt::Receipt;
+pub use recipes::{RECIPES, Recipe, Step, When};
 pub use schedule::{Entry, Schedule, Trigger};
+pub use settings::{Intensity, ScheduleError, Settings};
 pub use shape::Shape;
 pub use slow::Slow;
+pub use snapshot::Snapshot;
 pub use target::{Resolved, Target, minority, resolve};
+pub use transfer::Transfer;
 pub use unreachable::Unreachable;

@@ -20,7 +20,7 @@ use crate::receipt::Receipt;
 use crate::registry;
 use crate::schedule::{Entry, Schedule, Trigger};
 use crate::target::resolve;
-use history::NodeId;
+use history::{Nanos, NodeId};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
@@ -37,7 +37,7 @@ pub(crate) const TARGET_STREAM: u64 = 1;
 pub(crate) const SHAPE_STREAM: u64 = 2;
 
 /// How often the observed leader is looked at while a trigger waits for a change.
-const LEADER_POLL: Duration = Duration::from_millis(5);
+const LEADER_POLL: Duration = Duration::from_millis(2);
 /// How long an injection may take.
 const INJECT_LIMIT: Duration = Duration::from_secs(10);
 /// How long one attempt to heal may take; a restart includes recovery of the node's log.
@@ -170,12 +170,12 @@ impl<'a> Player<'a> {
 
     async fn play(&self, entry: &Entry, mut stopped: watch::Receiver<bool>) -> Ended {
         let fault = registry::by_name(&entry.fault)?;
-        tokio::select! {
+        let event_seen = tokio::select! {
             biased;
             () = is_set(&mut stopped) => return None,
-            () = self.wait_for(entry.trigger) => {}
-        }
-        let receipt = self.begin(entry, fault);
+            seen = self.wait_for(entry.trigger) => seen,
+        };
+        let receipt = self.begin(entry, fault, event_seen);
         let context = Context {
             environment: self.environment,
             wiring: &self.wiring,
@@ -196,19 +196,25 @@ impl<'a> Player<'a> {
         Some(self.end(entry.id, injected.err(), healed))
     }
 
-    async fn wait_for(&self, trigger: Trigger) {
+    /// Waits until the entry is due; returns when the event was seen that it waited for.
+    async fn wait_for(&self, trigger: Trigger) -> Option<Nanos> {
         sleep_until(self.start + trigger.earliest()).await;
-        let Trigger::OnLeaderChange { after, latest, .. } = trigger else { return };
+        let Trigger::OnLeaderChange { after, latest, .. } = trigger else { return None };
         let latest = self.start + latest;
         let before = self.environment.leader_changes();
-        while self.environment.leader_changes() == before && Instant::now() < latest {
+        while self.environment.leader_changes() == before {
+            if Instant::now() >= latest {
+                return None;
+            }
             sleep(LEADER_POLL).await;
         }
+        let seen = self.environment.now();
         sleep_until((Instant::now() + after).min(latest)).await;
+        Some(seen)
     }
 
     /// Resolves the target, writes the start event, and claims the nodes, in one step.
-    fn begin(&self, entry: &Entry, fault: &dyn Fault) -> Receipt {
+    fn begin(&self, entry: &Entry, fault: &dyn Fault, event_seen: Option<Nanos>) -> Receipt {
         let mut active = self.active();
         let down: BTreeSet<NodeId> = active
             .values()
@@ -222,6 +228,7 @@ impl<'a> Player<'a> {
         let mut receipt = Receipt::begin(entry, self.environment.now());
         receipt.cut = fault.cut(entry, &nodes, &resolved.nodes);
         receipt.nodes = resolved.nodes;
+        receipt.event_seen = event_seen;
         receipt.note = resolved.note;
         self.environment.record(&entry.fault, event(&receipt, "start"));
         let down = fault.takes_down();

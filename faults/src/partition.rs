@@ -125,6 +125,10 @@ impl Fault for Partition {
         Ok(())
     }
 
+    fn several_at_once(&self) -> bool {
+        true
+    }
+
     fn heal_time(&self) -> Duration {
         Duration::from_millis(50)
     }

@@ -46,6 +46,10 @@ impl Fault for Pause {
         Draft { target, shape: None, heal: None, duration, load, how: Value::Null }
     }
 
+    fn several_at_once(&self) -> bool {
+        true
+    }
+
     fn heal_time(&self) -> Duration {
         Duration::from_millis(100)
     }

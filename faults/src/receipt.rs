@@ -4,7 +4,7 @@
 //! only the intention. It is one line of `faults.jsonl`.
 
 use crate::link::{Heal, Link};
-use crate::schedule::Entry;
+use crate::schedule::{Entry, Trigger};
 use crate::shape::Shape;
 use crate::target::Target;
 use history::{Nanos, NodeId};
@@ -20,6 +20,9 @@ pub struct Receipt {
     pub fault: String,
     /// The name of who should be hit.
     pub target: Target,
+    /// When it was planned; receipts of earlier versions do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<Trigger>,
     /// How the network was divided, for a partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
@@ -37,6 +40,10 @@ pub struct Receipt {
     /// The links held.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cut: Vec<Link>,
+    /// When the event that it waited for was seen, if it waited for one and it came. The time from here to
+    /// `in_effect` is what the injection took, with the delay that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_seen: Option<Nanos>,
     /// When the injection began.
     pub injected: Nanos,
     /// When it was in effect; none if it never was.
@@ -59,12 +66,14 @@ impl Receipt {
             id: entry.id,
             fault: entry.fault.clone(),
             target: entry.target,
+            planned: Some(entry.trigger),
             shape: entry.shape,
             heal: entry.heal,
             how: entry.how.clone(),
             nodes: Vec::new(),
             note: None,
             cut: Vec::new(),
+            event_seen: None,
             injected,
             in_effect: None,
             healed: None,

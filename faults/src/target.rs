@@ -15,6 +15,10 @@ pub enum Target {
     One,
     /// The leader as last observed.
     Leader,
+    /// Any one node but the leader.
+    Follower,
+    /// As many nodes besides the leader as may be lost while a majority remains.
+    Followers,
     /// As many nodes as may be lost while a majority remains.
     Minority,
     /// The same number of nodes, the leader among them.
@@ -26,12 +30,26 @@ pub enum Target {
 }
 
 impl Target {
+    /// Every name.
+    pub const ALL: [Self; 8] = [
+        Self::One,
+        Self::Leader,
+        Self::Follower,
+        Self::Followers,
+        Self::Minority,
+        Self::LeaderMinority,
+        Self::Majority,
+        Self::All,
+    ];
+
     /// The name as written in files and on screen.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::One => "one",
             Self::Leader => "leader",
+            Self::Follower => "follower",
+            Self::Followers => "followers",
             Self::Minority => "minority",
             Self::LeaderMinority => "leader-minority",
             Self::Majority => "majority",
@@ -43,11 +61,15 @@ impl Target {
     #[must_use]
     pub fn size(self, nodes: usize) -> usize {
         match self {
-            Self::One | Self::Leader => 1,
-            Self::Minority | Self::LeaderMinority => minority(nodes),
+            Self::One | Self::Leader | Self::Follower => 1,
+            Self::Minority | Self::LeaderMinority | Self::Followers => minority(nodes),
             Self::Majority => nodes / 2 + 1,
             Self::All => nodes,
         }
+    }
+
+    fn spares_leader(self) -> bool {
+        matches!(self, Self::Follower | Self::Followers)
     }
 
     fn wants_leader(self) -> bool {
@@ -77,7 +99,8 @@ pub struct Resolved {
 }
 
 /// Finds the nodes that `target` stands for. `excluded` nodes (those another fault has down) are
-/// passed over; a leader that is unknown or excluded is replaced by any other node, and noted.
+/// passed over; a leader that is unknown or excluded is replaced by any other node, and noted. A
+/// follower is never the leader as last observed, so on a cluster of one node there is none.
 #[must_use]
 pub fn resolve(
     target: Target,
@@ -97,7 +120,39 @@ pub fn resolve(
             None => note = Some("the leader was already down: any other node".to_owned()),
         }
     }
+    if target.spares_leader() {
+        free.retain(|node| Some(*node) != leader);
+        if leader.is_none() {
+            note = Some("no leader was known: any node".to_owned());
+        }
+    }
     free.truncate(target.size(nodes.len()));
     free.sort_unstable();
     Resolved { nodes: free, note }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Target, resolve};
+    use crate::random::Random;
+    use history::NodeId;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_follower_is_never_the_leader_as_last_observed() {
+        let nodes: Vec<NodeId> = (1..=5).map(NodeId).collect();
+        let none = BTreeSet::new();
+        for seed in 0..50 {
+            let mut random = Random::new(seed, 1);
+            let one = resolve(Target::Follower, &nodes, Some(NodeId(3)), &none, &mut random);
+            let two = resolve(Target::Followers, &nodes, Some(NodeId(3)), &none, &mut random);
+            assert_eq!((one.nodes.len(), two.nodes.len()), (1, 2));
+            assert!(!one.nodes.contains(&NodeId(3)) && !two.nodes.contains(&NodeId(3)));
+        }
+        let mut random = Random::new(1, 1);
+        let blind = resolve(Target::Follower, &nodes, None, &none, &mut random);
+        assert_eq!(blind.note.as_deref(), Some("no leader was known: any node"));
+        let alone = resolve(Target::Follower, &nodes[..1], Some(NodeId(1)), &none, &mut random);
+        assert_eq!(alone.nodes, []);
+    }
 }

@@ -67,7 +67,7 @@ pub struct RunArgs {
     /// What clients do; `harness list workloads`
     #[arg(long, value_name = "NAME", default_value = "kv")]
     pub workload: String,
-    /// Classes of faults, separated by commas, or `none`, or `all`; `harness list faults`
+    /// Classes of faults, separated by commas, or `none`, `all`, or `swarm` (some of all, by the seed); `harness list faults`
     #[arg(long, value_name = "NAMES", default_value = "partition")]
     pub faults: String,
     /// Nodes of the cluster, 1 to 9
@@ -100,7 +100,7 @@ pub struct RunArgs {
     /// Have every node take a snapshot, and compact its log, after so many entries
     #[arg(long, value_name = "N")]
     pub snapshot_every: Option<u64>,
-    /// Play the faults of this file instead of drawing them from the seed
+    /// Play the faults of this file (TOML, or the JSON of a plan) instead of drawing them from the seed
     #[arg(long, value_name = "FILE", conflicts_with_all = ["replay", "faults"])]
     pub schedule: Option<PathBuf>,
     /// Play the plan of an earlier run again; timing will differ

@@ -25,6 +25,9 @@ pub struct Args {
     /// Another node and the address to dial for it; once for each
     #[arg(long = "peer", value_name = "N=ADDRESS", value_parser = parse_peer)]
     pub peers: Vec<(u64, SocketAddr)>,
+    /// Where to dial a node that may join later under this number; once for each
+    #[arg(long, value_name = "N=ADDRESS", value_parser = parse_peer)]
+    pub dial: Vec<(u64, SocketAddr)>,
     /// Join a cluster that runs: wait until its leader was told to add this node
     #[arg(long)]
     pub join: bool,
@@ -85,6 +88,11 @@ fn config(args: Args) -> Result<Config, Failure> {
             return Err(Failure::usage(format!("peer {peer} is given twice in `--peer`")));
         }
     }
+    for (node, address) in args.dial {
+        if config.dial.insert(node, address).is_some() {
+            return Err(Failure::usage(format!("node {node} is given twice in `--dial`")));
+        }
+    }
     if let Some(fd) = args.ready_fd
         && std::fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_err()
     {
@@ -135,12 +143,14 @@ mod tests {
     fn the_command_line_of_the_reference_system_is_understood() {
         let command = Reference.command(&NodeSpec {
             node: NodeId(2),
+            life: 0,
             peers: [(NodeId(1), ([127, 0, 0, 1], 7001).into())].into(),
             data: "/tmp/data".into(),
             marks: "/tmp/marks".into(),
             settings: NodeSettings {
                 bug: Some("local-read".to_owned()),
                 snapshot_every: Some(200),
+                replaceable: true,
                 ..NodeSettings::default()
             },
         });
@@ -148,7 +158,8 @@ mod tests {
         let Command::Node(mut args) = Command::try_parse_from(words).expect("its own flags");
         assert!(args.ready_fd.take().is_some());
         let config = config(args).expect("sensible");
-        assert_eq!((config.id, config.peers.len()), (2, 1));
+        assert_eq!((config.id, config.peers.len(), config.join), (2, 1, false));
+        assert_eq!(config.dial.keys().next(), Some(&1001), "the peer in its second life");
         assert_eq!((config.segment_size, config.snapshot_entries), (4 << 20, 200));
         assert!(config.bugs.has(Bug::LocalRead));
         assert_eq!(config.marks, Some("/tmp/marks".into()));

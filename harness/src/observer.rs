@@ -23,6 +23,10 @@ use tokio::time::Instant;
 const PERIOD: Duration = Duration::from_millis(100);
 /// Between two questions until then: the first operation waits for the answer.
 const PERIOD_LEADERLESS: Duration = Duration::from_millis(20);
+/// Between two questions while something waits for a change of leader, to strike within milliseconds of it.
+const PERIOD_WATCHED: Duration = Duration::from_millis(8);
+/// How long it counts as waiting after it last looked.
+const WATCHED_FOR: Duration = Duration::from_millis(100);
 /// How long a node may take to answer.
 const LIMIT: Duration = Duration::from_millis(250);
 /// An unchanged sample is written no more often than this.
@@ -51,6 +55,8 @@ pub struct View {
     last: Mutex<BTreeMap<NodeId, NodeStatus>>,
     leader: watch::Sender<Option<Leader>>,
     changes: Mutex<Changes>,
+    /// When somebody last looked for a change of leader.
+    looked: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -61,7 +67,12 @@ struct Changes {
 
 impl View {
     fn new() -> Self {
-        Self { last: Mutex::default(), leader: watch::Sender::new(None), changes: Mutex::default() }
+        Self {
+            last: Mutex::default(),
+            leader: watch::Sender::new(None),
+            changes: Mutex::default(),
+            looked: Mutex::default(),
+        }
     }
 
     /// The node that leads the highest term anybody leads, among those that answered last time.
@@ -80,6 +91,23 @@ impl View {
     #[must_use]
     pub fn leader_changes(&self) -> u64 {
         lock(&self.changes).count
+    }
+
+    /// The same for somebody who waits for a change: while this is asked again and again, nodes are asked often.
+    #[must_use]
+    pub fn watch_leader_changes(&self) -> u64 {
+        *lock(&self.looked) = Some(Instant::now());
+        self.leader_changes()
+    }
+
+    fn period(&self) -> Duration {
+        if lock(&self.looked).is_some_and(|looked| looked.elapsed() < WATCHED_FOR) {
+            PERIOD_WATCHED
+        } else if self.leader().is_some() {
+            PERIOD
+        } else {
+            PERIOD_LEADERLESS
+        }
     }
 
     /// What `node` said last; none if it did not answer then.
@@ -162,9 +190,14 @@ impl Asker {
             let status = self.ask().await;
             self.view.heard(self.node, status.as_ref());
             self.write(status);
-            let led = self.view.leader().is_some();
-            let period = if led { PERIOD } else { PERIOD_LEADERLESS };
-            tokio::time::sleep_until(asked + period).await;
+            // In steps, because it may become worth asking again sooner.
+            loop {
+                let left = (asked + self.view.period()).saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
+                }
+                tokio::time::sleep(left.min(PERIOD_WATCHED)).await;
+            }
         }
     }
 
@@ -195,6 +228,7 @@ impl Asker {
                 leader: status.leader,
                 commit: status.commit,
                 last: status.last,
+                counters: status.counters,
             },
         };
         let due = self
@@ -212,9 +246,15 @@ impl Asker {
 fn changed(from: &Observed, to: &Observed) -> bool {
     match (from, to) {
         (
-            Observed::Status { role, term, leader, .. },
-            Observed::Status { role: new_role, term: new_term, leader: new_leader, .. },
-        ) => (role, term, leader) != (new_role, new_term, new_leader),
+            Observed::Status { role, term, leader, counters, .. },
+            Observed::Status {
+                role: new_role,
+                term: new_term,
+                leader: new_leader,
+                counters: new_counters,
+                ..
+            },
+        ) => (role, term, leader, counters) != (new_role, new_term, new_leader, new_counters),
         (from, to) => from != to,
     }
 }
@@ -228,7 +268,26 @@ mod tests {
     use super::*;
 
     fn status(role: Role, term: u64) -> NodeStatus {
-        NodeStatus { role, term, leader: None, commit: 0, applied: 0, durable: 0, last: 0 }
+        NodeStatus {
+            role,
+            term,
+            leader: None,
+            commit: 0,
+            applied: 0,
+            durable: 0,
+            last: 0,
+            counters: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nodes_are_asked_often_only_while_somebody_waits_for_a_change() {
+        let view = View::new();
+        view.heard(NodeId(1), Some(&status(Role::Leader, 3)));
+        assert_eq!((view.leader_changes(), view.period()), (0, PERIOD));
+        assert_eq!((view.watch_leader_changes(), view.period()), (0, PERIOD_WATCHED));
+        tokio::time::advance(WATCHED_FOR).await;
+        assert_eq!(view.period(), PERIOD);
     }
 
     #[test]

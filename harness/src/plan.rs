@@ -7,11 +7,13 @@
 
 mod budget;
 mod resolve;
+mod written;
 
 use crate::duration::as_text;
 use crate::seed::Seed;
 use history::NodeId;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The plan of one run; `plan.json`.
@@ -71,6 +73,12 @@ pub struct Plan {
     pub fault_budget: faults::Budget,
     /// Classes of faults that will be injected, in order of name.
     pub faults: Vec<String>,
+    /// How densely the faults of each class follow each other, where that is not as usual.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub intensities: BTreeMap<String, faults::Intensity>,
+    /// The classes of which the seed chose those to inject, if it did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub swarm: Vec<String>,
     /// Classes that `all` leaves out here, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub omitted: Vec<Omitted>,

@@ -117,7 +117,11 @@ fn several(args: &RunArgs, first: &Plan, signals: &Signals) -> Result<Exit, Fail
         }
     }
     if !args.json {
-        worst = print(&summary::tally(&rulings, args.count, &Style::stdout()), worst);
+        let mut text = summary::tally(&rulings, args.count, &Style::stdout());
+        if args.replay.is_some() {
+            text.push_str(&summary::recurrence(&rulings, &Style::stdout()));
+        }
+        worst = print(&text, worst);
     }
     Ok(worst)
 }

@@ -41,6 +41,7 @@ pub fn execute(args: &SimulateArgs) -> Result<Exit, Failure> {
         seconds: args.seconds,
         bug: args.bug.clone(),
     };
+    simulation.refuse_what_it_cannot_reach()?;
     let mut sum = Sum::default();
     for episode in simulation.episodes()? {
         let episode = episode?;

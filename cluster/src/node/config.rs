@@ -34,6 +34,9 @@ pub struct Config {
     pub data: PathBuf,
     /// The address to dial for each other node: one per directed link, so possibly a proxy's.
     pub peers: BTreeMap<NodeId, SocketAddr>,
+    /// The address to dial for nodes that may be added later: no members by that, but wherever the
+    /// configuration says that they are, they are dialled here.
+    pub dial: BTreeMap<NodeId, SocketAddr>,
     /// Join a cluster: start without a configuration and wait until a leader tells it. Otherwise this node
     /// and its peers are the voters of a new cluster. Either way the log, once it says more, is right.
     pub join: bool,
@@ -77,6 +80,7 @@ impl Config {
             cluster: 1,
             data: data.into(),
             peers: BTreeMap::new(),
+            dial: BTreeMap::new(),
             join: false,
             listen_peer: anywhere,
             listen_client: anywhere,
@@ -111,10 +115,13 @@ impl Config {
     /// Refuses settings that no cluster could run with.
     pub(super) fn validate(&self) -> Result<(), NodeError> {
         let beat = self.heartbeat.as_micros();
-        let problem = if self.id == 0 || self.peers.contains_key(&0) {
+        let named = || self.peers.keys().chain(self.dial.keys());
+        let problem = if self.id == 0 || named().any(|id| *id == 0) {
             "a node's id must not be 0".to_owned()
-        } else if self.peers.contains_key(&self.id) {
+        } else if named().any(|id| *id == self.id) {
             format!("node {} cannot be its own peer", self.id)
+        } else if let Some(twice) = self.dial.keys().find(|id| self.peers.contains_key(id)) {
+            format!("node {twice} has two addresses")
         } else if self.heartbeat.is_zero() || self.election < self.heartbeat * 2 {
             format!(
                 "the election timeout ({} ms) must be at least twice the heartbeat ({} ms)",

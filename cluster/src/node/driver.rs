@@ -25,7 +25,7 @@ use super::clock;
 use super::identity::Identities;
 use super::notices::Notice;
 use super::reply::{Reply, Task, Work, definitely_not};
-use super::snapshots::{News, Snapshots};
+use super::snapshots::{News, Snapshots, Wanted};
 use super::timers::Timers;
 use super::transport::Transport;
 use crate::bug::{Bug, Mark};
@@ -52,6 +52,14 @@ pub(super) struct Inputs {
     pub(super) status: mpsc::Receiver<oneshot::Sender<StatusResponse>>,
     pub(super) snapshots: mpsc::Receiver<News>,
     pub(super) notices: mpsc::Receiver<Notice>,
+    pub(super) wanted: mpsc::Receiver<Wanted>,
+}
+
+/// What this node went through since it started, for `Status`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) truncations: u64,
+    pub(super) leaderless_elections: u64,
 }
 
 /// How far a node that is to stop has come.
@@ -86,6 +94,7 @@ pub(super) struct Driver {
     /// The shortest election timeout: as long as a leader that stops waits for its successor.
     pub(super) patience: Duration,
     pub(super) leaving: Leaving,
+    pub(super) seen: Seen,
 }
 
 impl Driver {
@@ -110,6 +119,7 @@ impl Driver {
                 _ = inputs.work.recv_many(&mut work, GATHER) => {}
                 Some(reply) = inputs.status.recv() => drop(reply.send(self.status())),
                 Some(news) = inputs.snapshots.recv() => result = self.take_news(news),
+                Some(wanted) = inputs.wanted.recv() => self.want_snapshot(wanted),
                 Some(notice) = inputs.notices.recv() => result = self.take_notice(notice),
                 // One slice of a long log, and then whatever else has come.
                 () = std::future::ready(()), if self.raft.more_to_apply() => {
@@ -294,6 +304,7 @@ impl Driver {
                 Effect::SetTimer(timer) => self.timers.set(timer, Instant::now()),
                 Effect::StopTimer(timer) => self.timers.stop(timer),
                 Effect::Persist(batch) => {
+                    self.seen.truncations += u64::from(batch.truncate_from.is_some());
                     self.wal.append(batch).map_err(|e| NodeError::Storage(e.to_string()))?;
                 }
                 Effect::Send(message) => self.transport.send(message),
@@ -334,6 +345,8 @@ impl Driver {
             (Role::PreCandidate, _) => info!("asks whether it could win an election after {term}"),
             (Role::Candidate, _) => info!("asks for votes in term {term}"),
         }
+        let gave_up = matches!(role, Role::PreCandidate | Role::Candidate);
+        self.seen.leaderless_elections += u64::from(self.role == Role::Candidate && gave_up);
         if self.role == Role::Leader && role != Role::Leader {
             self.answers.lose_leadership(term);
         }

@@ -53,7 +53,7 @@ use crate::snapshot::{Files, SnapshotError};
 use crate::wal::{Contents, Disk, Report, Wal, WalError};
 use addresses::Book;
 use answer::Answers;
-use driver::{Driver, Leaving};
+use driver::{Driver, Leaving, Seen};
 use forward::Forwarder;
 use identity::Identities;
 use server::Front;
@@ -153,7 +153,8 @@ pub async fn serve(
     let recovered = recovered(&*disk, snapshot, contents)?;
     let marks = config.marks.as_deref().map(Marks::open).transpose()?;
     let own = Some(listeners.peer.local_addr()?).filter(|address| !address.ip().is_unspecified());
-    let addresses = Book::new(config.peers.clone());
+    let given = config.peers.iter().chain(&config.dial).map(|(id, address)| (*id, *address));
+    let addresses = Book::new(given.collect());
     let (front, inputs, term) =
         Front::new(&config, addresses.clone(), files.clone(), identities.clone());
     let mut settings = raft::Config {
@@ -183,6 +184,7 @@ pub async fn serve(
         effects: Vec::new(),
         patience: config.election,
         leaving: Leaving::No,
+        seen: Seen::default(),
     };
     let mut peers = server::serve_peers(front.clone(), listeners.peer);
     let mut clients =

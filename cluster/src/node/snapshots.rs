@@ -54,6 +54,9 @@ pub(super) enum News {
     Sent { to: NodeId, index: Index, arrived: bool },
 }
 
+/// Somebody who asked for a snapshot: gets the last entry that it covers, or why there is none.
+pub(super) type Wanted = oneshot::Sender<Result<Index, String>>;
+
 /// The snapshots of a running node.
 pub(super) struct Snapshots {
     files: Files,
@@ -70,6 +73,9 @@ pub(super) struct Snapshots {
     retry: Option<Instant>,
     /// The decoded state that goes with the step under way.
     arrived: Option<Box<Store>>,
+    /// Who waits for a snapshot that is still to be begun, and for the one that is being written.
+    wanted: Vec<Wanted>,
+    promised: Vec<Wanted>,
     figures: SnapshotStatus,
     // Aborts the tasks when the node goes.
     tasks: JoinSet<()>,
@@ -100,6 +106,8 @@ impl Snapshots {
             since: (0, 0),
             retry: None,
             arrived: None,
+            wanted: Vec::new(),
+            promised: Vec::new(),
             figures: SnapshotStatus::default(),
             tasks: JoinSet::new(),
         }
@@ -114,7 +122,7 @@ impl Snapshots {
     fn is_due(&self) -> bool {
         let enough = self.since.0 >= self.every.0 || self.since.1 >= self.every.1;
         let due = self.retry.map_or(enough, |retry| Instant::now() >= retry);
-        due && !self.figures.writing
+        (due || !self.wanted.is_empty()) && !self.figures.writing
     }
 
     /// When a snapshot that could not be written is to be tried again.
@@ -127,6 +135,7 @@ impl Snapshots {
         self.since = (0, 0);
         self.retry = None;
         self.figures.writing = true;
+        self.promised.append(&mut self.wanted);
         self.forget_ended();
         let (files, pace, news) = (self.files.clone(), self.pace.clone(), self.news.clone());
         self.tasks.spawn_blocking(move || {
@@ -178,7 +187,18 @@ impl Snapshots {
 }
 
 impl Driver {
-    /// Takes a snapshot if enough has been applied since the last one.
+    /// Somebody wants a snapshot of all that is applied now. Bounded: the services let few ask at once.
+    pub(super) fn want_snapshot(&mut self, wanted: Wanted) {
+        let newest = self.raft.snapshot().map_or(0, |snapshot| snapshot.last.index);
+        if newest == self.raft.applied() {
+            // There is nothing to add; whoever asked may be gone.
+            drop(wanted.send(Ok(newest)));
+        } else {
+            self.snapshots.wanted.push(wanted);
+        }
+    }
+
+    /// Takes a snapshot if enough has been applied since the last one, or somebody asked for one.
     pub(super) fn take_snapshot_if_due(&mut self) {
         if !self.snapshots.is_due() {
             return;
@@ -207,6 +227,11 @@ impl Driver {
             News::Written { snapshot, result, took } => {
                 let figures = &mut self.snapshots.figures;
                 figures.writing = false;
+                let answer = result.as_ref().map(|_| snapshot.last.index);
+                let answer = answer.map_err(ToString::to_string);
+                for wanted in self.snapshots.promised.drain(..) {
+                    drop(wanted.send(answer.clone()));
+                }
                 match result {
                     Ok(bytes) => {
                         figures.taken += 1;

@@ -49,6 +49,9 @@ impl Driver {
             learners: raft.configuration().learners.iter().copied().collect(),
             disk_full: self.disk_full,
             identity: self.identities.own(),
+            configured: raft.configured_at(),
+            truncations: self.seen.truncations,
+            leaderless_elections: self.seen.leaderless_elections,
             pending: self.answers.count() as u64,
             first: raft.first(),
             snapshot: Some(SnapshotStatus {

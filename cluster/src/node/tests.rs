@@ -21,7 +21,7 @@ use crate::proto::admin_client::AdminClient;
 use crate::proto::kv_client::KvClient;
 use crate::proto::{
     ErrorCode, OpenSessionRequest, Read, Reason, Request, Response, Role, SnapshotOffer,
-    StatusRequest, Write, open_session_response, request, response,
+    StatusRequest, TakeSnapshotRequest, Write, open_session_response, request, response,
 };
 use crate::raft::Position;
 use crate::snapshot::Pace;
@@ -165,6 +165,35 @@ async fn no_acknowledged_write_is_lost_at_a_power_cut_while_the_log_is_compacted
     for snapshot_entries in [1, 2, 5] {
         assert_eq!(lost_at_power_cut(false, snapshot_entries).await, 0);
     }
+}
+
+#[tokio::test]
+async fn a_snapshot_on_demand_covers_what_is_applied_and_survives() {
+    let disk = Memory::new();
+    let node = Node::start(&disk);
+    let mut admin = AdminClient::connect(format!("http://{}", node.address)).await.unwrap();
+    let mut client = node.client().await;
+    insist(&mut client, write("a")).await;
+    let take = |mut admin: AdminClient<Channel>| async move {
+        admin.take_snapshot(TakeSnapshotRequest {}).await.unwrap().into_inner()
+    };
+    let first = take(admin.clone()).await;
+    assert!(first.error.is_none() && first.index > 0, "{first:?}");
+    assert_eq!(take(admin.clone()).await.index, first.index, "there is nothing to add");
+    insist(&mut client, write("b")).await;
+    // Two at once are both answered.
+    let (second, third) = tokio::join!(take(admin.clone()), take(admin.clone()));
+    assert_eq!((second.error, third.error), (None, None));
+    assert!(second.index > first.index && third.index >= second.index);
+    let status = admin.status(StatusRequest {}).await.unwrap().into_inner();
+    assert_eq!(status.snapshot.unwrap().index, third.index);
+    assert_eq!((status.truncations, status.configured), (0, 0));
+    node.stop().unwrap();
+    let node = Node::start(&disk);
+    let mut admin = AdminClient::connect(format!("http://{}", node.address)).await.unwrap();
+    let status = admin.status(StatusRequest {}).await.unwrap().into_inner();
+    assert_eq!(status.snapshot.unwrap().index, third.index);
+    node.stop().unwrap();
 }
 
 #[tokio::test]

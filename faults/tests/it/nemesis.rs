@@ -58,10 +58,10 @@ async fn a_schedule_is_played_as_written() {
   500 start partition 1
   500 hold [1>2 2>1 2>3 3>2]
  1200 n3 leads
- 1245 start pause 2
- 1255 pause n3
- 1565 resume n3
- 1565 end pause 2
+ 1242 start pause 2
+ 1252 pause n3
+ 1562 resume n3
+ 1562 end pause 2
  2500 hold []
  2500 end partition 1
  4000 start kill 3
@@ -72,6 +72,12 @@ async fn a_schedule_is_played_as_written() {
     assert_eq!(stage.log_text().trim_start(), golden);
     assert_eq!(played.unhealed, []);
     assert!(played.receipts.iter().all(|receipt| receipt.effective), "{played:?}");
+    let seen: Vec<Option<u64>> = played
+        .receipts
+        .iter()
+        .map(|receipt| receipt.event_seen.map(|seen| seen.0 / 1_000_000))
+        .collect();
+    assert_eq!(seen, [None, Some(1202), None], "only one waited for an event, and it came");
     let seen = stage.seen.lock().unwrap();
     let cut = json!([["n1", "n2"], ["n2", "n1"], ["n2", "n3"], ["n3", "n2"]]);
     let start = json!({

@@ -1,8 +1,8 @@
 //! Properties of drawn schedules over many seeds, and one that may never change.
 
 use faults::{
-    Budget, EDGE, Entry, Schedule, ScheduleError, Settings, Shape, Target, Trigger, registry,
-    schedule,
+    Budget, EDGE, Entry, Intensity, RECIPES, Schedule, ScheduleError, Settings, Shape, Target,
+    Trigger, When, registry, schedule,
 };
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +10,18 @@ use std::fmt::Write;
 use std::time::Duration;
 
 const ALL: [&str; 3] = ["partition", "kill", "pause"];
+const EVERY: [&str; 10] = [
+    "partition",
+    "kill",
+    "pause",
+    "slow",
+    "flap",
+    "unreachable",
+    "client-cut",
+    "membership",
+    "transfer",
+    "snapshot",
+];
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -25,6 +37,10 @@ fn drawn(classes: &[&str], nodes: usize, work: u64, seed: u64) -> (Settings, Sch
 fn each(mut check: impl FnMut(&Settings, &Schedule)) {
     let sets: [&[&str]; 6] =
         [&ALL, &["partition"], &["kill"], &["pause"], &["kill", "pause"], &["pause", "partition"]];
+    for seed in 0..200 {
+        let (settings, schedule) = drawn(&EVERY, [3, 4, 5, 7][seed as usize % 4], 60, seed);
+        check(&settings, &schedule);
+    }
     for nodes in [2, 3, 4, 5, 7] {
         for work in [2, 5, 10, 20, 30, 60] {
             for classes in sets {
@@ -41,6 +57,10 @@ fn each(mut check: impl FnMut(&Settings, &Schedule)) {
 fn load(entry: &Entry, settings: &Settings) -> usize {
     let fault = registry::by_name(&entry.fault).expect("drawn from the registry");
     fault.load(entry, settings.nodes, &settings.budget).nodes()
+}
+
+fn is_alone(class: &str) -> bool {
+    !registry::by_name(class).expect("drawn from the registry").several_at_once()
 }
 
 #[test]
@@ -73,8 +93,9 @@ fn the_budget_is_kept_at_every_moment() {
             });
             let total: usize = counted.map(|entry| load(entry, settings)).sum();
             assert!(total <= settings.budget.down, "{total} at {at:?}: {settings:?}\n{active:#?}");
-            let classes: BTreeSet<&str> = active.iter().map(|e| e.fault.as_str()).collect();
-            assert_eq!(classes.len(), active.len(), "one of a class at a time");
+            let alone = active.iter().map(|e| e.fault.as_str()).filter(|class| is_alone(class));
+            let classes: BTreeSet<&str> = alone.clone().collect();
+            assert_eq!(classes.len(), alone.count(), "{settings:?}\n{active:#?}");
         }
     });
 }
@@ -84,6 +105,9 @@ fn entries_are_in_order_and_last_as_long_as_they_should() {
     each(|_, schedule| {
         for (entry, id) in schedule.entries.iter().zip(1..) {
             assert_eq!(entry.id, id);
+            // A plan counts in whole milliseconds.
+            let text = serde_json::to_string(entry).unwrap();
+            assert_eq!(entry, &serde_json::from_str(&text).unwrap());
             let longest = if entry.fault == "partition" { 6 } else { 3 };
             assert!((Duration::from_millis(100)..=seconds(longest)).contains(&entry.duration));
             assert_eq!(entry.fault == "partition", entry.shape.is_some() && entry.heal.is_some());
@@ -215,6 +239,71 @@ fn what_makes_no_sense_is_refused_by_its_class() {
     }
 }
 
+/// Every recipe that these classes allow is drawn, and strikes within 20 ms of the change.
+#[test]
+fn recipes_are_drawn_when_their_classes_are_there() {
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    for seed in 0..300 {
+        for entry in drawn(&EVERY, 5, 60, seed).1.entries {
+            if matches!(entry.trigger, Trigger::OnLeaderChange { .. }) {
+                let shape = entry.shape.map_or("", Shape::name);
+                seen.insert(format!("{} {} {shape}", entry.fault, entry.target));
+            }
+        }
+    }
+    for recipe in RECIPES {
+        let possible = recipe.is_possible(|class| EVERY.contains(&class));
+        let steps = recipe.steps.iter().filter(|step| step.when != When::Before);
+        let drawn = steps.clone().all(|step| {
+            let shape = step.shape.map_or("", Shape::name);
+            seen.contains(&format!("{} {} {shape}", step.fault, step.target))
+        });
+        assert_eq!(possible, drawn, "{}: {seen:?}", recipe.name);
+    }
+    assert_eq!(RECIPES.iter().filter(|one| one.is_possible(|c| EVERY.contains(&c))).count(), 9);
+}
+
+/// Where the budget has room, also two of one class are in effect at once.
+#[test]
+fn two_of_one_class_strike_at_once() {
+    let pairs = |class: &str| {
+        let mut pairs = 0;
+        for seed in 0..100 {
+            let entries = drawn(&EVERY, 5, 60, seed).1.entries;
+            let of: Vec<&Entry> = entries.iter().filter(|entry| entry.fault == class).collect();
+            let meets = |pair: &&[&Entry]| pair[1].trigger.earliest() < pair[0].latest_end();
+            pairs += of.windows(2).filter(meets).count();
+        }
+        pairs
+    };
+    assert!(pairs("kill") > 10 && pairs("pause") > 10 && pairs("partition") > 0);
+    assert_eq!(pairs("membership"), 0);
+}
+
+#[test]
+fn intensities_say_how_dense_a_class_is() {
+    let count = |intensity: Intensity| {
+        let mut settings = Settings::new(&["kill"], 5, seconds(120), 7);
+        settings.intensities.insert("kill".to_owned(), intensity);
+        schedule(&settings).unwrap().entries.len()
+    };
+    let [rare, usual, dense] = Intensity::ALL.map(count);
+    assert!(rare < usual && usual < dense, "{rare} {usual} {dense}");
+    assert_eq!(
+        usual,
+        drawn(&["kill"], 5, 120, 7).1.entries.len(),
+        "as usual is what is drawn without a word"
+    );
+}
+
+/// Nothing in the drawing gives out on the way.
+#[test]
+fn a_schedule_of_a_day_is_as_dense_as_one_of_an_hour() {
+    let (_, hour) = drawn(&ALL, 5, 3600, 7);
+    let (_, day) = drawn(&ALL, 5, 24 * 3600, 7);
+    assert!(day.entries.len() > 20 * hour.entries.len(), "{}", day.entries.len());
+}
+
 #[test]
 fn one_seed_is_one_schedule() {
     let (settings, first) = drawn(&ALL, 5, 30, 7);
@@ -279,7 +368,7 @@ fn what_cannot_bite_is_refused() {
 #[test]
 fn every_class_says_what_it_does() {
     let names: Vec<&str> = registry::all().iter().map(|fault| fault.name()).collect();
-    assert_eq!(names, ["partition", "kill", "pause", "slow", "flap", "unreachable", "client-cut"]);
+    assert_eq!(names, EVERY);
     for fault in registry::all() {
         assert!(fault.about().len() > 40 && !fault.about().ends_with('.'), "{}", fault.name());
         assert_eq!(registry::by_name(fault.name()).unwrap().name(), fault.name());

@@ -1,8 +1,8 @@
 //! An environment that only writes down what is asked of it, in virtual time.
 
 use faults::{
-    Applied, BoxFuture, Counters, Environment, EnvironmentError, Link, Network, Plan, ProcessState,
-    Receipt, Sighting,
+    Administration, Applied, BoxFuture, Counters, Environment, EnvironmentError, Handover, Link,
+    Member, Members, Network, Plan, ProcessState, Receipt, Sighting, SnapshotTaken,
 };
 use history::{Nanos, NodeId};
 use serde_json::Value;
@@ -26,6 +26,10 @@ pub(crate) struct Seen {
     stuck: Option<(&'static str, Option<NodeId>)>,
     leader: Option<NodeId>,
     leader_changes: u64,
+    /// Nodes that are no members.
+    pub(crate) out: BTreeSet<NodeId>,
+    lives: BTreeMap<NodeId, u32>,
+    changes: u64,
     counters: BTreeMap<Link, Counters>,
     pids: BTreeMap<NodeId, u32>,
 }
@@ -138,7 +142,83 @@ impl Network for Stage {
     }
 }
 
+impl Stage {
+    /// All nodes but those that are out, each in the life it has.
+    fn members(&self) -> Members {
+        let seen = self.seen.lock().unwrap();
+        let member = |node: &NodeId| Member {
+            node: *node,
+            life: seen.lives.get(node).copied().unwrap_or(0),
+        };
+        let voters = self.nodes.iter().filter(|node| !seen.out.contains(node)).map(member);
+        Members { index: seen.changes, voters: voters.collect(), learners: Vec::new() }
+    }
+
+    async fn administer(&self, verb: &str, node: NodeId) -> Result<(), EnvironmentError> {
+        sleep(Duration::from_millis(20)).await;
+        self.log(format!("{verb} {node}"));
+        self.refuses(verb)?;
+        let mut seen = self.seen.lock().unwrap();
+        seen.changes += 1;
+        match verb {
+            "remove" => drop(seen.out.insert(node)),
+            "admit" => drop(seen.out.remove(&node)),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Administration for Stage {
+    fn remove(&self, node: NodeId) -> BoxFuture<'_, Result<Members, EnvironmentError>> {
+        Box::pin(async move {
+            self.administer("remove", node).await?;
+            Ok(self.members())
+        })
+    }
+
+    fn replace(&self, node: NodeId) -> BoxFuture<'_, Result<Sighting, EnvironmentError>> {
+        Box::pin(async move {
+            self.administer("replace", node).await?;
+            let mut seen = self.seen.lock().unwrap();
+            seen.down.remove(&node);
+            *seen.lives.entry(node).or_default() += 1;
+            let pid = seen.pids.get_mut(&node).unwrap();
+            *pid += 1;
+            Ok(Sighting { node, pid: *pid, state: ProcessState::Running })
+        })
+    }
+
+    fn admit(&self, node: NodeId) -> BoxFuture<'_, Result<Members, EnvironmentError>> {
+        Box::pin(async move {
+            self.administer("admit", node).await?;
+            Ok(self.members())
+        })
+    }
+
+    fn transfer(&self, to: NodeId) -> BoxFuture<'_, Result<Handover, EnvironmentError>> {
+        Box::pin(async move {
+            self.administer("transfer", to).await?;
+            let from = self.leader().ok_or_else(|| EnvironmentError("none leads".to_owned()))?;
+            let from_term = self.leader_changes();
+            self.lead(to.0);
+            Ok(Handover { from, from_term, to, to_term: from_term + 1 })
+        })
+    }
+
+    fn snapshot(&self, node: NodeId) -> BoxFuture<'_, Result<SnapshotTaken, EnvironmentError>> {
+        Box::pin(async move {
+            self.administer("snapshot", node).await?;
+            Ok(SnapshotTaken { node, before: 0, after: 7 })
+        })
+    }
+}
+
 impl Environment for Stage {
+    fn administration(&self) -> Option<&dyn Administration> {
+        Some(self)
+    }
+
     fn nodes(&self) -> Vec<NodeId> {
         self.nodes.clone()
     }

@@ -51,7 +51,7 @@ impl Recorded {
     /// # Errors
     /// When a file that is there cannot be understood.
     pub fn from_folder(folder: &RunFolder) -> Result<Self, Failure> {
-        let plan: Plan = read_plan(folder)?;
+        let plan: Plan = read_plan_to_judge(folder)?;
         let nothing = || {
             History::from_events(Header::new(&plan.workload), Vec::new(), Order::Time)
                 .map_err(|error| malformed(&folder.history(), &error))
@@ -76,26 +76,52 @@ impl Recorded {
     }
 }
 
-/// The plan of a run, for `check` and `run --replay`.
+/// The plan of a run, to play it again.
 ///
 /// # Errors
-/// When it is missing, malformed or of another version.
+/// When it is missing, malformed or of another version: what a plan of another version leaves open, this one would
+/// decide differently.
 pub fn read_plan(folder: &RunFolder) -> Result<Plan, Failure> {
-    let path = folder.plan_json();
-    let unreadable =
-        |error: String| Failure::usage(format!("cannot read the plan {}: {error}", path.display()));
-    let text = std::fs::read_to_string(&path).map_err(|e| unreadable(e.to_string()))?;
-    let value: serde_json::Value =
-        serde_json::from_str(&text).map_err(|e| unreadable(e.to_string()))?;
-    match value.get("plan").and_then(serde_json::Value::as_u64) {
-        Some(version) if version == u64::from(Plan::FORMAT) => {}
-        Some(version) => {
-            let known = Plan::FORMAT;
-            return Err(unreadable(format!("its format version is {version}, known is {known}")));
-        }
-        None => return Err(unreadable("it states no format version".to_owned())),
+    let (version, value) = plan_value(folder)?;
+    if version != u64::from(Plan::FORMAT) {
+        let message = format!(
+            "its format version is {version}, and this version of harness plays version {}",
+            Plan::FORMAT
+        );
+        return Err(unreadable(folder, message).hint(
+            "`harness check RUN` still judges the run; to play it, use the version of harness that wrote it",
+        ));
     }
-    serde_json::from_value(value).map_err(|e| unreadable(e.to_string()))
+    serde_json::from_value(value).map_err(|e| unreadable(folder, e.to_string()))
+}
+
+/// The same to judge what was recorded, also of version 1: there the budget was a number of nodes.
+fn read_plan_to_judge(folder: &RunFolder) -> Result<Plan, Failure> {
+    let (version, mut value) = plan_value(folder)?;
+    if version == 1 {
+        let (down, nodes) = (value["fault_budget"].take(), value["nodes"].clone());
+        value["fault_budget"] = serde_json::json!({"down": down, "crash": nodes});
+    } else if version != u64::from(Plan::FORMAT) {
+        let known = Plan::FORMAT;
+        let message = format!("its format version is {version}, known are 1 to {known}");
+        return Err(unreadable(folder, message));
+    }
+    serde_json::from_value(value).map_err(|e| unreadable(folder, e.to_string()))
+}
+
+fn unreadable(folder: &RunFolder, why: String) -> Failure {
+    Failure::usage(format!("cannot read the plan {}: {why}", folder.plan_json().display()))
+}
+
+fn plan_value(folder: &RunFolder) -> Result<(u64, serde_json::Value), Failure> {
+    let text = std::fs::read_to_string(folder.plan_json());
+    let text = text.map_err(|e| unreadable(folder, e.to_string()))?;
+    let value: serde_json::Value =
+        serde_json::from_str(&text).map_err(|e| unreadable(folder, e.to_string()))?;
+    let version = value.get("plan").and_then(serde_json::Value::as_u64);
+    let version =
+        version.ok_or_else(|| unreadable(folder, "it states no format version".to_owned()))?;
+    Ok((version, value))
 }
 
 fn open_history(path: &Path) -> Result<Result<History, HistoryError>, Failure> {

@@ -4,9 +4,13 @@
 //! threads and never stalls the clients.
 
 use super::{DeployError, Deployment};
-use faults::{BoxFuture, Environment, EnvironmentError, Network, Receipt, Sighting};
+use crate::system::Administrator;
+use faults::{
+    Administration, BoxFuture, Environment, EnvironmentError, Members, Network, Receipt, Sighting,
+};
 use history::{Nanos, NodeId};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// What the environment must be told, or tells, that is not the deployment's: the recorder's clock
 /// and files, the observer's view.
@@ -29,18 +33,22 @@ pub trait Witness: Send + Sync {
 
 /// The real [`Environment`]. Its process actions need a tokio runtime.
 pub struct RealEnvironment<W> {
-    deployment: Deployment,
+    pub(super) deployment: Deployment,
     witness: W,
+    pub(super) administrator: Option<Arc<dyn Administrator>>,
+    /// Held while members change, so that they change one at a time: the latest configuration seen.
+    pub(super) changing: tokio::sync::Mutex<Members>,
 }
 
 impl<W: Witness> RealEnvironment<W> {
     /// The environment of a running deployment.
     #[must_use]
     pub fn new(deployment: Deployment, witness: W) -> Self {
-        Self { deployment, witness }
+        let administrator = deployment.system().administrator().map(Arc::from);
+        Self { deployment, witness, administrator, changing: tokio::sync::Mutex::default() }
     }
 
-    fn act(
+    pub(super) fn act(
         &self,
         action: impl FnOnce(&Deployment) -> Result<Sighting, DeployError> + Send + 'static,
     ) -> BoxFuture<'_, Result<Sighting, EnvironmentError>> {
@@ -74,6 +82,10 @@ impl<W: Witness> Environment for RealEnvironment<W> {
 
     fn network(&self) -> &dyn Network {
         self.deployment.hub()
+    }
+
+    fn administration(&self) -> Option<&dyn Administration> {
+        self.administrator.is_some().then_some(self as &dyn Administration)
     }
 
     fn kill(&self, node: NodeId) -> BoxFuture<'_, Result<Sighting, EnvironmentError>> {

@@ -9,6 +9,8 @@ use history::{Nanos, NodeId};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// How a node ends that is told that it is no member any more: EX_CONFIG, or this command's own word for an error.
+const REMOVED: [i32; 2] = [78, 255];
 /// How many lines of its log are kept with an exit that nothing explains.
 const LOG_LINES: usize = 20;
 
@@ -50,6 +52,8 @@ pub struct NodeExit {
 pub(super) enum Intent {
     /// A fault kills it.
     Kill,
+    /// It is taken out of the cluster, which may tell it so before it is killed.
+    Remove,
     /// The run is over; it is to stop in good order.
     Stop,
     /// The run is over and it did not stop.
@@ -196,6 +200,7 @@ fn cause(intents: &[Intent], status: ExitStatus) -> ExitCause {
     let stopped = status.is_success() || status == ExitStatus::Signal(libc::SIGTERM);
     let explained = intents.iter().find_map(|intent| match intent {
         Intent::Kill if killed => Some(ExitCause::Fault),
+        Intent::Remove if REMOVED.map(ExitStatus::Code).contains(&status) => Some(ExitCause::Fault),
         Intent::PutAway if killed => Some(ExitCause::NotReady),
         Intent::Stop if stopped => Some(ExitCause::Stop),
         Intent::Force if killed || stopped => Some(ExitCause::Stop),
@@ -227,8 +232,12 @@ mod tests {
     #[test]
     fn only_what_was_asked_for_explains_an_exit() {
         use ExitStatus::{Code, Signal};
-        use Intent::{Force, Kill, PutAway, Stop};
-        let cases: [(&[Intent], _, _); 18] = [
+        use Intent::{Force, Kill, PutAway, Remove, Stop};
+        let cases: [(&[Intent], _, _); 22] = [
+            (&[Remove], Code(255), ExitCause::Fault),
+            (&[Remove], Code(101), ExitCause::Unexplained),
+            (&[Kill], Code(255), ExitCause::Unexplained),
+            (&[Remove, Kill], Signal(9), ExitCause::Fault),
             (&[], Code(0), ExitCause::Unexplained),
             (&[], Signal(9), ExitCause::Unexplained),
             (&[], Signal(15), ExitCause::Unexplained),

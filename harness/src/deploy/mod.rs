@@ -13,6 +13,7 @@
 //! It writes no file of the run folder (what is worth a file is returned as a value) and it does not
 //! judge: an unexplained exit is the verdict's business.
 
+mod administration;
 mod environment;
 mod evidence;
 mod ledger;
@@ -31,7 +32,7 @@ use faults::proxy::Upstream;
 use faults::{Hub, Plan};
 use history::{Nanos, NodeId};
 use ledger::{Intent, Ledger};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -124,6 +125,22 @@ pub enum DeployError {
         /// What it was.
         seen: String,
     },
+    /// The data of a node that is to be replaced could not be removed.
+    #[error("the data of {node} could not be removed: {reason}")]
+    NotWiped {
+        /// Which.
+        node: NodeId,
+        /// Why.
+        reason: String,
+    },
+    /// A node was replaced as often as its peers were told addresses for.
+    #[error("{node} was replaced {lives} times, and its peers know of no further life")]
+    NoMoreLives {
+        /// Which.
+        node: NodeId,
+        /// How often.
+        lives: u32,
+    },
     /// The deployment has no such node.
     #[error("there is no {0}")]
     NoSuchNode(NodeId),
@@ -156,6 +173,10 @@ pub struct Deployment {
 
 struct Inner {
     settings: Settings,
+    /// How often each node was replaced, if it was.
+    lives: Mutex<BTreeMap<NodeId, u32>>,
+    /// Nodes that were taken out of the cluster and not replaced yet.
+    removed: Mutex<BTreeSet<NodeId>>,
     ledger: Arc<Mutex<Ledger>>,
     /// Before the hub: on drop the nodes go first, then the proxies.
     guardian: Guardian,
@@ -189,7 +210,14 @@ impl Deployment {
                 proxies.set_upstream(exit.node, None);
             }
         }));
-        let inner = Inner { settings, ledger, guardian, hub };
+        let inner = Inner {
+            settings,
+            lives: Mutex::default(),
+            removed: Mutex::default(),
+            ledger,
+            guardian,
+            hub,
+        };
         let deadline = Instant::now() + READY_LIMIT;
         let pids = ids
             .iter()
@@ -326,12 +354,18 @@ impl Deployment {
 }
 
 impl Inner {
+    /// How often the node was replaced.
+    fn life(&self, node: NodeId) -> u32 {
+        lock(&self.lives).get(&node).copied().unwrap_or(0)
+    }
+
     fn spawn(&self, node: NodeId) -> Result<i32, DeployError> {
         let paths = self.paths(node)?;
         let others = self.settings.nodes.keys().filter(|other| **other != node);
         let peers = others.filter_map(|peer| Some((*peer, self.hub.peer_address(node, *peer)?)));
         let command = self.settings.system.command(&NodeSpec {
             node,
+            life: self.life(node),
             peers: peers.collect(),
             data: paths.data.clone(),
             marks: paths.marks.clone(),

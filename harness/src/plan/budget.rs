@@ -17,6 +17,14 @@ pub(super) fn check(schedule: &Schedule, nodes: usize, budget: &Budget) -> Resul
         let start = entry.trigger.earliest();
         active.retain(|other| counted_until(other) > start);
         active.push(entry);
+        let alone = |name: &str| registry::by_name(name).is_some_and(|f| !f.several_at_once());
+        let twin = active.iter().rev().skip(1).find(|other| other.fault == entry.fault);
+        if let Some(twin) = twin.filter(|twin| alone(&twin.fault)) {
+            let (class, first, second) = (&entry.fault, twin.id, entry.id);
+            return Err(format!(
+                "only one {class} may be in effect at a time (entries {first}, {second})"
+            ));
+        }
         let loads: Vec<Load> = active.iter().map(|entry| load(entry, nodes, budget)).collect();
         let ids: Vec<String> = active.iter().map(|entry| entry.id.to_string()).collect();
         let ids = ids.join(", ");

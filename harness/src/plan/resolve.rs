@@ -1,12 +1,12 @@
 //! From what was typed to a plan with nothing left open.
 
-use super::{Clients, Omitted, Plan, budget};
+use super::{Clients, Omitted, Plan, budget, written};
 use crate::cli::RunArgs;
 use crate::exit::Failure;
 use crate::seed::Seed;
 use crate::system::{self, System};
 use faults::{Fault, Schedule};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl Plan {
         let workload = find_workload(&args.workload)?;
         check_ranges(args)?;
         let budget = system.fault_budget(args.nodes);
-        let (faults, omitted) = find_faults(&args.faults, system, args.nodes)?;
+        let Chosen { classes, swarm, omitted } = find_faults(&args.faults, system, args.nodes)?;
         let mut plan = Self {
             plan: Self::FORMAT,
             system: system.name().to_owned(),
@@ -55,9 +55,11 @@ impl Plan {
             snapshot_every: args.snapshot_every,
             slow_node: args.slow_node,
             bug: args.bug.as_deref().map(|name| find_bug(name, system)).transpose()?,
-            recovery_limit: system.recovery_limit(),
+            recovery_limit: system.recovery_limit(ELECTION),
             fault_budget: budget,
-            faults,
+            faults: classes,
+            intensities: BTreeMap::new(),
+            swarm,
             omitted,
             schedule: Schedule::default(),
         };
@@ -80,12 +82,37 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Lets the seed choose among the classes of a swarm: some, at least one, each with an intensity. What it leaves
+    /// out differs from seed to seed, because a class that always strikes may hide what another one would show.
+    fn draw_swarm(&mut self) {
+        if self.swarm.is_empty() {
+            return;
+        }
+        let mut random = faults::Random::new(self.seed.derive("swarm"), 0);
+        let mut left: Vec<String> = self.swarm.clone();
+        random.shuffle(&mut left);
+        let first = left.pop();
+        let chosen: BTreeSet<String> =
+            left.into_iter().filter(|_| random.chance(50)).chain(first).collect();
+        self.intensities.clear();
+        for class in &chosen {
+            let choices = faults::Intensity::ALL.map(|intensity| (1, intensity));
+            let intensity = random.weighted(&choices).unwrap_or_default();
+            if intensity != faults::Intensity::default() {
+                self.intensities.insert(class.clone(), intensity);
+            }
+        }
+        self.faults = chosen.into_iter().collect();
+    }
+
     fn draw_schedule(&mut self) -> Result<(), Failure> {
+        self.draw_swarm();
         if self.faults.is_empty() {
             return Ok(());
         }
         let settings = faults::Settings {
             classes: self.faults.clone(),
+            intensities: self.intensities.clone(),
             nodes: usize::from(self.nodes),
             budget: self.fault_budget,
             work: self.time,
@@ -104,13 +131,21 @@ impl Plan {
     fn take_schedule(&mut self, path: &Path) -> Result<(), Failure> {
         let refuse = |why: String| {
             Failure::usage(format!("cannot use the schedule {}: {why}", path.display()))
-                .hint("a schedule is what a run's plan holds under `schedule`")
+                .hint("docs/schedules.md shows how one is written; a run's plan holds one under `schedule`")
         };
         let text = std::fs::read_to_string(path).map_err(|e| refuse(e.to_string()))?;
-        let schedule: Schedule = serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))?;
+        // What people write begins with no brace.
+        let is_json = text.trim_start().starts_with('{');
+        let schedule: Schedule = if is_json {
+            serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))?
+        } else {
+            written::parse(&text).map_err(refuse)?
+        };
         self.faults = schedule.classes().into_iter().map(str::to_owned).collect();
         self.faults.sort_unstable();
         self.omitted.clear();
+        self.swarm.clear();
+        self.intensities.clear();
         self.schedule = schedule;
         self.check_schedule()
             .map_err(|failure| Failure { hints: failure.hints, ..refuse(failure.message) })
@@ -187,19 +222,25 @@ fn find_fault(name: &str, flag: &str) -> Result<&'static dyn Fault, Failure> {
         .ok_or_else(|| Failure::unknown_name("fault", name, flag, &known))
 }
 
-/// The classes named, in order of name and each once; for `all`, those to be had, and the others with
-/// the reason.
-fn find_faults(
-    text: &str,
-    system: &dyn System,
-    nodes: u16,
-) -> Result<(Vec<String>, Vec<Omitted>), Failure> {
+/// What `--faults` comes to.
+#[derive(Default)]
+struct Chosen {
+    /// The classes, in order of name and each once.
+    classes: Vec<String>,
+    /// Those of which a seed chooses, for `swarm`.
+    swarm: Vec<String>,
+    /// Classes that are left out, with the reason.
+    omitted: Vec<Omitted>,
+}
+
+/// The classes named; for `all` and `swarm`, those to be had.
+fn find_faults(text: &str, system: &dyn System, nodes: u16) -> Result<Chosen, Failure> {
     if text == "none" {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok(Chosen::default());
     }
     let mut chosen = BTreeSet::new();
     let mut omitted = Vec::new();
-    if text == "all" {
+    if matches!(text, "all" | "swarm") {
         for fault in faults::registry::all() {
             let wanted = fault.left_out_of_all().map_or(Ok(()), |why| Err(why.to_owned()));
             match wanted.and_then(|()| bites(*fault, system, nodes)) {
@@ -210,10 +251,12 @@ fn find_faults(
             }
         }
         omitted.sort_by(|a, b| a.fault.cmp(&b.fault));
-        return Ok((chosen.into_iter().collect(), omitted));
+        let classes: Vec<String> = chosen.into_iter().collect();
+        let swarm = if text == "swarm" { classes.clone() } else { Vec::new() };
+        return Ok(Chosen { classes, swarm, omitted });
     }
     for name in text.split(',').map(str::trim) {
-        if matches!(name, "none" | "all") {
+        if matches!(name, "none" | "all" | "swarm") {
             let message = format!("`{name}` in `--faults` cannot stand beside other names");
             return Err(Failure::usage(message));
         }
@@ -224,7 +267,7 @@ fn find_faults(
         })?;
         chosen.insert(name.to_owned());
     }
-    Ok((chosen.into_iter().collect(), omitted))
+    Ok(Chosen { classes: chosen.into_iter().collect(), swarm: Vec::new(), omitted })
 }
 
 /// Whether a class can do anything to this system, or why not.

@@ -93,6 +93,14 @@ fn coverage(verdict: &VerdictDocument) -> Vec<Fact> {
         words::fact("leader changes observed", coverage.leader_changes),
         words::fact("ok reads across one", coverage.reads_across_leader_change),
     ];
+    for (name, told) in [
+        ("log truncations, at least", coverage.log_truncations),
+        ("snapshots installed, at least", coverage.snapshots_installed),
+        ("elections without a winner, at least", coverage.elections_without_winner),
+    ] {
+        let told = told.map_or_else(|| "this system does not tell".to_owned(), |n| n.to_string());
+        facts.push(words::fact(name, told));
+    }
     for (bug, mark) in coverage.marks.iter().filter(|(_, mark)| mark.reached > 0) {
         let value = format!("code reached {} times, mattered {}", mark.reached, mark.triggered);
         facts.push(words::fact(&format!("seeded bug {bug}"), value));

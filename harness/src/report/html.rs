@@ -255,11 +255,12 @@ fn coverage(out: &mut String, page: &Page) {
     );
     if !page.fault_coverage.is_empty() {
         out.push_str(
-            "<table><tr><th>fault</th><th>injected</th><th>bit</th><th>healed</th></tr>\n",
+            "<table><tr><th>fault</th><th>injected</th><th>bit</th><th>healed</th>\
+             <th>ok meanwhile</th></tr>\n",
         );
         for (class, told) in &page.fault_coverage {
             put(out, format_args!("<tr><th scope=\"row\">{}</th>", escape(class)));
-            for count in [told.injected, told.effective, told.healed] {
+            for count in [told.injected, told.effective, told.healed, told.overlapped] {
                 put(out, format_args!("<td class=\"number\">{count}</td>"));
             }
             out.push_str("</tr>\n");
@@ -267,7 +268,7 @@ fn coverage(out: &mut String, page: &Page) {
                 put(
                     out,
                     format_args!(
-                        "<tr><td colspan=\"4\" class=\"note\">{}</td></tr>\n",
+                        "<tr><td colspan=\"5\" class=\"note\">{}</td></tr>\n",
                         escape(reason)
                     ),
                 );
@@ -294,7 +295,7 @@ fn fault_table(out: &mut String, page: &Page) {
         return;
     }
     out.push_str("<details><summary>Every fault and its receipt</summary>\n<table>\n");
-    out.push_str("<tr><th>fault</th><th>of whom</th><th>from</th><th>to</th><th>bit?</th></tr>\n");
+    out.push_str("<tr><th>fault</th><th>of whom</th><th>planned</th><th>from</th><th>to</th><th>bit?</th></tr>\n");
     for fault in &page.faults {
         let end = fault.end.map_or_else(|| "never healed".to_owned(), seconds);
         let bit = match fault.effective {
@@ -305,9 +306,10 @@ fn fault_table(out: &mut String, page: &Page) {
         put(
             out,
             format_args!(
-                "<tr><th scope=\"row\">{}</th><td>{}</td>",
+                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td>",
                 escape(&fault.fault),
-                escape(&fault.detail)
+                escape(&fault.detail),
+                escape(&fault.planned)
             ),
         );
         put(

@@ -127,6 +127,9 @@ pub struct FaultBand {
     pub fault: String,
     /// What it resolved to, such as `n1 ┃ n2 n3`.
     pub detail: String,
+    /// Whom and when it was planned for, as `leader, 5.0 s`; empty where no receipt tells.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub planned: String,
     /// When it took effect.
     pub start: u64,
     /// When it was healed; none if it never was.

@@ -2,8 +2,9 @@
 
 use super::micros;
 use super::page::{FaultBand, NodeLane, PhaseBand, Stretch};
+use crate::duration::short;
 use crate::results::{Observation, Observed};
-use faults::{Link, Receipt};
+use faults::{Link, Receipt, Trigger};
 use history::{Event, Nanos, NodeId};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,10 +49,23 @@ fn started(id: u64, event: &Event) -> FaultBand {
         id,
         fault: event.f.clone(),
         detail: names.join(" "),
+        planned: String::new(),
         start: micros(event.time),
         end: None,
         effective: None,
         reason: "no receipt was recorded".to_owned(),
+    }
+}
+
+/// Whom and when it was planned for, counted from the start of the work.
+fn planned(receipt: &Receipt, when: Trigger) -> String {
+    let target = receipt.target;
+    match when {
+        Trigger::At { time } => format!("{target}, {} into the work", short(time)),
+        Trigger::OnLeaderChange { armed, after, latest } => {
+            let (armed, after, latest) = (short(armed), short(after), short(latest));
+            format!("{target}, {after} after a leader change between {armed} and {latest}")
+        }
     }
 }
 
@@ -67,6 +81,7 @@ fn received(receipt: &Receipt) -> FaultBand {
         id: receipt.id,
         fault: receipt.fault.clone(),
         detail,
+        planned: receipt.planned.map_or_else(String::new, |when| planned(receipt, when)),
         start: micros(receipt.in_effect.unwrap_or(receipt.injected)),
         end: receipt.healed.map(micros),
         effective: Some(receipt.effective),

@@ -57,6 +57,7 @@ fn faults(violation: &Violation) -> Vec<FaultBand> {
         id: id as u64,
         fault: overlap.fault.clone(),
         detail: overlap.detail.clone(),
+        planned: String::new(),
         start: micros(overlap.start),
         end: overlap.end.map(micros),
         effective: None,

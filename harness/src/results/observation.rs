@@ -6,6 +6,7 @@
 //! a violation.
 
 use crate::event::Phase;
+use crate::system::Counters;
 use history::{Nanos, NodeId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,9 @@ pub enum Observed {
         commit: u64,
         /// The index of its last entry.
         last: u64,
+        /// What it went through since its process started, if it counts that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        counters: Option<Counters>,
     },
     /// A node was asked and did not answer.
     Silent {

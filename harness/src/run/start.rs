@@ -157,6 +157,7 @@ fn settings(plan: &Plan, folder: &RunFolder, nodes: &[NodeId]) -> Result<Setting
             election: plan.election,
             segment_bytes: plan.segment_bytes,
             snapshot_every: plan.snapshot_every,
+            replaceable: plan.schedule.classes().contains(&"membership"),
             bug: plan.bug.clone(),
         },
         slow_node: plan.slow_node,

@@ -83,7 +83,7 @@ impl Witness for World {
     }
 
     fn leader_changes(&self) -> u64 {
-        self.view.leader_changes()
+        self.view.watch_leader_changes()
     }
 
     fn record(&self, fault: &str, value: Value) {

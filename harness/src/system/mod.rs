@@ -12,10 +12,12 @@
 //! client never outlives its deadline and never calls an outcome definite but on the typed word of
 //! the node itself.
 
+mod administrator;
 pub mod reference;
 mod status;
 
-pub use status::{NodeStatus, Probe, Role};
+pub use administrator::{Administrator, AdministratorView, Change};
+pub use status::{Counters, NodeStatus, Probe, Role};
 
 use faults::{Budget, Power};
 use history::NodeId;
@@ -24,6 +26,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use workloads::KvClient;
+
+/// How often a node may be replaced by a new one in a run: its peers are told where it will be dialled each time.
+pub const LIVES: u32 = 9;
 
 /// A database that can be put under test.
 pub trait System: Sync {
@@ -43,8 +48,13 @@ pub trait System: Sync {
     /// is over. A schedule beyond this is refused.
     fn fault_budget(&self, nodes: u16) -> Budget;
 
-    /// How long after the last heal every node must serve again.
-    fn recovery_limit(&self) -> Duration;
+    /// How long after the last heal every node must serve again, with this shortest election timeout.
+    fn recovery_limit(&self, election: Duration) -> Duration;
+
+    /// Who administers it, if it can be administered while it runs.
+    fn administrator(&self) -> Option<Box<dyn Administrator>> {
+        None
+    }
 
     /// The deliberate bugs it can be started with.
     fn bugs(&self) -> Vec<SeededBug>;
@@ -97,6 +107,8 @@ pub struct MarkCount {
 pub struct NodeSpec {
     /// Which.
     pub node: NodeId,
+    /// How often it was replaced: with each life it is another member of the cluster, and all but the first join.
+    pub life: u32,
     /// Where to dial each peer: the proxies' addresses, the same for the whole run.
     pub peers: BTreeMap<NodeId, SocketAddr>,
     /// Its data directory, the same across restarts.
@@ -118,6 +130,8 @@ pub struct NodeSettings {
     pub segment_bytes: u64,
     /// Entries after which it takes a snapshot; without it, as it likes.
     pub snapshot_every: Option<u64>,
+    /// Whether nodes may be replaced, so that each must know its peers under the numbers of later lives too.
+    pub replaceable: bool,
     /// The deliberate bug to run with.
     pub bug: Option<String>,
 }
@@ -129,6 +143,7 @@ impl Default for NodeSettings {
             election: Duration::from_millis(300),
             segment_bytes: 4 << 20,
             snapshot_every: None,
+            replaceable: false,
             bug: None,
         }
     }

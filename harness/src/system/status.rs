@@ -46,6 +46,19 @@ pub struct NodeStatus {
     pub durable: u64,
     /// The index of its last entry.
     pub last: u64,
+    /// What it went through, if it counts that.
+    pub counters: Option<Counters>,
+}
+
+/// What a node went through since its process started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// How often it cut entries off the end of its log.
+    pub truncations: u64,
+    /// How often it took its state from a snapshot that another node sent.
+    pub snapshots_installed: u64,
+    /// Elections that it stood in and that ended with nobody known to lead.
+    pub leaderless_elections: u64,
 }
 
 /// Asks one node for its view.

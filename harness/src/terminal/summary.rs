@@ -93,6 +93,14 @@ pub fn tally(rulings: &[Ruling], asked: Option<u64>, style: &Style) -> String {
     style.plain(&format!("────────────\n{:>12} {runs}{of}: {}\n", "Summary", parts.join(", ")))
 }
 
+/// For a plan that was played again and again: how often it failed.
+#[must_use]
+pub fn recurrence(rulings: &[Ruling], style: &Style) -> String {
+    let invalid = rulings.iter().filter(|ruling| **ruling == Ruling::Invalid).count();
+    let runs = count(rulings.len() as u64, "run");
+    style.plain(&format!("{:>12} {invalid} of {runs} invalid\n", "Recurrence"))
+}
+
 /// The verdict document for programs.
 ///
 /// # Errors

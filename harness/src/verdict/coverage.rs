@@ -1,10 +1,11 @@
 //! A fault that did not bite was not tested.
 
 use super::facts::{completed, ok_operations, only_reads};
-use super::{Check, Coverage, Facts, FaultCoverage, Mark, Ruling};
+use super::{Check, Coverage, Facts, FaultCoverage, Injection, Mark, Ruling};
 use crate::event::Phase;
 use crate::results::Observed;
-use history::Nanos;
+use crate::system::Counters;
+use history::{Nanos, NodeId};
 use std::collections::BTreeMap;
 
 /// Unknown when a requested class had no effective injection, or when nothing succeeded during faults
@@ -90,13 +91,28 @@ fn describe(facts: &Facts<'_>, coverage: &Coverage) -> String {
         1 => "1 leader change".to_owned(),
         n => format!("{n} leader changes"),
     };
-    format!("{} · {changes} · {} ok during faults", classes.join(", "), coverage.ok_during_faults)
+    let told = [
+        (coverage.log_truncations, ["log truncation", "log truncations"]),
+        (coverage.snapshots_installed, ["snapshot installed", "snapshots installed"]),
+        (
+            coverage.elections_without_winner,
+            ["election without winner", "elections without winner"],
+        ),
+    ];
+    let told = told.into_iter().filter_map(|(told, [one, many])| match told? {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        n => Some(format!("{n} {many}")),
+    });
+    let ok = format!("{} ok during faults", coverage.ok_during_faults);
+    let parts = [classes.join(", "), changes].into_iter().chain(told).chain([ok]);
+    parts.collect::<Vec<_>>().join(" · ")
 }
 
 fn measure(facts: &Facts<'_>) -> Coverage {
     let operations = &facts.history.operations;
     let during = ok_operations(operations).filter(|(op, time)| {
-        let bit = |one: &super::Injection| one.ineffective.is_none();
+        let bit = |one: &Injection| one.ineffective.is_none();
         facts.injections.iter().any(|one| bit(one) && one.overlaps(op.invoked, *time))
     });
     let after =
@@ -105,8 +121,12 @@ fn measure(facts: &Facts<'_>) -> Coverage {
     let across = ok_operations(operations).filter(|(op, time)| {
         only_reads(&op.f) && changes.iter().any(|(at, ..)| op.invoked <= *at && *at <= *time)
     });
+    let told = told(facts);
     Coverage {
         faults: by_class(facts),
+        log_truncations: told.map(|told| told.truncations),
+        snapshots_installed: told.map(|told| told.snapshots_installed),
+        elections_without_winner: told.map(|told| told.leaderless_elections),
         ok_during_faults: during.count() as u64,
         ok_after_heal: facts.last_heal().map_or(0, after) as u64,
         leader_changes: changes.len() as u64,
@@ -128,7 +148,63 @@ fn by_class(facts: &Facts<'_>) -> BTreeMap<String, FaultCoverage> {
             Some(_) => {}
         }
     }
+    for (name, class) in &mut classes {
+        let bit = |one: &&Injection| one.fault == *name && one.ineffective.is_none();
+        let spans = spans(facts.injections.iter().filter(bit));
+        let overlapped = ok_operations(&facts.history.operations)
+            .filter(|(op, time)| meets(&spans, op.invoked, *time));
+        class.overlapped = overlapped.count() as u64;
+    }
     classes
+}
+
+/// The times in which any of the injections was in effect, in order and apart.
+fn spans<'a>(injections: impl Iterator<Item = &'a Injection>) -> Vec<(Nanos, Nanos)> {
+    let mut all: Vec<(Nanos, Nanos)> =
+        injections.map(|one| (one.start, one.end.unwrap_or(Nanos(u64::MAX)))).collect();
+    all.sort_unstable();
+    let mut apart: Vec<(Nanos, Nanos)> = Vec::new();
+    for (start, end) in all {
+        match apart.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            _ => apart.push((start, end)),
+        }
+    }
+    apart
+}
+
+/// Whether any of the spans has a moment in common with the time between two instants.
+fn meets(spans: &[(Nanos, Nanos)], from: Nanos, to: Nanos) -> bool {
+    let first = spans.partition_point(|(_, end)| *end < from);
+    spans.get(first).is_some_and(|(start, _)| *start <= to)
+}
+
+/// What all nodes together went through, as they tell; none if none tells. Their counters start anew with each process.
+fn told(facts: &Facts<'_>) -> Option<Counters> {
+    let mut nodes: BTreeMap<NodeId, Counters> = BTreeMap::new();
+    let mut sum = Counters::default();
+    let mut any = false;
+    let mut add = |one: Counters| {
+        sum.truncations += one.truncations;
+        sum.snapshots_installed += one.snapshots_installed;
+        sum.leaderless_elections += one.leaderless_elections;
+    };
+    for observation in facts.observations {
+        match &observation.what {
+            Observed::Status { node, counters: Some(counters), .. } => {
+                any = true;
+                nodes.insert(*node, *counters);
+            }
+            Observed::Ready { node } | Observed::Exit { node, .. } => {
+                if let Some(counters) = nodes.remove(node) {
+                    add(counters);
+                }
+            }
+            _ => {}
+        }
+    }
+    nodes.into_values().for_each(add);
+    any.then_some(sum)
 }
 
 /// The last counters of every node, summed by bug.
@@ -165,4 +241,37 @@ pub(super) fn overlapping(facts: &Facts<'_>, operations: &[u64]) -> Vec<super::O
             end: one.end,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Injection, Nanos, meets, spans};
+
+    #[test]
+    fn spans_that_touch_are_one_and_an_open_one_has_no_end() {
+        let one = |start: u64, end: Option<u64>| Injection {
+            id: start,
+            fault: "kill".to_owned(),
+            detail: String::new(),
+            start: Nanos(start),
+            end: end.map(Nanos),
+            ineffective: None,
+        };
+        let all = [one(30, None), one(5, Some(9)), one(1, Some(6)), one(10, Some(12))];
+        let spans = spans(all.iter());
+        let ends = [(1, 9), (10, 12), (30, u64::MAX)].map(|(a, b)| (Nanos(a), Nanos(b)));
+        assert_eq!(spans, ends);
+        for (from, to, met) in [
+            (0, 0, false),
+            (0, 1, true),
+            (9, 9, true),
+            (13, 29, false),
+            (12, 20, true),
+            (99, 99, true),
+        ] {
+            assert_eq!(meets(&spans, Nanos(from), Nanos(to)), met, "{from} {to}");
+            let simple = all.iter().any(|one| one.overlaps(Nanos(from), Nanos(to)));
+            assert_eq!(simple, met, "{from} {to}");
+        }
+    }
 }

@@ -295,6 +295,16 @@ pub struct Coverage {
     pub leader_changes: u64,
     /// Ok reads during which a change of leader was observed.
     pub reads_across_leader_change: u64,
+    /// How often nodes were seen to have cut entries off their logs; none where the system does not tell. At least
+    /// so often: what a node went through right before it was killed it cannot tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_truncations: Option<u64>,
+    /// How often nodes took their state from a snapshot of another one, as told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshots_installed: Option<u64>,
+    /// Elections that a node stood in and that ended with nobody known to lead, as told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elections_without_winner: Option<u64>,
     /// Counters of seeded bugs, which no check reads.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub marks: BTreeMap<String, Mark>,
@@ -309,6 +319,9 @@ pub struct FaultCoverage {
     pub effective: u64,
     /// Of those injected, how many were healed.
     pub healed: u64,
+    /// Ok operations that overlapped one that bit.
+    #[serde(default)]
+    pub overlapped: u64,
     /// Why the others did not bite.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ineffective: Vec<String>,

@@ -79,7 +79,15 @@ fn starved(at: u64) -> Observation {
 
 fn leads(node: u16, term: u64) -> Observed {
     let role = "leader".to_owned();
-    Observed::Status { node: NodeId(node), role, term, leader: None, commit: 0, last: 0 }
+    Observed::Status {
+        node: NodeId(node),
+        role,
+        term,
+        leader: None,
+        commit: 0,
+        last: 0,
+        counters: None,
+    }
 }
 
 /// Served through both nodes right after a heal at 10 s.

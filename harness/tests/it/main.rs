@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod administration;
 mod bad_input;
 mod certificate;
 mod check;

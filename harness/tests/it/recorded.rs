@@ -135,7 +135,7 @@ fn a_plan_of_another_version_is_refused() {
     place.file(&format!("{RUN}/plan.json"), "{\"plan\":9}");
     let left = place.harness(&format!("check {RUN}"));
     assert_eq!(left.code, 254, "{left:?}");
-    assert!(left.stderr.contains("its format version is 9, known is 2"), "{left:?}");
+    assert!(left.stderr.contains("its format version is 9, known are 1 to 2"), "{left:?}");
 }
 
 /// A counterexample is judged by whoever gets it, without the flags of the one who found it.
@@ -175,4 +175,21 @@ fn of_a_file_nothing_is_written() {
     assert_eq!(left.code, 1, "{left:?}");
     assert!(!left.stdout.contains("Recheck") && !left.stdout.contains("Replay"), "{left:?}");
     assert_eq!(std::fs::read_dir(place.directory.path()).unwrap().count(), 1);
+}
+
+/// What was recorded can still be judged; what is left open in an old plan cannot be played.
+#[test]
+fn a_run_with_a_plan_of_another_version_is_judged_and_not_played() {
+    let place = killed(&read_after_two_writes("7"));
+    let mut old: serde_json::Value = serde_json::from_str(&plan("kill")).unwrap();
+    old["plan"] = 1.into();
+    old["fault_budget"] = 1.into();
+    place.file(&format!("{RUN}/plan.json"), old.to_string());
+    let left = place.harness(&format!("check {RUN} --json"));
+    assert_eq!(left.code, 2, "{left:?}");
+    assert_eq!(verdicts(&left)[0], ("linearizable".to_owned(), "valid".to_owned()));
+    let left = place.harness(&format!("run --replay {RUN}"));
+    assert_eq!(left.code, 254, "{left:?}");
+    let said = "its format version is 1, and this version of harness plays version 2";
+    assert!(left.stderr.contains(said) && left.stderr.contains("harness check RUN"), "{left:?}");
 }

@@ -62,6 +62,9 @@ fn nothing_is_simulated_that_makes_no_sense() {
         ("--seed 1 --nodes 2", "3 to 7"),
         ("--seed 1 --nodes 8", "3 to 7"),
         ("--seed 1 --seconds 9", "at least 10"),
+        ("--seed 1 --bug fsync-retry", "harness run --faults disk-error,kill --bug fsync-retry"),
+        ("--seed 1 --bug enospc-ack", "which no simulated node has: nothing would be found"),
+        ("--seed 1 --bug snapshot-in-place", "--snapshot-every 50 --bug snapshot-in-place"),
         ("", "--seed"),
     ] {
         let left = place.harness(&format!("simulate {words}"));

@@ -14,7 +14,8 @@ use crate::proto::kv_server::Kv;
 use crate::proto::{
     AddLearner, ChangeRequest, ChangeResponse, Error, ErrorCode, OpenSessionRequest,
     OpenSessionResponse, Reason, Request, Response, SessionRequest, StatusRequest, StatusResponse,
-    TransferRequest, TransferResponse, Voters, change_request, open_session_response, response,
+    TakeSnapshotRequest, TakeSnapshotResponse, TransferRequest, TransferResponse, Voters,
+    change_request, open_session_response, response,
 };
 use crate::raft::{Change, NodeId};
 
@@ -122,6 +123,18 @@ impl Admin for ClientService {
             Err(message) => self.front.refuse(definitely_not(Reason::Malformed, message)),
         };
         Ok(Answer::new(reply.into_change(self.front.id)))
+    }
+
+    async fn take_snapshot(
+        &self,
+        _: Call<TakeSnapshotRequest>,
+    ) -> Result<Answer<TakeSnapshotResponse>, Status> {
+        let (index, error) = match self.front.take_snapshot().await {
+            Ok(index) => (index, None),
+            Err(error) => (0, Some(error)),
+        };
+        let (node, term) = (self.front.id, self.front.term());
+        Ok(Answer::new(TakeSnapshotResponse { node, term, index, error }))
     }
 
     async fn transfer(

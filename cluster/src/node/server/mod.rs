@@ -31,7 +31,7 @@ use super::forward::Forwarder;
 use super::identity::Identities;
 use super::notices::Notice;
 use super::reply::{Reply, Task, Work, definitely_not, unknown};
-use super::snapshots::News;
+use super::snapshots::{News, Wanted};
 use crate::kv::{Action, Command};
 use crate::proto::admin_server::AdminServer;
 use crate::proto::kv_server::KvServer;
@@ -50,6 +50,8 @@ const MESSAGE_QUEUE: usize = 1024;
 const STATUS_QUEUE: usize = 16;
 /// Notices between nodes that may wait for the driver.
 const NOTICE_QUEUE: usize = 16;
+/// Calls for a snapshot that may wait for the driver.
+const WANTED_QUEUE: usize = 16;
 /// News of snapshots that may wait for the driver.
 const NEWS_QUEUE: usize = 16;
 /// Requests that one connection may have open at once.
@@ -78,6 +80,9 @@ pub(super) struct Front {
     notices: mpsc::Sender<Notice>,
     identities: Identities,
     pub(super) snapshots: mpsc::Sender<News>,
+    wanted: mpsc::Sender<Wanted>,
+    /// Places for calls that wait for a snapshot.
+    askers: Arc<Semaphore>,
     files: Files,
     /// Held while a snapshot is received: one at a time.
     receiving: Arc<Mutex<()>>,
@@ -98,6 +103,7 @@ impl Front {
         let (status_sender, status) = mpsc::channel(STATUS_QUEUE);
         let (notice_sender, notices) = mpsc::channel(NOTICE_QUEUE);
         let (news_sender, snapshots) = mpsc::channel(NEWS_QUEUE);
+        let (wanted_sender, wanted) = mpsc::channel(WANTED_QUEUE);
         let term = Arc::new(AtomicU64::new(0));
         let front = Front {
             id: config.id,
@@ -110,11 +116,13 @@ impl Front {
             notices: notice_sender,
             identities,
             snapshots: news_sender,
+            wanted: wanted_sender,
+            askers: Arc::new(Semaphore::new(WANTED_QUEUE)),
             files,
             receiving: Arc::default(),
             streams: Arc::new(Semaphore::new(session::STREAMS)),
         };
-        (front, Inputs { messages, work, status, snapshots, notices }, term)
+        (front, Inputs { messages, work, status, snapshots, notices, wanted }, term)
     }
 
     /// Executes a client's request on this node.
@@ -148,8 +156,28 @@ impl Front {
         answer.await.unwrap_or_else(|_| gone())
     }
 
+    /// Takes a snapshot now; returns the last entry that it covers.
+    async fn take_snapshot(&self) -> Result<u64, Error> {
+        let busy = |_| definitely_not(Reason::Overloaded, "too many snapshots are asked for");
+        let _place = self.askers.try_acquire().map_err(busy)?;
+        let (wanted, answer) = oneshot::channel();
+        let stopping = || definitely_not(Reason::Stopping, "the node is shutting down");
+        self.wanted.send(wanted).await.map_err(|_| stopping())?;
+        match tokio::time::timeout(DEADLINE_MAX, answer).await {
+            Ok(Ok(Ok(index))) => Ok(index),
+            Ok(Ok(Err(message))) => Err(definitely_not(Reason::StorageFailed, message)),
+            Ok(Err(_)) => Err(stopping()),
+            Err(_) => Err(unknown(Reason::Deadline, "it is still being written")),
+        }
+    }
+
     fn refuse(&self, error: Error) -> Reply {
-        Reply::error(self.term.load(Ordering::Relaxed), error)
+        Reply::error(self.term(), error)
+    }
+
+    /// The node's term, as the driver told last.
+    fn term(&self) -> u64 {
+        self.term.load(Ordering::Relaxed)
     }
 }
 

@@ -109,3 +109,75 @@ fn a_schedule_comes_back_from_a_file() {
     let much = resolve(&format!("--time 20s --schedule {path}")).unwrap_err();
     assert!(much.contains("3 of 5 nodes may be lost at once"), "{much}");
 }
+
+#[test]
+fn the_five_classic_scenarios_are_schedules() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/schedules");
+    let mut names = Vec::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        for nodes in [3, 5] {
+            let words = format!("--time 10s --nodes {nodes} --schedule {}", path.display());
+            assert_eq!(resolve(&words).map(|plan| plan.time.as_secs()), Ok(10), "{words}");
+        }
+        names.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
+    }
+    names.sort_unstable();
+    let classic = [
+        "follower-down",
+        "leader-down",
+        "minimum-quorum",
+        "normal-operation",
+        "partition-and-heal",
+    ];
+    assert_eq!(names, classic);
+}
+
+#[test]
+fn what_is_wrong_with_a_written_schedule_is_said_with_its_place() {
+    let refused = |text: &str| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let words = format!("--time 10s --schedule {}", file.path().display());
+        resolve(&words).unwrap_err().replace(&file.path().display().to_string(), "FILE")
+    };
+    let entry = |rest: &str| format!("[[entry]]\nat = \"1s\"\nfor = \"2s\"\n{rest}\n");
+    let wrong = refused(&entry("fault = \"kil\""));
+    assert!(wrong.starts_with("cannot use the schedule FILE: line 1, entry 1: unknown"), "{wrong}");
+    assert!(wrong.ends_with(
+        "docs/schedules.md shows how one is written; a run's plan holds one under `schedule`"
+    ));
+    let much = refused(&entry("fault = \"kill\"\ntarget = \"majority\""));
+    assert!(much.contains("3 of 5 nodes may be lost at once"), "{much}");
+    let two = entry("fault = \"membership\"");
+    let two = refused(&format!("{two}{two}"));
+    assert!(two.contains("only one membership may be in effect at a time (entries 1, 2)"), "{two}");
+    let many = refused(&entry("fault = \"membership\"\ntarget = \"minority\""));
+    assert!(many.contains("entry 1: members change one at a time, and `minority` are 2"), "{many}");
+    let nobody = refused(&entry("fault = \"transfer\"\ntarget = \"leader\""));
+    assert!(nobody.contains("needs one node that does not lead"), "{nobody}");
+}
+
+#[test]
+fn a_swarm_is_some_of_all_by_the_seed() {
+    let all = resolve("--faults all --time 60s").unwrap();
+    let mut sizes = std::collections::BTreeSet::new();
+    let mut intensities = std::collections::BTreeSet::new();
+    for seed in 1..60 {
+        let plan = resolve(&format!("--faults swarm --time 60s --seed {seed}")).unwrap();
+        assert_eq!(plan.swarm, all.faults);
+        assert!(!plan.faults.is_empty() && plan.faults.iter().all(|one| all.faults.contains(one)));
+        let classes = plan.schedule.classes();
+        assert!(plan.faults.iter().all(|class| classes.contains(&class.as_str())));
+        assert!(plan.intensities.keys().all(|class| plan.faults.contains(class)));
+        sizes.insert(plan.faults.len());
+        intensities.extend(plan.intensities.values().copied());
+        let next = plan.with_seed(Seed(seed + 1), false).unwrap();
+        assert_eq!(
+            next,
+            resolve(&format!("--faults swarm --time 60s --seed {}", seed + 1)).unwrap()
+        );
+    }
+    assert!(sizes.len() > 2, "{sizes:?}");
+    assert_eq!(intensities.len(), 2, "rare and dense; as usual is not written down");
+}

@@ -10,8 +10,10 @@
 //! | [`ledger`] | the rule that ends an operation, given the classes of its attempts so far |
 //! | [`client`] | attempts under one deadline and one session sequence |
 //! | [`probe`] | a node's own view |
+//! | [`administrator`] | changes of the members, of the leader, snapshots on demand; the numbers of members |
 //! | [`simulate`] | whole clusters in simulated time, for `harness simulate` |
 
+pub mod administrator;
 pub mod answer;
 mod channel;
 pub mod client;
@@ -20,11 +22,12 @@ pub mod probe;
 pub mod simulate;
 
 use super::{
-    ClientSettings, MarkCount, NodeAddresses, NodeCommand, NodeSpec, Probe, SeededBug, System,
+    Administrator, ClientSettings, LIVES, MarkCount, NodeAddresses, NodeCommand, NodeSpec, Probe,
+    SeededBug, System,
 };
 use crate::guardian::READY_FD;
 use cluster::bug::Bug;
-use faults::{Budget, Power};
+use faults::{Budget, Member, Power};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,7 +51,14 @@ impl System for Reference {
     }
 
     fn powers(&self) -> &'static [Power] {
-        &[Power::Cut, Power::Kill, Power::Pause]
+        &[
+            Power::Cut,
+            Power::Kill,
+            Power::Pause,
+            Power::Membership,
+            Power::Transfer,
+            Power::Snapshot,
+        ]
     }
 
     /// As many as leave a majority. Any number may stop and come back without a promise being
@@ -58,8 +68,13 @@ impl System for Reference {
         Budget::majority(usize::from(nodes))
     }
 
-    fn recovery_limit(&self) -> Duration {
-        Duration::from_secs(30)
+    /// A hundred election timeouts: time for a slow machine, a long log and some elections without a winner.
+    fn recovery_limit(&self, election: Duration) -> Duration {
+        (election * 100).max(Duration::from_secs(30))
+    }
+
+    fn administrator(&self) -> Option<Box<dyn Administrator>> {
+        Some(Box::new(administrator::ReferenceAdministrator))
     }
 
     fn bugs(&self) -> Vec<SeededBug> {
@@ -70,10 +85,16 @@ impl System for Reference {
         let settings = &spec.settings;
         let mut args = vec!["node".to_owned()];
         let mut flag = |name: &str, value: String| args.push(format!("--{name}={value}"));
-        flag("id", spec.node.0.to_string());
+        let number = |node, life| administrator::number(Member { node, life }).to_string();
+        flag("id", number(spec.node, spec.life));
         flag("data", spec.data.display().to_string());
         for (peer, address) in &spec.peers {
-            flag("peer", format!("{}={address}", peer.0));
+            // The voters of the new cluster; one that joins only needs to know where they are.
+            let name = if spec.life == 0 { "peer" } else { "dial" };
+            flag(name, format!("{}={address}", number(*peer, 0)));
+            for life in (1..=LIVES).filter(|_| settings.replaceable) {
+                flag("dial", format!("{}={address}", number(*peer, life)));
+            }
         }
         flag("listen-peer", "127.0.0.1:0".to_owned());
         flag("listen-client", "127.0.0.1:0".to_owned());
@@ -87,6 +108,9 @@ impl System for Reference {
         if let Some(bug) = &settings.bug {
             flag("bug", bug.clone());
             flag("marks", spec.marks.display().to_string());
+        }
+        if spec.life > 0 {
+            args.push("--join".to_owned());
         }
         NodeCommand { program: PathBuf::from("/proc/self/exe"), args, env: Vec::new() }
     }

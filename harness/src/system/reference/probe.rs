@@ -1,7 +1,7 @@
 //! A node's own view, over its admin service.
 
 use super::channel;
-use crate::system::{NodeStatus, Probe, Role};
+use crate::system::{Counters, NodeStatus, Probe, Role};
 use cluster::proto::admin_client::AdminClient;
 use cluster::proto::{self, StatusRequest, StatusResponse};
 use history::NodeId;
@@ -58,10 +58,15 @@ fn of_response(response: &StatusResponse) -> Result<NodeStatus, String> {
         applied: response.applied,
         durable: response.durable,
         last: response.last,
+        counters: Some(Counters {
+            truncations: response.truncations,
+            snapshots_installed: response.snapshot.as_ref().map_or(0, |one| one.installed),
+            leaderless_elections: response.leaderless_elections,
+        }),
     })
 }
 
-/// The wire's number of a node as ours; 0 means none.
+/// The node behind a number on the wire, in whichever life; 0 means none.
 pub(super) fn node_id(number: u64) -> Option<NodeId> {
-    u16::try_from(number).ok().filter(|number| *number != 0).map(NodeId)
+    super::administrator::member(number).map(|member| member.node)
 }

@@ -79,6 +79,32 @@ impl Simulation {
         Ok(plans.map(|plan| episode(plan.clone(), &simulator::simulate(&plan))))
     }
 
+    /// Some bugs are in code that no simulated node has: files, and their names. To simulate a cluster with one of
+    /// them and find nothing would say nothing.
+    ///
+    /// # Errors
+    /// When the bug is one of them.
+    pub fn refuse_what_it_cannot_reach(&self) -> Result<(), Failure> {
+        let (layer, hint) = match self.bugs()?.iter().next() {
+            Some(Bug::FsyncRetry) => {
+                ("the log's file", "`harness run --faults disk-error,kill --bug fsync-retry`")
+            }
+            Some(Bug::EnospcAck) => {
+                ("the log's file", "`harness run --faults disk-full,kill --bug enospc-ack`")
+            }
+            Some(Bug::SnapshotInPlace) => (
+                "the snapshot's file",
+                "`harness run --faults kill --snapshot-every 50 --bug snapshot-in-place`",
+            ),
+            _ => return Ok(()),
+        };
+        let name = self.bug.as_deref().unwrap_or_default();
+        Err(Failure::usage(format!(
+            "`{name}` is in the code of {layer}, which no simulated node has: nothing would be found"
+        ))
+        .hint(format!("real processes have it: {hint}")))
+    }
+
     fn bugs(&self) -> Result<Bugs, Failure> {
         let Some(name) = &self.bug else { return Ok(Bugs::NONE) };
         let known: Vec<&str> = Bug::ALL.iter().map(|bug| bug.name()).collect();
