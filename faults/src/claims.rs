@@ -17,6 +17,8 @@ pub enum Power {
     Kill,
     /// Its nodes can be stopped and continued.
     Pause,
+    /// Its data folders can be put on a disk of ours.
+    Disk,
 }
 
 impl Power {
@@ -27,6 +29,7 @@ impl Power {
             Self::Cut => "its links cannot be cut",
             Self::Kill => "its nodes cannot be killed",
             Self::Pause => "its nodes cannot be paused",
+            Self::Disk => "its data folders cannot be put on a disk of ours",
         }
     }
 }
@@ -40,13 +43,17 @@ pub struct Budget {
     /// How many nodes may crash at once, also by loss of power, with nothing lost once they are back. While
     /// more than `down` of them are away nothing need end.
     pub crash: usize,
+    /// How many nodes may find damage in their files at once. They may refuse to start on it.
+    #[serde(default)]
+    pub damaged: usize,
 }
 
 impl Budget {
     /// The budget of a majority system of so many nodes that syncs before it acknowledges.
     #[must_use]
     pub const fn majority(nodes: usize) -> Self {
-        Self { down: nodes.saturating_sub(1) / 2, crash: nodes }
+        let minority = nodes.saturating_sub(1) / 2;
+        Self { down: minority, crash: nodes, damaged: minority }
     }
 }
 

@@ -28,7 +28,13 @@
 //! # Ok::<(), faults::ScheduleError>(())
 //! ```
 
+mod bit_flip;
 mod claims;
+pub mod disk;
+mod disk_error;
+mod disk_full;
+mod disk_hang;
+mod disk_slow;
 mod draw;
 mod environment;
 mod fault;
@@ -38,6 +44,7 @@ mod milliseconds;
 mod nemesis;
 mod partition;
 mod pause;
+mod power_loss;
 pub mod proxy;
 mod random;
 mod receipt;
@@ -46,7 +53,12 @@ mod schedule;
 mod shape;
 mod target;
 
+pub use bit_flip::BitFlip;
 pub use claims::{Budget, Load, Power};
+pub use disk_error::DiskError;
+pub use disk_full::DiskFull;
+pub use disk_hang::DiskHang;
+pub use disk_slow::DiskSlow;
 pub use draw::{EDGE, ScheduleError, Settings, schedule};
 pub use environment::{
     Applied, BoxFuture, Environment, EnvironmentError, Network, ProcessState, Sighting,
@@ -57,6 +69,7 @@ pub use link::{ClientRule, Counters, Heal, Link, Mode, Plan, Rule};
 pub use nemesis::{Nemesis, Played, Wiring};
 pub use partition::Partition;
 pub use pause::Pause;
+pub use power_loss::PowerLoss;
 pub use proxy::Hub;
 pub use random::Random;
 pub use receipt::Receipt;

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod atomic;
+mod disk;
+mod disk_classes;
 mod holding;
 mod lab;
 mod nemesis;

@@ -4,6 +4,7 @@
 //! threads and never stalls the clients.
 
 use super::{DeployError, Deployment};
+use faults::disk::{Answer, Disks, Flipped, Order};
 use faults::{BoxFuture, Environment, EnvironmentError, Network, Receipt, Sighting};
 use history::{Nanos, NodeId};
 use serde_json::Value;
@@ -40,14 +41,14 @@ impl<W: Witness> RealEnvironment<W> {
         Self { deployment, witness }
     }
 
-    fn act(
+    fn act<T: Send + 'static>(
         &self,
-        action: impl FnOnce(&Deployment) -> Result<Sighting, DeployError> + Send + 'static,
-    ) -> BoxFuture<'_, Result<Sighting, EnvironmentError>> {
+        action: impl FnOnce(&Deployment) -> Result<T, DeployError> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T, EnvironmentError>> {
         let deployment = self.deployment.clone();
         Box::pin(async move {
             match tokio::task::spawn_blocking(move || action(&deployment)).await {
-                Ok(Ok(sighting)) => Ok(sighting),
+                Ok(Ok(done)) => Ok(done),
                 Ok(Err(error)) => Err(EnvironmentError(error.to_string())),
                 Err(error) => Err(EnvironmentError(error.to_string())),
             }
@@ -74,6 +75,10 @@ impl<W: Witness> Environment for RealEnvironment<W> {
 
     fn network(&self) -> &dyn Network {
         self.deployment.hub()
+    }
+
+    fn disks(&self) -> Option<&dyn Disks> {
+        Some(self)
     }
 
     fn kill(&self, node: NodeId) -> BoxFuture<'_, Result<Sighting, EnvironmentError>> {
@@ -103,5 +108,28 @@ impl<W: Witness> Environment for RealEnvironment<W> {
     fn release(&self, paused: &[NodeId]) {
         self.deployment.release(paused);
         self.deployment.hub().release();
+        self.deployment.release_disks();
+    }
+}
+
+impl<W: Witness> Disks for RealEnvironment<W> {
+    fn tell(&self, node: NodeId, order: Order) -> BoxFuture<'_, Result<Answer, EnvironmentError>> {
+        self.act(move |deployment| deployment.tell_disk(node, order))
+    }
+
+    fn flip(
+        &self,
+        node: NodeId,
+        seed: u64,
+    ) -> BoxFuture<'_, Result<Option<Flipped>, EnvironmentError>> {
+        self.act(move |deployment| deployment.flip(node, seed))
+    }
+
+    fn flip_back(&self, node: NodeId) -> BoxFuture<'_, Result<bool, EnvironmentError>> {
+        self.act(move |deployment| deployment.flip_back(node))
+    }
+
+    fn release(&self) {
+        self.deployment.release_disks();
     }
 }

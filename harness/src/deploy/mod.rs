@@ -13,6 +13,7 @@
 //! It writes no file of the run folder (what is worth a file is returned as a value) and it does not
 //! judge: an unexplained exit is the verdict's business.
 
+mod disks;
 mod environment;
 mod evidence;
 mod ledger;
@@ -29,6 +30,7 @@ use crate::results::RunFolder;
 use crate::system::{MarkCount, NodeAddresses, NodeSettings, NodeSpec, Probe, System};
 use faults::proxy::Upstream;
 use faults::{Hub, Plan};
+use disks::DiskSet;
 use history::{Nanos, NodeId};
 use ledger::{Intent, Ledger};
 use std::collections::BTreeMap;
@@ -94,6 +96,9 @@ pub enum DeployError {
     /// The proxies could not be started.
     #[error("the proxies could not be started: {0}")]
     Hub(String),
+    /// The disks under the nodes could not be mounted, or were too small.
+    #[error("{0}")]
+    Disk(String),
     /// A node did not become ready.
     #[error("{node} {reason}")]
     NotReady {
@@ -157,6 +162,7 @@ pub struct Deployment {
 struct Inner {
     settings: Settings,
     ledger: Arc<Mutex<Ledger>>,
+    disks: DiskSet,
     /// Before the hub: on drop the nodes go first, then the proxies.
     guardian: Guardian,
     hub: Arc<Hub>,
@@ -189,7 +195,15 @@ impl Deployment {
                 proxies.set_upstream(exit.node, None);
             }
         }));
-        let inner = Inner { settings, ledger, guardian, hub };
+        let disks = match (guardian.disks(), guardian.pid()) {
+            (Some(socket), Some(pid)) => {
+                let promises = settings.system.disk_promises();
+                DiskSet::mounted(&settings.nodes, promises, (socket, pid))
+                    .map_err(DeployError::Disk)?
+            }
+            _ => DiskSet::plain(&settings.nodes),
+        };
+        let inner = Inner { settings, ledger, disks, guardian, hub };
         let deadline = Instant::now() + READY_LIMIT;
         let pids = ids
             .iter()
@@ -405,7 +419,9 @@ impl Inner {
         for (_, pid) in running {
             self.guardian.await_exit(pid, KILL_LIMIT)?;
         }
+        let kept = self.disks.keep().map_err(DeployError::Disk);
         self.guardian.close()?;
+        kept?;
         Ok(Stopped { forced })
     }
 }
