@@ -93,10 +93,14 @@ impl Fault for BitFlip {
             for &node in context.nodes {
                 context.environment.kill(node).await?;
                 let seed = context.entry.seed ^ u64::from(node.0);
-                if let Some(flipped) = disks(context)?.flip(node, seed).await? {
-                    let restarted = context.environment.restart(node).await;
-                    let refused = restarted.err().map(|error| error.to_string());
-                    hits.push(Hit { node, flipped, refused });
+                let flipped = disks(context)?.flip(node, seed).await?;
+                let restarted = context.environment.restart(node).await;
+                match flipped {
+                    Some(flipped) => {
+                        let refused = restarted.err().map(|error| error.to_string());
+                        hits.push(Hit { node, flipped, refused });
+                    }
+                    None => drop(restarted?),
                 }
             }
             Ok(json!(hits))

@@ -55,7 +55,8 @@ impl Fault for DiskFull {
     }
 
     fn draw(&self, random: &mut Random, nodes: usize, budget: &Budget) -> Draft {
-        let fits = |target: Target, weight| if target.size(nodes) <= budget.crash { weight } else { 0 };
+        let fits =
+            |target: Target, weight| if target.size(nodes) <= budget.crash { weight } else { 0 };
         let choices = [
             (20, Target::One),
             (20, Target::Leader),

@@ -3,7 +3,7 @@
 //! A node whose disk hangs still talks: it must neither acknowledge what it cannot make durable nor keep others from
 //! going on without it for ever. A process that is killed meanwhile ends, as with a disk that hangs for long.
 
-use crate::claims::{Budget, Power};
+use crate::claims::{Budget, Load, Power};
 use crate::disk::class::{counted, heal_all, tell_all};
 use crate::disk::{Order, namespace};
 use crate::environment::{BoxFuture, EnvironmentError};
@@ -47,7 +47,7 @@ impl Fault for DiskHang {
         let choices = [(40, Target::Leader), (25, Target::One), (several, Target::LeaderMinority)];
         let target = random.weighted(&choices).unwrap_or(Target::One);
         let duration = random.between(Duration::from_millis(500), Duration::from_secs(3));
-        let load = crate::claims::Load::Nodes(target.size(nodes));
+        let load = Load::Nodes(target.size(nodes));
         Draft { target, shape: None, heal: None, duration, load, how: Value::Null }
     }
 
@@ -63,9 +63,7 @@ impl Fault for DiskHang {
         &'a self,
         context: &'a Context<'a>,
     ) -> BoxFuture<'a, Result<Value, EnvironmentError>> {
-        Box::pin(async move {
-            Ok(json!(tell_all(context, Order::Hang).await?))
-        })
+        Box::pin(async move { Ok(json!(tell_all(context, Order::Hang).await?)) })
     }
 
     fn heal<'a>(

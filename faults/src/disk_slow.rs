@@ -3,7 +3,7 @@
 //! What a program does between a write and the end of its sync becomes visible: it must neither acknowledge nor count
 //! what is on its way. Reads and writes are as fast as ever.
 
-use crate::claims::{Budget, Power};
+use crate::claims::{Budget, Load, Power};
 use crate::disk::class::{counted, heal_all, how, tell_all};
 use crate::disk::{Order, namespace};
 use crate::environment::{BoxFuture, EnvironmentError};
@@ -61,7 +61,7 @@ impl Fault for DiskSlow {
         let target = random.weighted(&choices).unwrap_or(Target::One);
         let duration = random.between(Duration::from_millis(800), Duration::from_secs(4));
         let how = json!(How { ms: 100 + random.below(301) });
-        let load = crate::claims::Load::Nodes(target.size(nodes));
+        let load = Load::Nodes(target.size(nodes));
         Draft { target, shape: None, heal: None, duration, load, how }
     }
 

@@ -70,7 +70,8 @@ impl Fault for PowerLoss {
     }
 
     fn draw(&self, random: &mut Random, nodes: usize, budget: &Budget) -> Draft {
-        let fits = |target: Target, weight| if target.size(nodes) <= budget.crash { weight } else { 0 };
+        let fits =
+            |target: Target, weight| if target.size(nodes) <= budget.crash { weight } else { 0 };
         let several = if budget.down > 1 && nodes > 2 { 15 } else { 0 };
         let choices = [
             (20, Target::One),
@@ -81,7 +82,8 @@ impl Fault for PowerLoss {
         ];
         let target = random.weighted(&choices).unwrap_or(Target::One);
         let duration = random.between(Duration::from_millis(200), Duration::from_millis(1500));
-        let torn = [(40, Torn::Nothing), (20, Torn::Sectors), (20, Torn::Pages), (20, Torn::Subset)];
+        let torn =
+            [(40, Torn::Nothing), (20, Torn::Sectors), (20, Torn::Pages), (20, Torn::Subset)];
         let torn = random.weighted(&torn).unwrap_or_default();
         let how = json!(How { slow_ms: 100 + random.below(301), torn });
         let load = load_of(target, nodes, budget);
@@ -155,9 +157,10 @@ fn prove(context: &Context<'_>, seen: &Seen, restarted: &[Sighting]) -> Proof {
         all.names += lost.names;
     }
     let alive = seen.killed.iter().find(|one| one.state != ProcessState::Gone);
-    let differs = seen.lost.iter().find(|told| {
-        told.answer.digest.is_none() || told.answer.digest != told.answer.read_back
-    });
+    let differs = seen
+        .lost
+        .iter()
+        .find(|told| told.answer.digest.is_none() || told.answer.digest != told.answer.read_back);
     let (effective, reason) = if let Some(alive) = alive {
         (false, format!("process {} of {} was still there", alive.pid, alive.node))
     } else if let Some(told) = differs {
@@ -168,7 +171,12 @@ fn prove(context: &Context<'_>, seen: &Seen, restarted: &[Sighting]) -> Proof {
         (false, format!("{node} was not seen running again"))
     } else {
         let Lost { bytes, names, .. } = all;
-        (true, format!("{bytes} bytes and {names} names were lost, and what is read is what was synced"))
+        (
+            true,
+            format!(
+                "{bytes} bytes and {names} names were lost, and what is read is what was synced"
+            ),
+        )
     };
     let evidence = json!({ "killed": seen.killed, "lost": seen.lost, "restarted": restarted });
     Proof { effective, reason, evidence }

@@ -117,7 +117,11 @@ pub(super) fn pages_of(offset: u64, length: u64) -> std::ops::Range<u64> {
 
 /// Calls `each` with every page that the range touches, where in the page the range begins, and which bytes of the
 /// range are in it.
-fn each_piece(offset: u64, length: usize, mut each: impl FnMut(u64, usize, std::ops::Range<usize>)) {
+fn each_piece(
+    offset: u64,
+    length: usize,
+    mut each: impl FnMut(u64, usize, std::ops::Range<usize>),
+) {
     let mut done = 0;
     while done < length {
         let at = offset + done as u64;

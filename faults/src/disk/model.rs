@@ -367,8 +367,7 @@ impl Tree {
             Kind::Directory { durable, .. } => durable.values().any(|number| *number == inode),
             Kind::File(_) => false,
         };
-        self.file(inode).is_ok_and(|file| !file.dirty.is_empty())
-            && self.inodes.values().any(named)
+        self.file(inode).is_ok_and(|file| !file.dirty.is_empty()) && self.inodes.values().any(named)
     }
 
     /// Makes the names in a directory durable, and those in directories that something was renamed to or from.
@@ -424,7 +423,8 @@ impl Tree {
     /// Forgets what no name leads to, live or durable, unless somebody still `uses` it.
     pub fn sweep(&mut self, uses: impl Fn(u64) -> bool) {
         let mut reached = BTreeSet::new();
-        let mut next: Vec<u64> = self.inodes.keys().copied().filter(|number| uses(*number)).collect();
+        let mut next: Vec<u64> =
+            self.inodes.keys().copied().filter(|number| uses(*number)).collect();
         next.push(ROOT);
         while let Some(number) = next.pop() {
             if reached.insert(number)
@@ -463,7 +463,10 @@ impl Tree {
             match look(inode) {
                 Ok(names) => {
                     let below = |(name, number): (&String, &u64)| {
-                        (if path.is_empty() { name.clone() } else { format!("{path}/{name}") }, *number)
+                        (
+                            if path.is_empty() { name.clone() } else { format!("{path}/{name}") },
+                            *number,
+                        )
                     };
                     next.extend(names.iter().map(below));
                     if !path.is_empty() {
@@ -535,10 +538,13 @@ impl File {
         let differ = |(page, sector): &(u64, usize)| {
             let length = self.live.size().saturating_sub(start_of((*page, *sector)));
             let live = self.live.sector(*page, *sector).iter();
-            let pair = live.zip(self.durable.sector(*page, *sector)).take(length.min(SECTOR as u64) as usize);
+            let pair = live
+                .zip(self.durable.sector(*page, *sector))
+                .take(length.min(SECTOR as u64) as usize);
             pair.filter(|(live, durable)| live != durable).count() as u64
         };
-        lost.bytes += unsynced.iter().filter(|place| !kept.contains(place)).map(differ).sum::<u64>();
+        lost.bytes +=
+            unsynced.iter().filter(|place| !kept.contains(place)).map(differ).sum::<u64>();
         lost.torn_bytes += kept.iter().map(differ).sum::<u64>();
         if unsynced.iter().map(differ).sum::<u64>() == 0 {
             lost.bytes += self.live.size().abs_diff(self.durable.size());
@@ -565,7 +571,8 @@ impl Torn {
             Self::Sectors => unsynced[..upto(unsynced.len(), random)].to_vec(),
             Self::Pages => {
                 let pages: BTreeSet<u64> = unsynced.iter().map(|(page, _)| *page).collect();
-                let kept: BTreeSet<u64> = pages.iter().copied().take(upto(pages.len(), random)).collect();
+                let kept: BTreeSet<u64> =
+                    pages.iter().copied().take(upto(pages.len(), random)).collect();
                 unsynced.iter().copied().filter(|(page, _)| kept.contains(page)).collect()
             }
             Self::Subset => unsynced.iter().copied().filter(|_| random.chance(50)).collect(),

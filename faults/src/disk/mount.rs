@@ -132,7 +132,8 @@ impl Mount {
 
     fn wait(&self, control: &UnixStream) -> Result<()> {
         let dues = self.held.iter().filter_map(|held| held.due);
-        let next = dues.min().map_or(LOOK_EVERY, |due| due.saturating_duration_since(Instant::now()));
+        let next =
+            dues.min().map_or(LOOK_EVERY, |due| due.saturating_duration_since(Instant::now()));
         let busy = !self.held.is_empty() || self.losing.is_some();
         let limit = if busy { next.min(LOOK_EVERY) } else { IDLE };
         // Rounded up: a wait that is too short would turn in vain.
@@ -200,7 +201,10 @@ impl Mount {
 
     fn carry_out(&mut self, header: Header, arguments: Arguments<'_>) {
         match header.operation {
-            op::FORGET | op::BATCH_FORGET => drop(self.forget(header, arguments)),
+            op::FORGET | op::BATCH_FORGET => {
+                // One that is cut short forgets less, and costs memory only.
+                let _ = self.forget(header, arguments);
+            }
             op::INTERRUPT => {}
             _ => {
                 let result = self.operate(header, arguments);
@@ -235,11 +239,7 @@ impl Mount {
         self.tree.sweep(|inode| self.users.contains_key(&inode));
     }
 
-    fn operate(
-        &mut self,
-        header: Header,
-        mut arguments: Arguments<'_>,
-    ) -> Outcome {
+    fn operate(&mut self, header: Header, mut arguments: Arguments<'_>) -> Outcome {
         let inode = header.inode;
         let fields = &mut arguments;
         match header.operation {
@@ -301,11 +301,7 @@ impl Mount {
         Ok(wire::entry(inode, attributes))
     }
 
-    fn create(
-        &mut self,
-        directory: u64,
-        fields: &mut Arguments<'_>,
-    ) -> Outcome {
+    fn create(&mut self, directory: u64, fields: &mut Arguments<'_>) -> Outcome {
         let (_flags, mode) = (number(fields)?, number(fields)?);
         fields.skip(8).ok_or(Errno::EINVAL)?;
         let made = self.tree.create(directory, name(fields)?, mode)?;
@@ -315,11 +311,7 @@ impl Mount {
         Ok(body)
     }
 
-    fn set_attributes(
-        &mut self,
-        inode: u64,
-        fields: &mut Arguments<'_>,
-    ) -> Outcome {
+    fn set_attributes(&mut self, inode: u64, fields: &mut Arguments<'_>) -> Outcome {
         const MODE: u32 = 1;
         const SIZE: u32 = 8;
         let which = number(fields)?;
@@ -336,11 +328,7 @@ impl Mount {
         Ok(wire::attributes(inode, self.tree.attributes(inode)?))
     }
 
-    fn read_directory(
-        &self,
-        inode: u64,
-        fields: &mut Arguments<'_>,
-    ) -> Outcome {
+    fn read_directory(&self, inode: u64, fields: &mut Arguments<'_>) -> Outcome {
         let (from, limit) = range(fields)?;
         let kind = |(name, inode): (String, u64)| {
             self.tree.attributes(inode).map(|of| (name, inode, of.directory))
@@ -350,11 +338,7 @@ impl Mount {
         Ok(wire::entries(&all, from, limit))
     }
 
-    fn write(
-        &mut self,
-        inode: u64,
-        fields: &mut Arguments<'_>,
-    ) -> Outcome {
+    fn write(&mut self, inode: u64, fields: &mut Arguments<'_>) -> Outcome {
         let (offset, size) = range(fields)?;
         fields.skip(20).ok_or(Errno::EINVAL)?;
         let bytes = fields.bytes(size).ok_or(Errno::EINVAL)?;
@@ -363,11 +347,7 @@ impl Mount {
         Ok(wire::written(bytes.len() as u32))
     }
 
-    fn allocate(
-        &mut self,
-        inode: u64,
-        fields: &mut Arguments<'_>,
-    ) -> Outcome {
+    fn allocate(&mut self, inode: u64, fields: &mut Arguments<'_>) -> Outcome {
         const KEEP_SIZE: u32 = 1;
         let _handle = long(fields)?;
         let (offset, length, mode) = (long(fields)?, long(fields)?, number(fields)?);

@@ -77,7 +77,8 @@ pub fn mount_fuse(place: &Path) -> nix::Result<OwnedFd> {
     let mut text = [0_u8; 96];
     let mut left = &mut text[..];
     let fd = device.as_raw_fd();
-    write!(left, "fd={fd},rootmode=40000,user_id={uid},group_id={gid}").map_err(|_| Errno::E2BIG)?;
+    write!(left, "fd={fd},rootmode=40000,user_id={uid},group_id={gid}")
+        .map_err(|_| Errno::E2BIG)?;
     let length = 96 - left.len();
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("harness"), place, Some("fuse"), flags, Some(&text[..length]))?;

@@ -225,7 +225,8 @@ pub(super) fn space(capacity: u64, taken: u64) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    const OF: Attributes = Attributes { size: 7, taken: 4096, mode: 0o644, directory: false, written: 1 };
+    const OF: Attributes =
+        Attributes { size: 7, taken: 4096, mode: 0o644, directory: false, written: 1 };
 
     #[test]
     fn answers_have_the_sizes_that_the_kernel_expects() {

@@ -37,7 +37,12 @@ fn draw(random: &mut Random) -> Action {
     let file = 4 + below(8);
     match below(12) {
         0 | 1 => Action::Create(directory, name),
-        2..=5 => Action::Write(file, below(12_000), u8::try_from(below(255) + 1).unwrap(), pick(below(6000))),
+        2..=5 => Action::Write(
+            file,
+            below(12_000),
+            u8::try_from(below(255) + 1).unwrap(),
+            pick(below(6000)),
+        ),
         6 => Action::Resize(file, below(14_000)),
         7 => Action::Rename((directory, name), (pick(below(2)), pick(below(5)))),
         8 => Action::Unlink(directory, name),
@@ -82,7 +87,9 @@ impl Oracle {
                     let file = names[from].remove(&old).unwrap();
                     names[to].insert(new, file);
                 }
-                Action::Unlink(directory, name) => drop(names[directory].remove(&name)),
+                Action::Unlink(directory, name) => {
+                    names[directory].remove(&name);
+                }
                 _ => {}
             }
         }
@@ -113,7 +120,8 @@ impl Oracle {
         for (directory, upto) in self.synced().into_iter().enumerate() {
             image.directory(directory.to_string());
             for (name, file) in &self.names(upto)[directory] {
-                let is_sync = |action: &Action| matches!(action, Action::SyncFile(one) if one == file);
+                let is_sync =
+                    |action: &Action| matches!(action, Action::SyncFile(one) if one == file);
                 let last = self.0.iter().rposition(is_sync).map_or(0, |place| place + 1);
                 image.file(format!("{directory}/{}", NAMES[*name]), self.bytes(*file, last));
             }
@@ -250,7 +258,9 @@ fn what_some_file_systems_promise_besides() {
 
 fn tree_of_two() -> Image {
     let mut image = Image::default();
-    ["0", "1"].map(|name| image.directory(name.to_owned()));
+    for name in ["0", "1"] {
+        image.directory(name.to_owned());
+    }
     image
 }
 
@@ -365,7 +375,11 @@ fn a_mounted_disk_loses_what_was_not_synced_and_a_process_reads_the_rest() {
         left.directory("sub".to_owned());
         assert_eq!(image, left, "the name in `sub` was not synced, nor the rename");
         let lost = answer.lost.unwrap();
-        assert_eq!((lost.bytes, lost.names), (9993, 4), "a cut, a name each, and the old one is back");
+        assert_eq!(
+            (lost.bytes, lost.names),
+            (9993, 4),
+            "a cut, a name each, and the old one is back"
+        );
         mounted.tell(Order::Keep).unwrap();
     });
 }

@@ -67,7 +67,10 @@ impl DiskSet {
             hear(&mut line).map_err(|why| format!("the disk of {node}: {why}"))?;
             disks.lines.insert(*node, Mutex::new(line));
             let below = paths.data.strip_prefix("/").unwrap_or(&paths.data);
-            disks.folders.insert(*node, Path::new("/proc").join(guardian.to_string()).join("root").join(below));
+            disks.folders.insert(
+                *node,
+                Path::new("/proc").join(guardian.to_string()).join("root").join(below),
+            );
         }
         Ok(disks)
     }
@@ -130,7 +133,8 @@ impl DiskSet {
             let bytes = std::fs::read(folder.join(&file))?;
             let extent = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
             let places = &bytes[..extent - MARGIN_BYTES.min(extent / 2)];
-            let places: Vec<usize> = (0..places.len()).filter(|place| places[*place] != 0).collect();
+            let places: Vec<usize> =
+                (0..places.len()).filter(|place| places[*place] != 0).collect();
             if places.is_empty() {
                 continue;
             }
@@ -148,7 +152,8 @@ impl DiskSet {
     /// Turns back what was flipped there, unless its file is gone or shorter: nothing is read from it then.
     pub(super) fn flip_back(&self, node: NodeId) -> std::io::Result<bool> {
         let flipped = self.flipped.lock().unwrap_or_else(PoisonError::into_inner).remove(&node);
-        let (Some(Flipped { file, offset, bit }), Some(folder)) = (flipped, self.folders.get(&node))
+        let (Some(Flipped { file, offset, bit }), Some(folder)) =
+            (flipped, self.folders.get(&node))
         else {
             return Ok(false);
         };
@@ -241,6 +246,8 @@ mod tests {
             std::fs::write(folder.path().join(name), "x").unwrap();
         }
         assert_eq!(set(folder.path()).flip(NodeId(1), 1).unwrap(), None);
-        assert!(set(folder.path()).tell(NodeId(1), Order::Look).unwrap_err().contains("not one of"));
+        assert!(
+            set(folder.path()).tell(NodeId(1), Order::Look).unwrap_err().contains("not one of")
+        );
     }
 }

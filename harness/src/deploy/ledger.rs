@@ -89,7 +89,15 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new(logs: BTreeMap<NodeId, PathBuf>, clock: Clock) -> Self {
         let slots = logs.keys().map(|node| (*node, Slot::default())).collect();
-        Self { slots, logs, changes: Vec::new(), listener: None, early: BTreeMap::new(), damaged: BTreeSet::new(), clock }
+        Self {
+            slots,
+            logs,
+            changes: Vec::new(),
+            listener: None,
+            early: BTreeMap::new(),
+            damaged: BTreeSet::new(),
+            clock,
+        }
     }
 
     pub(super) fn spawned(&mut self, node: NodeId, pid: i32) {
@@ -166,7 +174,9 @@ impl Ledger {
         let cause = cause(&slot.intents, status);
         *slot = Slot::default();
         let log = match (&cause, self.logs.get(&node)) {
-            (ExitCause::Unexplained | ExitCause::Permitted, Some(path)) => last_lines(path, LOG_LINES),
+            (ExitCause::Unexplained | ExitCause::Permitted, Some(path)) => {
+                last_lines(path, LOG_LINES)
+            }
             _ => Vec::new(),
         };
         self.change(Change::Exit(NodeExit { node, pid, at, status, cause, log }));

@@ -84,7 +84,9 @@ impl Process {
     /// the terminal's and the session's to ignore.
     fn prepare(&mut self, disks: Option<OwnedFd>) -> Result<SignalFd, Ending> {
         if let Some(socket) = disks {
-            Entry::new().enter().map_err(|errno| Ending::System("enter a mount namespace", errno))?;
+            Entry::new()
+                .enter()
+                .map_err(|errno| Ending::System("enter a mount namespace", errno))?;
             self.disks = Some(child::start_disks(&socket).map_err(Ending::Disks)?);
         }
         nix::sys::prctl::set_child_subreaper(true)
