@@ -135,7 +135,7 @@ fn what_somebody_wrote_wrongly_is_refused() {
     );
     assert!(refused("power-loss", Target::One, json!({ "torn": "nothing" })).contains("slow_ms"));
     assert!(
-        refused("power-loss", Target::One, json!({ "slow_ms": 1, "torn": "x" })).contains("torn")
+        refused("power-loss", Target::One, json!({ "slow_ms": 1, "torn": "x" })).contains("`x`")
     );
     assert!(
         refused("power-loss", Target::One, json!({ "slow_ms": 5000, "torn": "nothing" }))
