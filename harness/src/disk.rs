@@ -2,7 +2,8 @@
 //!
 //! The guardian starts it before any node. For each disk the harness sends one datagram: what to mount and where, and
 //! with it the descriptor on which that disk is told what to do. A thread answers each; the disks know nothing of each
-//! other. The process ends when the harness is gone or one disk is, and every mount with it.
+//! other. The process ends when one of the lines is closed, as all
+//! are when the harness is gone, and every mount ends with it.
 //!
 //! It does not decide what happens to a disk, and writes nothing but what a disk is told to keep.
 
@@ -108,7 +109,7 @@ fn disk(wanted: &Wanted, mut line: UnixStream) -> Result<()> {
     }
 }
 
-/// The next disk that is wanted; none once the harness closed its end.
+/// The next disk that is wanted; none if no line comes with it, which only a broken harness sends.
 fn receive(socket: &UnixDatagram) -> Result<Option<(Wanted, UnixStream)>> {
     let mut buffer = vec![0; DATAGRAM_LIMIT_BYTES];
     let mut space = nix::cmsg_space!(std::os::fd::RawFd);

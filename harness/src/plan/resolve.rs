@@ -22,7 +22,7 @@ const HEARTBEAT: Duration = Duration::from_millis(100);
 const ELECTION: Duration = Duration::from_millis(300);
 const SEGMENT_BYTES: u64 = 4 << 20;
 /// With faults of the disk, so that a node needs space, and has files at rest, every second or so.
-const SMALL_SEGMENT_BYTES: u64 = 128 << 10;
+const SMALL_SEGMENT_BYTES: u64 = 32 << 10;
 const RETIRE_OPERATIONS: u64 = 300;
 const RETIRE_UNKNOWN: u64 = 10;
 
