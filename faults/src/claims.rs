@@ -23,6 +23,8 @@ pub enum Power {
     Transfer,
     /// Its nodes can be told to take a snapshot.
     Snapshot,
+    /// Its data folders can be put on a disk of ours.
+    Disk,
 }
 
 impl Power {
@@ -36,6 +38,7 @@ impl Power {
             Self::Membership => "its members cannot be changed",
             Self::Transfer => "its leadership cannot be handed over",
             Self::Snapshot => "its nodes take no snapshot on demand",
+            Self::Disk => "its data folders cannot be put on a disk of ours",
         }
     }
 }
@@ -49,13 +52,17 @@ pub struct Budget {
     /// How many nodes may crash at once, also by loss of power, with nothing lost once they are back. While
     /// more than `down` of them are away nothing need end.
     pub crash: usize,
+    /// How many nodes may find damage in their files at once. They may refuse to start on it.
+    #[serde(default)]
+    pub damaged: usize,
 }
 
 impl Budget {
     /// The budget of a majority system of so many nodes that syncs before it acknowledges.
     #[must_use]
     pub const fn majority(nodes: usize) -> Self {
-        Self { down: nodes.saturating_sub(1) / 2, crash: nodes }
+        let minority = nodes.saturating_sub(1) / 2;
+        Self { down: minority, crash: nodes, damaged: minority }
     }
 }
 

@@ -7,6 +7,7 @@
 //! Every method that waits has a limit of its own; the nemesis puts a longer one around it.
 
 use crate::administration::Administration;
+use crate::disk::Disks;
 use crate::link::{ClientConnection, ClientCounters, Counters, Link, Plan};
 use crate::receipt::Receipt;
 use history::{Nanos, NodeId};
@@ -96,6 +97,11 @@ pub trait Environment: Send + Sync {
         None
     }
 
+    /// The disks under the nodes, if they are such that a fault may touch them.
+    fn disks(&self) -> Option<&dyn Disks> {
+        None
+    }
+
     /// Ends the node's process with SIGKILL and returns once it is gone.
     fn kill(&self, node: NodeId) -> BoxFuture<'_, Result<Sighting, EnvironmentError>>;
 
@@ -116,8 +122,8 @@ pub trait Environment: Send + Sync {
     /// Writes a receipt to `faults.jsonl`.
     fn receipt(&self, receipt: &Receipt);
 
-    /// Undoes what can be undone without waiting: SIGCONT to `paused`, and everything delivered
-    /// again. Called when a nemesis is dropped in the middle of a fault. Dead nodes stay dead; the
+    /// Undoes what can be undone without waiting: SIGCONT to `paused`, everything delivered
+    /// again, and every disk healed. Called when a nemesis is dropped in the middle of a fault. Dead nodes stay dead; the
     /// environment knows them.
     fn release(&self, paused: &[NodeId]);
 }

@@ -87,6 +87,11 @@ pub trait Fault: Send + Sync {
         None
     }
 
+    /// Whether it bites only if the nodes turn to new files every so often; their files are kept small for it then.
+    fn wants_new_files(&self) -> bool {
+        self.power() == Power::Disk
+    }
+
     /// Draws one injection that asks for no more than `budget` of a system of `nodes` nodes.
     fn draw(&self, random: &mut Random, nodes: usize, budget: &Budget) -> Draft;
 

@@ -29,8 +29,14 @@
 //! ```
 
 mod administration;
+mod bit_flip;
 mod claims;
 mod client_cut;
+pub mod disk;
+mod disk_error;
+mod disk_full;
+mod disk_hang;
+mod disk_slow;
 mod draw;
 mod environment;
 mod fault;
@@ -43,6 +49,7 @@ mod nemesis;
 mod pace;
 mod partition;
 mod pause;
+mod power_loss;
 pub mod proxy;
 mod random;
 mod receipt;
@@ -60,8 +67,13 @@ mod unreachable;
 mod wires;
 
 pub use administration::{Administration, Handover, Member, Members, SnapshotTaken};
+pub use bit_flip::BitFlip;
 pub use claims::{Budget, Load, Power};
 pub use client_cut::ClientCut;
+pub use disk_error::DiskError;
+pub use disk_full::DiskFull;
+pub use disk_hang::DiskHang;
+pub use disk_slow::DiskSlow;
 pub use draw::{EDGE, schedule};
 pub use environment::{
     Applied, BoxFuture, Environment, EnvironmentError, Network, ProcessState, Sighting,
@@ -77,6 +89,7 @@ pub use nemesis::{Nemesis, Played, Wiring};
 pub use pace::{Accept, Distribution, Pace, Period, SLOT};
 pub use partition::Partition;
 pub use pause::Pause;
+pub use power_loss::PowerLoss;
 pub use proxy::Hub;
 pub use random::Random;
 pub use receipt::Receipt;

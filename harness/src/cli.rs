@@ -50,6 +50,9 @@ pub enum Verb {
     /// Own the processes of one run; started by `run` itself
     #[command(hide = true)]
     Guardian(crate::guardian::Args),
+    /// Be the disks under the nodes of one run; started by its guardian
+    #[command(hide = true)]
+    Disk(crate::disk::Args),
 }
 
 /// `harness run`.

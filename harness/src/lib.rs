@@ -7,6 +7,7 @@
 pub mod check;
 pub mod cli;
 pub mod deploy;
+pub mod disk;
 pub mod duration;
 pub mod event;
 pub mod exit;

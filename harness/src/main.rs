@@ -40,6 +40,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Verb::Simulate(args) => harness::simulate::execute(&args),
         Verb::Node(args) => harness::node::enter(args),
         Verb::Guardian(args) => harness::guardian::enter(args),
+        Verb::Disk(args) => harness::disk::enter(args),
     }
 }
 

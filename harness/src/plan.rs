@@ -89,6 +89,12 @@ pub struct Plan {
 impl Plan {
     /// The format version that this version of the harness writes.
     pub const FORMAT: u32 = 2;
+
+    /// Whether a fault of its schedule needs the data folders of the nodes on a disk of ours.
+    #[must_use]
+    pub fn has_disk_faults(&self) -> bool {
+        self.schedule.classes().iter().any(|class| faults::registry::is_of_disk(class))
+    }
 }
 
 /// Who the clients are.

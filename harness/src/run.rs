@@ -97,7 +97,9 @@ pub fn execute(
     write_json(&folder.verdict(), &VerdictDocument::provisional(&folder.name()))
         .map_err(unwritable)?;
     // Before any thread of this runtime exists.
-    let guardian = Guardian::start(Path::new("/proc/self/exe"))
+    let executable = Path::new("/proc/self/exe");
+    let start = if plan.has_disk_faults() { Guardian::start_with_disks } else { Guardian::start };
+    let guardian = start(executable)
         .map_err(|e| Failure::environment(e.to_string()))
         .inspect_err(|failure| write_error(folder, failure))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

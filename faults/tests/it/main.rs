@@ -6,6 +6,8 @@
 mod accept;
 mod administration;
 mod atomic;
+mod disk;
+mod disk_classes;
 mod holding;
 mod lab;
 mod leak;

@@ -1,5 +1,6 @@
 //! An environment that only writes down what is asked of it, in virtual time.
 
+use faults::disk::{Answer, Disks, Figures, Flipped, Lost, Order};
 use faults::{
     Administration, Applied, BoxFuture, Counters, Environment, EnvironmentError, Handover, Link,
     Member, Members, Network, Plan, ProcessState, Receipt, Sighting, SnapshotTaken,
@@ -31,6 +32,9 @@ pub(crate) struct Seen {
     lives: BTreeMap<NodeId, u32>,
     changes: u64,
     counters: BTreeMap<Link, Counters>,
+    /// What each disk counted: one of everything that it was told, unless it is idle.
+    figures: BTreeMap<NodeId, Figures>,
+    pub(crate) idle_disks: bool,
     pids: BTreeMap<NodeId, u32>,
 }
 
@@ -255,6 +259,10 @@ impl Environment for Stage {
         self.act("resume", node, ProcessState::Running)
     }
 
+    fn disks(&self) -> Option<&dyn Disks> {
+        Some(self)
+    }
+
     fn record(&self, fault: &str, value: Value) {
         let verb = format!("record {fault}");
         assert!(self.refuses(&verb).is_ok(), "{verb} fails here");
@@ -271,5 +279,58 @@ impl Environment for Stage {
         Network::release(self);
         let mut seen = self.seen.lock().unwrap();
         seen.down.retain(|node| !paused.contains(node));
+    }
+}
+
+impl Disks for Stage {
+    fn tell(&self, node: NodeId, order: Order) -> BoxFuture<'_, Result<Answer, EnvironmentError>> {
+        Box::pin(async move {
+            self.log(format!("tell {node} {order:?}"));
+            self.refuses("tell")?;
+            let mut seen = self.seen.lock().unwrap();
+            let one = u64::from(!seen.idle_disks);
+            let dead = seen.down.contains(&node);
+            let figures = seen.figures.entry(node).or_default();
+            let before = *figures;
+            match order {
+                Order::FailSync => figures.failed_syncs += one,
+                Order::Fill => figures.refused += one,
+                Order::Slow { .. } => figures.slow_syncs += one,
+                Order::Hang => figures.held += one,
+                Order::Lose { .. } => {
+                    assert!(dead, "the disk of {node} lost something under a living process");
+                    let lost = Some(Lost { bytes: 100 * one, ..Lost::default() });
+                    let digest = Some(7);
+                    return Ok(Answer { figures: before, lost, digest, read_back: digest });
+                }
+                Order::Look | Order::Heal | Order::Keep => {}
+            }
+            let figures = if order == Order::Heal { *figures } else { before };
+            Ok(Answer { figures, ..Answer::default() })
+        })
+    }
+
+    fn flip(
+        &self,
+        node: NodeId,
+        _seed: u64,
+    ) -> BoxFuture<'_, Result<Option<Flipped>, EnvironmentError>> {
+        Box::pin(async move {
+            self.log(format!("flip {node}"));
+            let idle = self.seen.lock().unwrap().idle_disks;
+            Ok((!idle).then(|| Flipped { file: "f".to_owned(), offset: 1, bit: 2 }))
+        })
+    }
+
+    fn flip_back(&self, node: NodeId) -> BoxFuture<'_, Result<bool, EnvironmentError>> {
+        Box::pin(async move {
+            self.log(format!("flip back {node}"));
+            assert!(self.seen.lock().unwrap().down.contains(&node), "{node} is not down");
+            Ok(true)
+        })
+    }
+
+    fn release(&self) {
+        self.log("release disks".to_owned());
     }
 }

@@ -5,6 +5,7 @@
 
 use super::{DeployError, Deployment};
 use crate::system::Administrator;
+use faults::disk::{Answer, Disks, Flipped, Order};
 use faults::{
     Administration, BoxFuture, Environment, EnvironmentError, Members, Network, Receipt, Sighting,
 };
@@ -48,14 +49,14 @@ impl<W: Witness> RealEnvironment<W> {
         Self { deployment, witness, administrator, changing: tokio::sync::Mutex::default() }
     }
 
-    pub(super) fn act(
+    pub(super) fn act<T: Send + 'static>(
         &self,
-        action: impl FnOnce(&Deployment) -> Result<Sighting, DeployError> + Send + 'static,
-    ) -> BoxFuture<'_, Result<Sighting, EnvironmentError>> {
+        action: impl FnOnce(&Deployment) -> Result<T, DeployError> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T, EnvironmentError>> {
         let deployment = self.deployment.clone();
         Box::pin(async move {
             match tokio::task::spawn_blocking(move || action(&deployment)).await {
-                Ok(Ok(sighting)) => Ok(sighting),
+                Ok(Ok(done)) => Ok(done),
                 Ok(Err(error)) => Err(EnvironmentError(error.to_string())),
                 Err(error) => Err(EnvironmentError(error.to_string())),
             }
@@ -88,6 +89,10 @@ impl<W: Witness> Environment for RealEnvironment<W> {
         self.administrator.is_some().then_some(self as &dyn Administration)
     }
 
+    fn disks(&self) -> Option<&dyn Disks> {
+        Some(self)
+    }
+
     fn kill(&self, node: NodeId) -> BoxFuture<'_, Result<Sighting, EnvironmentError>> {
         self.act(move |deployment| deployment.kill(node))
     }
@@ -115,5 +120,28 @@ impl<W: Witness> Environment for RealEnvironment<W> {
     fn release(&self, paused: &[NodeId]) {
         self.deployment.release(paused);
         self.deployment.hub().release();
+        self.deployment.release_disks();
+    }
+}
+
+impl<W: Witness> Disks for RealEnvironment<W> {
+    fn tell(&self, node: NodeId, order: Order) -> BoxFuture<'_, Result<Answer, EnvironmentError>> {
+        self.act(move |deployment| deployment.tell_disk(node, order))
+    }
+
+    fn flip(
+        &self,
+        node: NodeId,
+        seed: u64,
+    ) -> BoxFuture<'_, Result<Option<Flipped>, EnvironmentError>> {
+        self.act(move |deployment| deployment.flip(node, seed))
+    }
+
+    fn flip_back(&self, node: NodeId) -> BoxFuture<'_, Result<bool, EnvironmentError>> {
+        self.act(move |deployment| deployment.flip_back(node))
+    }
+
+    fn release(&self) {
+        self.deployment.release_disks();
     }
 }

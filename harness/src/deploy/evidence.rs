@@ -4,6 +4,7 @@
 use super::ledger::Intent;
 use super::{DeployError, Deployment, Inner, KILL_LIMIT, READY_LIMIT, lock};
 use crate::guardian::{GuardianError, NodeSignal, evidence};
+use faults::disk::{Answer, Flipped, Order};
 use faults::{ProcessState, Sighting};
 use history::NodeId;
 use std::time::{Duration, Instant};
@@ -43,6 +44,47 @@ impl Deployment {
     /// When the node is not running, or is still seen stopped after a while.
     pub fn resume(&self, node: NodeId) -> Result<Sighting, DeployError> {
         self.inner.signal_seen(node, NodeSignal::Continue)
+    }
+
+    /// Tells the disk of a node something. With one that is to fail a sync, its process may stop for that.
+    ///
+    /// # Errors
+    /// When it has no disk of ours, or that does not do it in time.
+    pub fn tell_disk(&self, node: NodeId, order: Order) -> Result<Answer, DeployError> {
+        if order == Order::FailSync {
+            lock(&self.inner.ledger).intend(node, Intent::Permit);
+        }
+        self.inner.disks.tell(node, order).map_err(DeployError::Disk)
+    }
+
+    /// Flips one bit in a file at rest of a dead node, which may then refuse to start.
+    ///
+    /// # Errors
+    /// When the files cannot be read or written.
+    pub fn flip(&self, node: NodeId, seed: u64) -> Result<Option<Flipped>, DeployError> {
+        lock(&self.inner.ledger).damage(node, true);
+        self.inner.disks.flip(node, seed).map_err(|e| DeployError::Disk(e.to_string()))
+    }
+
+    /// Turns back what was flipped there, in a dead node; says whether there was something.
+    ///
+    /// # Errors
+    /// When the files cannot be read or written.
+    pub fn flip_back(&self, node: NodeId) -> Result<bool, DeployError> {
+        let turned = self.inner.disks.flip_back(node);
+        lock(&self.inner.ledger).damage(node, false);
+        turned.map_err(|error| DeployError::Disk(error.to_string()))
+    }
+
+    /// Whether the nodes' data folders are on disks of ours.
+    #[must_use]
+    pub fn has_disks(&self) -> bool {
+        self.inner.disks.are_mounted()
+    }
+
+    /// Heals every disk, whatever it was told.
+    pub fn release_disks(&self) {
+        self.inner.disks.release();
     }
 
     /// Sends SIGCONT to these nodes, whatever they are, and looks no further.

@@ -6,7 +6,7 @@ use crate::guardian::{Exit, ExitStatus};
 use crate::results::ExitCause;
 use crate::system::NodeAddresses;
 use history::{Nanos, NodeId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// How a node ends that is told that it is no member any more: EX_CONFIG, or this command's own word for an error.
@@ -60,6 +60,8 @@ pub(super) enum Intent {
     Force,
     /// It did not become ready after a restart; it is killed so that the next restart is one.
     PutAway,
+    /// A fault gives it a reason to stop by itself: a sync that fails, a file that is damaged.
+    Permit,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -83,17 +85,28 @@ pub(super) struct Ledger {
     listener: Option<Listener>,
     /// Exits heard of before the reply that named the process: a node may die at once.
     early: BTreeMap<i32, Exit>,
+    /// Nodes whose files are damaged: whatever is started on them may refuse.
+    damaged: BTreeSet<NodeId>,
     clock: Clock,
 }
 
 impl Ledger {
     pub(super) fn new(logs: BTreeMap<NodeId, PathBuf>, clock: Clock) -> Self {
         let slots = logs.keys().map(|node| (*node, Slot::default())).collect();
-        Self { slots, logs, changes: Vec::new(), listener: None, early: BTreeMap::new(), clock }
+        Self {
+            slots,
+            logs,
+            changes: Vec::new(),
+            listener: None,
+            early: BTreeMap::new(),
+            damaged: BTreeSet::new(),
+            clock,
+        }
     }
 
     pub(super) fn spawned(&mut self, node: NodeId, pid: i32) {
-        self.slots.insert(node, Slot { pid: Some(pid), ..Slot::default() });
+        let intents = if self.damaged.contains(&node) { vec![Intent::Permit] } else { Vec::new() };
+        self.slots.insert(node, Slot { pid: Some(pid), intents, ..Slot::default() });
         if let Some(exit) = self.early.remove(&pid) {
             self.exited(exit);
         }
@@ -132,6 +145,15 @@ impl Ledger {
         slot.pid
     }
 
+    /// Notes whether the files of a node are damaged from now on.
+    pub(super) fn damage(&mut self, node: NodeId, damaged: bool) {
+        if damaged {
+            self.damaged.insert(node);
+        } else {
+            self.damaged.remove(&node);
+        }
+    }
+
     /// Takes an intent back that certainly came to nothing.
     pub(super) fn forget_intent(&mut self, node: NodeId, intent: Intent) {
         if let Some(slot) = self.slots.get_mut(&node) {
@@ -156,7 +178,9 @@ impl Ledger {
         let cause = cause(&slot.intents, status);
         *slot = Slot::default();
         let log = match (&cause, self.logs.get(&node)) {
-            (ExitCause::Unexplained, Some(path)) => last_lines(path, LOG_LINES),
+            (ExitCause::Unexplained | ExitCause::Permitted, Some(path)) => {
+                last_lines(path, LOG_LINES)
+            }
             _ => Vec::new(),
         };
         self.change(Change::Exit(NodeExit { node, pid, at, status, cause, log }));
@@ -198,12 +222,15 @@ fn cause(intents: &[Intent], status: ExitStatus) -> ExitCause {
     let killed = status == ExitStatus::Signal(libc::SIGKILL);
     // SIGTERM itself ends a process that had no time yet to install its handler.
     let stopped = status.is_success() || status == ExitStatus::Signal(libc::SIGTERM);
+    // A panic ends with 101, and is no way to stop.
+    let gave_up = matches!(status, ExitStatus::Code(code) if code != 0 && code != 101);
     let explained = intents.iter().find_map(|intent| match intent {
         Intent::Kill if killed => Some(ExitCause::Fault),
         Intent::Remove if REMOVED.map(ExitStatus::Code).contains(&status) => Some(ExitCause::Fault),
         Intent::PutAway if killed => Some(ExitCause::NotReady),
         Intent::Stop if stopped => Some(ExitCause::Stop),
         Intent::Force if killed || stopped => Some(ExitCause::Stop),
+        Intent::Permit if gave_up => Some(ExitCause::Permitted),
         _ => None,
     });
     explained.unwrap_or(ExitCause::Unexplained)
@@ -232,8 +259,8 @@ mod tests {
     #[test]
     fn only_what_was_asked_for_explains_an_exit() {
         use ExitStatus::{Code, Signal};
-        use Intent::{Force, Kill, PutAway, Remove, Stop};
-        let cases: [(&[Intent], _, _); 22] = [
+        use Intent::{Force, Kill, Permit, PutAway, Remove, Stop};
+        let cases: [(&[Intent], _, _); 28] = [
             (&[Remove], Code(255), ExitCause::Fault),
             (&[Remove], Code(101), ExitCause::Unexplained),
             (&[Kill], Code(255), ExitCause::Unexplained),
@@ -256,6 +283,12 @@ mod tests {
             (&[Stop], Signal(11), ExitCause::Unexplained),
             (&[Stop, Force], Signal(9), ExitCause::Stop),
             (&[Stop, Force], Signal(6), ExitCause::Unexplained),
+            (&[Permit], Code(255), ExitCause::Permitted),
+            (&[Permit], Code(0), ExitCause::Unexplained),
+            (&[Permit], Code(101), ExitCause::Unexplained),
+            (&[Permit], Signal(6), ExitCause::Unexplained),
+            (&[Permit, Kill], Signal(9), ExitCause::Fault),
+            (&[Permit, Kill], Code(255), ExitCause::Permitted),
         ];
         for (intents, status, wanted) in cases {
             let mut ledger = ledger();
@@ -265,6 +298,20 @@ mod tests {
             assert!(ledger.exited(exit(status)));
             assert_eq!(ledger.exits()[0].cause, wanted, "{intents:?} {status}");
             assert_eq!(ledger.exits()[0].at, Nanos(7));
+        }
+    }
+
+    #[test]
+    fn a_node_on_damaged_files_may_refuse_until_they_are_mended() {
+        let mut ledger = ledger();
+        let status = ExitStatus::Code(255);
+        for (pid, damaged, wanted) in
+            [(43, true, ExitCause::Permitted), (44, false, ExitCause::Unexplained)]
+        {
+            ledger.damage(NODE, damaged);
+            ledger.spawned(NODE, pid);
+            assert!(ledger.exited(Exit { pid, ..exit(status) }));
+            assert_eq!(ledger.exits().last().unwrap().cause, wanted);
         }
     }
 

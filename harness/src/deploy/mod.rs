@@ -14,6 +14,7 @@
 //! judge: an unexplained exit is the verdict's business.
 
 mod administration;
+mod disks;
 mod environment;
 mod evidence;
 mod ledger;
@@ -28,6 +29,7 @@ pub use record::{DeploymentRecord, NodeRecord};
 use crate::guardian::{Guardian, GuardianError, NodeSignal, Spawn};
 use crate::results::RunFolder;
 use crate::system::{MarkCount, NodeAddresses, NodeSettings, NodeSpec, Probe, System};
+use disks::DiskSet;
 use faults::proxy::Upstream;
 use faults::{Hub, Plan};
 use history::{Nanos, NodeId};
@@ -95,6 +97,9 @@ pub enum DeployError {
     /// The proxies could not be started.
     #[error("the proxies could not be started: {0}")]
     Hub(String),
+    /// The disks under the nodes could not be mounted, or were too small.
+    #[error("{0}")]
+    Disk(String),
     /// A node did not become ready.
     #[error("{node} {reason}")]
     NotReady {
@@ -178,6 +183,7 @@ struct Inner {
     /// Nodes that were taken out of the cluster and not replaced yet.
     removed: Mutex<BTreeSet<NodeId>>,
     ledger: Arc<Mutex<Ledger>>,
+    disks: DiskSet,
     /// Before the hub: on drop the nodes go first, then the proxies.
     guardian: Guardian,
     hub: Arc<Hub>,
@@ -210,11 +216,20 @@ impl Deployment {
                 proxies.set_upstream(exit.node, None);
             }
         }));
+        let disks = match (guardian.disks(), guardian.pid()) {
+            (Some(socket), Some(pid)) => {
+                let promises = settings.system.disk_promises();
+                DiskSet::mounted(&settings.nodes, promises, (socket, pid))
+                    .map_err(DeployError::Disk)?
+            }
+            _ => DiskSet::plain(&settings.nodes),
+        };
         let inner = Inner {
             settings,
             lives: Mutex::default(),
             removed: Mutex::default(),
             ledger,
+            disks,
             guardian,
             hub,
         };
@@ -439,7 +454,9 @@ impl Inner {
         for (_, pid) in running {
             self.guardian.await_exit(pid, KILL_LIMIT)?;
         }
+        let kept = self.disks.keep().map_err(DeployError::Disk);
         self.guardian.close()?;
+        kept?;
         Ok(Stopped { forced })
     }
 }

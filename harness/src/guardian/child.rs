@@ -8,6 +8,7 @@ use super::message::{READY_FD, Spawn};
 use history::NodeId;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::Pid;
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -83,17 +84,44 @@ pub(super) fn start(spawn: &Spawn) -> Result<(i32, Child), String> {
     Ok((pid, child))
 }
 
+/// Starts the process of the disks, which inherits `socket`. The error is a sentence's fragment.
+pub(super) fn start_disks(socket: &OwnedFd) -> Result<i32, String> {
+    let fd = socket.as_raw_fd();
+    let guardian = nix::unistd::getpid();
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("harness").arg("disk").arg(format!("--socket-fd={fd}"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    let prepare = move || {
+        tie_life(guardian)?;
+        // SAFETY: a plain system call on a number that is open: the caller has it until the spawn has returned.
+        if unsafe { libc::fcntl(fd, libc::F_SETFD, 0) } < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        Ok(())
+    };
+    // SAFETY: as for a node.
+    unsafe { command.pre_exec(prepare) };
+    let process = command.spawn().map_err(|error| error.to_string())?;
+    i32::try_from(process.id()).map_err(|error| error.to_string())
+}
+
+/// In the child: it dies with the guardian, and has no signal blocked.
+fn tie_life(guardian: Pid) -> std::io::Result<()> {
+    SigSet::empty().thread_set_mask()?;
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if nix::unistd::getppid() != guardian {
+        // The guardian died before the line above could have any effect.
+        return Err(std::io::Error::from(nix::errno::Errno::ESRCH));
+    }
+    Ok(())
+}
+
 /// Ties the child's life to this process and gives it its ready pipe.
 fn tie(command: &mut Command, ready: &OwnedFd) {
     let guardian = nix::unistd::getpid();
     let ready = ready.as_raw_fd();
     let prepare = move || {
-        SigSet::empty().thread_set_mask()?;
-        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-        if nix::unistd::getppid() != guardian {
-            // The guardian died before the line above could have any effect.
-            return Err(std::io::Error::from(nix::errno::Errno::ESRCH));
-        }
+        tie_life(guardian)?;
         // SAFETY: both numbers are plain integers; `ready` is open (the guardian keeps it until
         // the spawn has returned) and nothing else in this process uses `READY_FD`.
         if unsafe { libc::dup2(ready, READY_FD) } < 0 {

@@ -15,8 +15,12 @@
 //! every line and queue a bound. It starts from a fresh exec and not from a fork, so it may be
 //! started whether or not a runtime's threads exist.
 //!
-//! What it does not do: restart nodes, decide which exits were faults (the deployment does), or
-//! enter namespaces.
+//! With [`Guardian::start_with_disks`] it first enters a mount namespace of its own, in which nobody else sees what is
+//! mounted and which ends with the last process in it, and starts `harness disk` there, to which the harness then
+//! speaks by itself. A disk process that ends takes the run with it: its nodes would fail for a reason that is not
+//! theirs.
+//!
+//! What it does not do: restart nodes, or decide which exits were faults (the deployment does).
 
 mod child;
 pub mod evidence;
@@ -30,8 +34,8 @@ use history::NodeId;
 use message::{Lines, Notice, Request};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -92,6 +96,9 @@ pub struct Args {
     /// The inherited socket to the harness
     #[arg(long)]
     pub socket_fd: i32,
+    /// The inherited socket by which the harness speaks to the disks, if there are to be any
+    #[arg(long)]
+    pub disks_fd: Option<i32>,
 }
 
 /// Runs the guardian process to its end.
@@ -109,14 +116,24 @@ pub fn enter(args: Args) -> Result<ExitCode, Failure> {
     let socket = UnixStream::from(unsafe { OwnedFd::from_raw_fd(fd) });
     let flags = nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC);
     nix::fcntl::fcntl(&socket, flags).map_err(|_| refused())?;
-    if process::serve(socket) {
+    let disks = match args.disks_fd {
+        None => None,
+        Some(fd) if !is_socket(fd) => {
+            let message = format!("descriptor {fd} in `--disks-fd` is not a socket");
+            return Err(Failure::usage(message));
+        }
+        // SAFETY: as above.
+        Some(fd) => Some(unsafe { OwnedFd::from_raw_fd(fd) }),
+    };
+    if process::serve(socket, disks) {
         Ok(ExitCode::Valid)
     } else {
         Err(Failure::environment("a process of the run could not be ended"))
     }
 }
 
-fn is_socket(fd: i32) -> bool {
+/// Whether an inherited descriptor is a socket, and none of the standard ones.
+pub(crate) fn is_socket(fd: i32) -> bool {
     std::fs::metadata(format!("/proc/self/fd/{fd}"))
         .is_ok_and(|data| std::os::unix::fs::FileTypeExt::is_socket(&data.file_type()))
         && fd > 2
@@ -127,6 +144,8 @@ pub struct Guardian {
     socket: UnixStream,
     writing: Mutex<u64>,
     process: Mutex<Option<Child>>,
+    /// The line to the disks, if there are any.
+    disks: Option<UnixDatagram>,
     shared: Arc<Shared>,
 }
 
@@ -156,11 +175,30 @@ impl Guardian {
     /// # Errors
     /// When the process or its socket cannot be made.
     pub fn start(executable: &Path) -> Result<Self, GuardianError> {
+        Self::start_beside(executable, None)
+    }
+
+    /// As [`start`](Self::start), in a mount namespace of its own and with a process for the disks under the nodes.
+    ///
+    /// # Errors
+    /// Also when this machine has no such namespaces.
+    pub fn start_with_disks(executable: &Path) -> Result<Self, GuardianError> {
+        let pair = UnixDatagram::pair().map_err(GuardianError::Start)?;
+        Self::start_beside(executable, Some(pair))
+    }
+
+    fn start_beside(
+        executable: &Path,
+        disks: Option<(UnixDatagram, UnixDatagram)>,
+    ) -> Result<Self, GuardianError> {
         let (socket, theirs) = UnixStream::pair().map_err(GuardianError::Start)?;
         socket.set_write_timeout(Some(WRITE_LIMIT)).map_err(GuardianError::Start)?;
         let reading = socket.try_clone().map_err(GuardianError::Start)?;
-        let process = exec(executable, &theirs).map_err(GuardianError::Start)?;
-        drop(theirs);
+        let (disks, their_disks) = disks.unzip();
+        let mut inherited = vec![("socket-fd", theirs.as_raw_fd())];
+        inherited.extend(their_disks.as_ref().map(|socket| ("disks-fd", socket.as_raw_fd())));
+        let process = exec(executable, &inherited).map_err(GuardianError::Start)?;
+        drop((theirs, their_disks));
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -172,7 +210,7 @@ impl Guardian {
             .spawn(move || heard.listen(reading))
             .map_err(GuardianError::Start)?;
         let process = Mutex::new(Some(process));
-        let guardian = Self { socket, writing: Mutex::new(0), process, shared };
+        let guardian = Self { socket, writing: Mutex::new(0), process, disks, shared };
         let here = |state: &mut State| state.here.then_some(Ok(()));
         guardian.shared.wait("no word of the guardian", START_LIMIT, here)?;
         Ok(guardian)
@@ -227,6 +265,12 @@ impl Guardian {
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         lock(&self.process).as_ref().map(Child::id)
+    }
+
+    /// The socket by which disks are mounted; none without such disks.
+    #[must_use]
+    pub fn disks(&self) -> Option<&UnixDatagram> {
+        self.disks.as_ref()
     }
 
     /// Ends every node and the guardian, and says whether nothing is left.
@@ -370,27 +414,29 @@ impl Shared {
     }
 }
 
-/// Runs `executable guardian` in a session of its own, with `theirs` inherited.
-fn exec(executable: &Path, theirs: &UnixStream) -> std::io::Result<Child> {
-    let fd = theirs.as_raw_fd();
+/// Runs `executable guardian` in a session of its own, with these descriptors inherited.
+fn exec(executable: &Path, inherited: &[(&str, RawFd)]) -> std::io::Result<Child> {
+    let fds: Vec<RawFd> = inherited.iter().map(|(_, fd)| *fd).collect();
     let mut command = Command::new(executable);
     command
         .arg0("harness")
         .arg("guardian")
-        .arg(format!("--socket-fd={fd}"))
+        .args(inherited.iter().map(|(flag, fd)| format!("--{flag}={fd}")))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let prepare = move || {
         nix::unistd::setsid()?;
-        // SAFETY: a plain system call on a number that is open: the parent keeps `theirs` until
-        // the spawn has returned. It lets the descriptor survive the exec.
-        if unsafe { libc::fcntl(fd, libc::F_SETFD, 0) } < 0 {
-            return Err(std::io::Error::last_os_error());
+        for fd in &fds {
+            // SAFETY: a plain system call on a number that is open: the parent keeps its sockets until
+            // the spawn has returned. It lets the descriptor survive the exec.
+            if unsafe { libc::fcntl(*fd, libc::F_SETFD, 0) } < 0 {
+                return Err(std::io::Error::last_os_error());
+            }
         }
         Ok(())
     };
-    // SAFETY: the closure runs between fork and exec and makes two async-signal-safe system calls;
+    // SAFETY: the closure runs between fork and exec and makes async-signal-safe system calls only;
     // it allocates nothing and takes no lock.
     unsafe { command.pre_exec(prepare) };
     command.spawn()

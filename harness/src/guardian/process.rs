@@ -7,6 +7,7 @@
 
 use super::child::{self, Child};
 use super::message::{self, ExitStatus, Lines, NodeSignal, Notice, Request};
+use faults::disk::namespace::Entry;
 use history::NodeId;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,7 +17,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -41,18 +42,22 @@ enum Ending {
     /// The operating system refused something the guardian cannot do without.
     #[error("{0}: {1}")]
     System(&'static str, Errno),
+    /// The disks are gone, or could not be made.
+    #[error("the disks under the nodes: {0}")]
+    Disks(String),
 }
 
 /// Serves `socket` until the harness is gone, then kills and reaps everything below this process.
 /// Returns whether nothing was left.
-pub(super) fn serve(socket: UnixStream) -> bool {
+pub(super) fn serve(socket: UnixStream, disks: Option<OwnedFd>) -> bool {
     let mut guardian = Process {
         socket,
         incoming: Lines::default(),
         outbox: Vec::new(),
         children: BTreeMap::new(),
+        disks: None,
     };
-    let ending = match guardian.prepare() {
+    let ending = match guardian.prepare(disks) {
         Ok(signals) => guardian.run(&signals),
         Err(ending) => ending,
     };
@@ -70,12 +75,20 @@ struct Process {
     outbox: Vec<u8>,
     /// The live children, by process id.
     children: BTreeMap<i32, Child>,
+    /// The process of the disks.
+    disks: Option<i32>,
 }
 
 impl Process {
     /// Becomes subreaper and turns every catchable signal into something to read: SIGCHLD to act on,
     /// the terminal's and the session's to ignore.
-    fn prepare(&mut self) -> Result<SignalFd, Ending> {
+    fn prepare(&mut self, disks: Option<OwnedFd>) -> Result<SignalFd, Ending> {
+        if let Some(socket) = disks {
+            Entry::new()
+                .enter()
+                .map_err(|errno| Ending::System("enter a mount namespace", errno))?;
+            self.disks = Some(child::start_disks(&socket).map_err(Ending::Disks)?);
+        }
         nix::sys::prctl::set_child_subreaper(true)
             .map_err(|errno| Ending::System("become subreaper", errno))?;
         let mut signals = SigSet::empty();
@@ -162,6 +175,9 @@ impl Process {
                 Ok(_) | Err(Errno::EINTR) => continue,
                 Err(errno) => return Err(Ending::System("wait for a child", errno)),
             };
+            if self.disks == Some(pid.as_raw()) {
+                return Err(Ending::Disks(format!("their process ended ({status})")));
+            }
             if let Some(child) = self.children.remove(&pid.as_raw()) {
                 self.send(&Notice::Exited { node: child.node, pid: pid.as_raw(), status })?;
             }

@@ -21,6 +21,8 @@ const SHORTEST_ATTEMPT: Duration = Duration::from_millis(1);
 const HEARTBEAT: Duration = Duration::from_millis(100);
 const ELECTION: Duration = Duration::from_millis(300);
 const SEGMENT_BYTES: u64 = 4 << 20;
+/// With faults of the disk, so that a node needs space, and has files at rest, every second or so.
+const SMALL_SEGMENT_BYTES: u64 = 32 << 10;
 const RETIRE_OPERATIONS: u64 = 300;
 const RETIRE_UNKNOWN: u64 = 10;
 
@@ -66,6 +68,10 @@ impl Plan {
         match &args.schedule {
             Some(path) => plan.take_schedule(path)?,
             None => plan.draw_schedule()?,
+        }
+        let classes = plan.faults.iter().filter_map(|class| faults::registry::by_name(class));
+        if classes.into_iter().any(Fault::wants_new_files) {
+            plan.segment_bytes = SMALL_SEGMENT_BYTES;
         }
         Ok(plan)
     }

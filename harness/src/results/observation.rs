@@ -127,6 +127,8 @@ pub enum ExitCause {
     Stop,
     /// It did not become ready after a restart, and the harness ended it.
     NotReady,
+    /// It stopped by itself for a reason that a fault gave it, as a failed sync is.
+    Permitted,
     /// Nothing explains it.
     Unexplained,
 }

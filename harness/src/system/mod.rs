@@ -19,6 +19,7 @@ mod status;
 pub use administrator::{Administrator, AdministratorView, Change};
 pub use status::{Counters, NodeStatus, Probe, Role};
 
+use faults::disk::Promises;
 use faults::{Budget, Power};
 use history::NodeId;
 use std::collections::BTreeMap;
@@ -47,6 +48,11 @@ pub trait System: Sync {
     /// What it claims to survive as `nodes` nodes: no promise is broken, and the recovery limit is met once it
     /// is over. A schedule beyond this is refused.
     fn fault_budget(&self, nodes: u16) -> Budget;
+
+    /// What it may rely on besides POSIX where its files are on a disk of ours.
+    fn disk_promises(&self) -> Promises {
+        Promises::Posix
+    }
 
     /// How long after the last heal every node must serve again, with this shortest election timeout.
     fn recovery_limit(&self, election: Duration) -> Duration;

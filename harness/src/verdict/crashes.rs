@@ -9,13 +9,14 @@ use std::time::Duration;
 /// has for that, and some for the sample to be written.
 const STARVED_NEAR: Duration = Duration::from_secs(13);
 
-/// An exit or panic of a node that no fault caused is invalid, and so is a node that did not become
+/// An exit or panic of a node that no fault caused is invalid, one that a fault permits is listed, and so is a node that did not become
 /// ready again, which is unknown if the harness itself was starved.
 #[must_use]
 pub fn crashes(facts: &Facts<'_>) -> Check {
     let mut unexplained = Vec::new();
     let mut starved = Vec::new();
     let (mut ready, mut by_fault) = (0_u64, 0_u64);
+    let mut permitted = Vec::new();
     for observation in facts.observations {
         match &observation.what {
             Observed::Ready { .. } => ready += 1,
@@ -25,6 +26,7 @@ pub fn crashes(facts: &Facts<'_>) -> Check {
                 match cause {
                     ExitCause::Stop => {}
                     ExitCause::Fault => by_fault += 1,
+                    ExitCause::Permitted => permitted.push(exit),
                     ExitCause::NotReady => {
                         let late =
                             format!("{node} did not become ready after a restart, at {at:.1} s");
@@ -51,6 +53,12 @@ pub fn crashes(facts: &Facts<'_>) -> Check {
         (Ruling::Unknown, format!("{first}; but the harness itself was starved"))
     } else if ready == 0 {
         (Ruling::Unknown, "nothing was recorded of the nodes".to_owned())
+    } else if !permitted.is_empty() {
+        let count = permitted.len();
+        let message = format!(
+            "every exit was a fault of ours ({by_fault}) or one that a fault permits ({count})"
+        );
+        (Ruling::Valid, message)
     } else if by_fault == 0 {
         (Ruling::Valid, "no node ended before it was stopped".to_owned())
     } else {
@@ -58,6 +66,7 @@ pub fn crashes(facts: &Facts<'_>) -> Check {
     };
     Check::new("crashes", ruling, message)
         .fact("by_fault", by_fault)
+        .fact("permitted", permitted)
         .fact("unexplained", unexplained)
 }
 

@@ -107,7 +107,9 @@ fn nodes(facts: &Facts<'_>) -> (Vec<NodeId>, Vec<NodeId>) {
         }
     }
     let live = (1..=facts.nodes).map(NodeId).filter(|node| !down.contains_key(node)).collect();
-    let ours = down.into_iter().filter(|(_, cause)| **cause == ExitCause::Fault);
+    let ours = down
+        .into_iter()
+        .filter(|(_, cause)| matches!(**cause, ExitCause::Fault | ExitCause::Permitted));
     (live, ours.map(|(node, _)| node).collect())
 }
 

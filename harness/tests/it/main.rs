@@ -9,6 +9,7 @@ mod check;
 mod check_formats;
 mod command;
 mod deployment;
+mod disk;
 mod guardian;
 mod help;
 mod known;

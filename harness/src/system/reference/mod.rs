@@ -58,6 +58,7 @@ impl System for Reference {
             Power::Membership,
             Power::Transfer,
             Power::Snapshot,
+            Power::Disk,
         ]
     }
 
