@@ -17,6 +17,9 @@ pub enum Power {
     Kill,
     /// Its nodes can be stopped and continued.
     Pause,
+    /// Its nodes ask libc for the time and wait as [`crate::clock`] can follow, so they can be given clocks of
+    /// their own.
+    Clock,
 }
 
 impl Power {
@@ -27,6 +30,7 @@ impl Power {
             Self::Cut => "its links cannot be cut",
             Self::Kill => "its nodes cannot be killed",
             Self::Pause => "its nodes cannot be paused",
+            Self::Clock => "its nodes cannot be given clocks of their own",
         }
     }
 }
@@ -40,13 +44,21 @@ pub struct Budget {
     /// How many nodes may crash at once, also by loss of power, with nothing lost once they are back. While
     /// more than `down` of them are away nothing need end.
     pub crash: usize,
+    /// By how many millionths a clock may run too fast or too slow.
+    #[serde(default)]
+    pub drift_ppm: u32,
+    /// Whether the wall clock of any node may be set to anything at any time.
+    #[serde(default)]
+    pub wall_steps: bool,
 }
 
 impl Budget {
-    /// The budget of a majority system of so many nodes that syncs before it acknowledges.
+    /// The budget of a majority system of so many nodes that syncs before it acknowledges, looks at no wall clock,
+    /// and whose timeouts do if they are a twentieth off.
     #[must_use]
     pub const fn majority(nodes: usize) -> Self {
-        Self { down: nodes.saturating_sub(1) / 2, crash: nodes }
+        let down = nodes.saturating_sub(1) / 2;
+        Self { down, crash: nodes, drift_ppm: 50_000, wall_steps: true }
     }
 }
 

@@ -37,6 +37,9 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const NUDGE: Duration = Duration::from_millis(200);
 /// How long a fault that is tied to a change of leader waits for it.
 const PATIENCE: Duration = Duration::from_millis(2500);
+/// After which a fault that hits the same leader together with another one begins: the first is in effect, and
+/// nobody has been elected yet.
+const TOGETHER: Duration = Duration::from_millis(50);
 /// The last moments of a partition, in which another class may strike beyond the budget.
 pub const EDGE: Duration = Duration::from_millis(400);
 /// How often a fault that is tied to another one is drawn again until it hits the leader alone.
@@ -120,6 +123,7 @@ fn lanes(settings: &Settings) -> Result<Vec<Lane>, ScheduleError> {
         let no_budget = || "the system declares a fault budget of 0 nodes".to_owned();
         let reason = fault
             .cannot_bite(settings.nodes)
+            .or_else(|| fault.beyond(&settings.budget))
             .or_else(|| (settings.budget.down == 0).then(no_budget));
         if let Some(reason) = reason {
             return Err(ScheduleError::CannotBite { class: class.clone(), reason });
@@ -220,7 +224,8 @@ impl<'a> Drawing<'a> {
     }
 
     /// Perhaps lets a fault of another class hit the new leader, right after the change that the
-    /// fault at `place` brings about if it takes the leader away.
+    /// fault at `place` brings about if it takes the leader away; or, where one of the two joins
+    /// others, hit the same leader with it, before it is replaced.
     fn follow(&mut self, place: usize, lanes: &mut [Lane], ties: &mut Random) {
         let (wanted, after) = (ties.chance(60), ties.below(50));
         let turn = usize::try_from(ties.below(lanes.len() as u64)).unwrap_or(0);
@@ -232,13 +237,17 @@ impl<'a> Drawing<'a> {
         let count = lanes.len();
         let other = (turn..turn + count).find(|place| lanes[place % count].fault.name() != name);
         let Some(lane) = other.map(|place| &mut lanes[place % count]) else { return };
-        let armed = first.start();
-        let latest = first.trigger.latest() + first.duration.min(PATIENCE);
         let after = Duration::from_millis(after);
-        let trigger = Trigger::OnLeaderChange { armed, after, latest };
+        let trigger = if first.fault.joins() || lane.fault.joins() {
+            first.trigger.later(TOGETHER + after)
+        } else {
+            let armed = first.start();
+            let latest = first.trigger.latest() + first.duration.min(PATIENCE);
+            Trigger::OnLeaderChange { armed, after, latest }
+        };
         let mut drafts = (0..DRAFTS).map(|_| self.draft(lane));
-        let draft =
-            drafts.find(|draft| draft.target == Target::Leader && draft.load == Load::Nodes(1));
+        let alone = |load: Load| load != Load::Outage && load.nodes() <= 1;
+        let draft = drafts.find(|draft| draft.target == Target::Leader && alone(draft.load));
         if let Some(tied) = draft.and_then(|draft| self.fitted(lane.fault, draft, trigger)) {
             lane.next = lane.next.max(tied.end() + gap(&mut lane.random));
             self.placed.push(tied);

@@ -29,6 +29,8 @@
 //! ```
 
 mod claims;
+pub mod clock;
+mod crash;
 mod draw;
 mod environment;
 mod fault;
@@ -44,9 +46,12 @@ mod receipt;
 pub mod registry;
 mod schedule;
 mod shape;
+mod starve;
 mod target;
 
 pub use claims::{Budget, Load, Power};
+pub use clock::{Clock, Clocks};
+pub use crash::Crash;
 pub use draw::{EDGE, ScheduleError, Settings, schedule};
 pub use environment::{
     Applied, BoxFuture, Environment, EnvironmentError, Network, ProcessState, Sighting,
@@ -62,4 +67,5 @@ pub use random::Random;
 pub use receipt::Receipt;
 pub use schedule::{Entry, Schedule, Trigger};
 pub use shape::Shape;
+pub use starve::{Processors, Ration, Starve, Use};
 pub use target::{Resolved, Target, minority, resolve};

@@ -1,11 +1,14 @@
 //! Every class of fault there is. A new one is one file and one line here.
 
+use crate::clock::Clock;
+use crate::crash::Crash;
 use crate::fault::Fault;
 use crate::kill::Kill;
 use crate::partition::Partition;
 use crate::pause::Pause;
+use crate::starve::Starve;
 
-static ALL: &[&dyn Fault] = &[&Partition, &Kill, &Pause];
+static ALL: &[&dyn Fault] = &[&Partition, &Kill, &Pause, &Crash, &Starve, &Clock];
 
 /// Every class of fault, in the order in which they are listed.
 #[must_use]

@@ -10,6 +10,7 @@ mod resolve;
 
 use crate::duration::as_text;
 use crate::seed::Seed;
+use faults::Power;
 use history::NodeId;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -58,6 +59,10 @@ pub struct Plan {
     /// Entries after which a node takes a snapshot; without it, by the size of its log alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_every: Option<u64>,
+    /// How far the rate of any clock may be off, in millionths, if nodes answer reads by lease; those clients that
+    /// only read then ask for such reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_drift_ppm: Option<u32>,
     /// A node made slow on purpose for the whole run, without any fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_node: Option<NodeId>,
@@ -81,6 +86,15 @@ pub struct Plan {
 impl Plan {
     /// The format version that this version of the harness writes.
     pub const FORMAT: u32 = 2;
+
+    /// Whether a fault of it needs nodes with clocks of their own.
+    #[must_use]
+    pub fn has_clock_faults(&self) -> bool {
+        let needs = |class: &&str| {
+            faults::registry::by_name(class).is_some_and(|fault| fault.power() == Power::Clock)
+        };
+        self.schedule.classes().iter().any(needs)
+    }
 }
 
 /// Who the clients are.

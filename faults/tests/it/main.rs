@@ -4,10 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod atomic;
+mod clock;
 mod holding;
 mod lab;
 mod nemesis;
 mod one_way;
+mod processes;
 mod proof;
 mod schedule;
 mod shape;

@@ -4,7 +4,10 @@
 //! threads and never stalls the clients.
 
 use super::{DeployError, Deployment};
-use faults::{BoxFuture, Environment, EnvironmentError, Network, Receipt, Sighting};
+use faults::{
+    BoxFuture, Clocks, Environment, EnvironmentError, Network, Processors, Ration, Receipt,
+    Sighting, Use,
+};
 use history::{Nanos, NodeId};
 use serde_json::Value;
 
@@ -40,14 +43,14 @@ impl<W: Witness> RealEnvironment<W> {
         Self { deployment, witness }
     }
 
-    fn act(
+    fn act<T: Send + 'static>(
         &self,
-        action: impl FnOnce(&Deployment) -> Result<Sighting, DeployError> + Send + 'static,
-    ) -> BoxFuture<'_, Result<Sighting, EnvironmentError>> {
+        action: impl FnOnce(&Deployment) -> Result<T, DeployError> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T, EnvironmentError>> {
         let deployment = self.deployment.clone();
         Box::pin(async move {
             match tokio::task::spawn_blocking(move || action(&deployment)).await {
-                Ok(Ok(sighting)) => Ok(sighting),
+                Ok(Ok(seen)) => Ok(seen),
                 Ok(Err(error)) => Err(EnvironmentError(error.to_string())),
                 Err(error) => Err(EnvironmentError(error.to_string())),
             }
@@ -92,6 +95,14 @@ impl<W: Witness> Environment for RealEnvironment<W> {
         self.act(move |deployment| deployment.resume(node))
     }
 
+    fn clocks(&self) -> Option<&dyn Clocks> {
+        self.deployment.clocks()
+    }
+
+    fn processors(&self) -> Option<&dyn Processors> {
+        Some(self)
+    }
+
     fn record(&self, fault: &str, value: Value) {
         self.witness.record(fault, value);
     }
@@ -103,5 +114,19 @@ impl<W: Witness> Environment for RealEnvironment<W> {
     fn release(&self, paused: &[NodeId]) {
         self.deployment.release(paused);
         self.deployment.hub().release();
+    }
+}
+
+impl<W: Witness> Processors for RealEnvironment<W> {
+    fn ration(
+        &self,
+        node: NodeId,
+        ration: Option<Ration>,
+    ) -> BoxFuture<'_, Result<(), EnvironmentError>> {
+        self.act(move |deployment| deployment.ration(node, ration))
+    }
+
+    fn look(&self, node: NodeId) -> BoxFuture<'_, Result<Use, EnvironmentError>> {
+        self.act(move |deployment| deployment.look(node))
     }
 }

@@ -13,6 +13,7 @@
 //! It writes no file of the run folder (what is worth a file is returned as a value) and it does not
 //! judge: an unexplained exit is the verdict's business.
 
+mod clocks;
 mod environment;
 mod evidence;
 mod ledger;
@@ -27,8 +28,9 @@ pub use record::{DeploymentRecord, NodeRecord};
 use crate::guardian::{Guardian, GuardianError, NodeSignal, Spawn};
 use crate::results::RunFolder;
 use crate::system::{MarkCount, NodeAddresses, NodeSettings, NodeSpec, Probe, System};
+use clocks::NodeClocks;
 use faults::proxy::Upstream;
-use faults::{Hub, Plan};
+use faults::{Clocks, Hub, Plan};
 use history::{Nanos, NodeId};
 use ledger::{Intent, Ledger};
 use std::collections::BTreeMap;
@@ -60,6 +62,8 @@ pub struct Settings {
     pub node: NodeSettings,
     /// A node whose every byte arrives late for the whole run, without any fault.
     pub slow_node: Option<NodeId>,
+    /// Where to put the library that gives each node clocks of its own; without it they have the machine's.
+    pub clock_shim: Option<PathBuf>,
 }
 
 /// Where a node keeps its files.
@@ -71,6 +75,8 @@ pub struct NodePaths {
     pub data: PathBuf,
     /// Its counters of a seeded bug.
     pub marks: PathBuf,
+    /// What its clocks are told, if it has clocks of its own.
+    pub clock: PathBuf,
 }
 
 impl NodePaths {
@@ -84,6 +90,7 @@ impl NodePaths {
             log: std::path::absolute(folder.node_log(node))?,
             data: std::path::absolute(folder.node_data(node))?,
             marks: std::path::absolute(folder.node_marks(node))?,
+            clock: std::path::absolute(folder.node_clock(node))?,
         })
     }
 }
@@ -94,6 +101,9 @@ pub enum DeployError {
     /// The proxies could not be started.
     #[error("the proxies could not be started: {0}")]
     Hub(String),
+    /// The nodes cannot be given clocks of their own.
+    #[error("the nodes cannot be given clocks of their own: {0}")]
+    Clocks(String),
     /// A node did not become ready.
     #[error("{node} {reason}")]
     NotReady {
@@ -160,6 +170,7 @@ struct Inner {
     /// Before the hub: on drop the nodes go first, then the proxies.
     guardian: Guardian,
     hub: Arc<Hub>,
+    clocks: Option<NodeClocks>,
 }
 
 impl Deployment {
@@ -189,7 +200,9 @@ impl Deployment {
                 proxies.set_upstream(exit.node, None);
             }
         }));
-        let inner = Inner { settings, ledger, guardian, hub };
+        let clocks = settings.clock_shim.as_deref();
+        let clocks = clocks.map(|shim| NodeClocks::create(shim, &settings.nodes, &guardian));
+        let inner = Inner { clocks: clocks.transpose()?, settings, ledger, guardian, hub };
         let deadline = Instant::now() + READY_LIMIT;
         let pids = ids
             .iter()
@@ -217,6 +230,11 @@ impl Deployment {
     #[must_use]
     pub fn hub(&self) -> &Hub {
         &self.inner.hub
+    }
+
+    /// The nodes' own clocks, if they have any.
+    pub(super) fn clocks(&self) -> Option<&dyn Clocks> {
+        self.inner.clocks.as_ref().map(|clocks| clocks as &dyn Clocks)
     }
 
     /// Where clients of each node connect: its proxy, the same for the whole run.
@@ -338,13 +356,10 @@ impl Inner {
             settings: self.settings.node.clone(),
         });
         let log = paths.log.clone();
-        let pid = self.guardian.spawn(Spawn {
-            node,
-            program: command.program,
-            args: command.args,
-            env: command.env,
-            log,
-        })?;
+        let mut env = command.env;
+        env.extend(self.clocks.iter().flat_map(|clocks| clocks.variables(node)));
+        let (program, args) = (command.program, command.args);
+        let pid = self.guardian.spawn(Spawn { node, program, args, env, log })?;
         lock(&self.ledger).spawned(node, pid);
         Ok(pid)
     }
@@ -365,6 +380,9 @@ impl Inner {
             Ok(addresses) => addresses,
             Err(reason) => return Err(self.not_ready(node, reason)?),
         };
+        if let Some(Err(reason)) = self.clocks.as_ref().map(|clocks| clocks.taken_by(node, pid)) {
+            return Err(self.not_ready(node, reason)?);
+        }
         let NodeAddresses { peer, client } = addresses;
         let mut ledger = lock(&self.ledger);
         if ledger.ready(node, pid, addresses) {

@@ -92,6 +92,6 @@ mod tests {
         let schedule = written(json!({"id": 2, "fault": "partition", "trigger": waits,
             "duration_ms": 1000, "target": "leader", "shape": "isolate", "seed": 2}));
         assert!(check(&schedule, 5, &FIVE).is_err());
-        assert_eq!(check(&schedule, 7, &Budget { down: 4, crash: 7 }), Ok(()));
+        assert_eq!(check(&schedule, 7, &Budget { down: 4, ..Budget::majority(7) }), Ok(()));
     }
 }
