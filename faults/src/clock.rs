@@ -161,7 +161,7 @@ impl Fault for Clock {
         let several = if nodes > 1 { 15 } else { 0 };
         let choices = [(60, Target::Leader), (25, Target::One), (several, Target::All)];
         let target = random.weighted(&choices).unwrap_or(Target::One);
-        let duration = random.between(Duration::from_secs(2), Duration::from_secs(6));
+        let duration = random.between(Duration::from_millis(1500), Duration::from_secs(4));
         let how = json!(How::draw(random, budget));
         Draft { target, shape: None, heal: None, duration, load: Load::Nodes(0), how }
     }

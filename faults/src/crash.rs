@@ -58,7 +58,9 @@ impl How {
     fn check(self) -> Result<(), String> {
         match (self.kind, self.times) {
             (Kind::Loop, Some(times)) if (2..=MOST_TIMES).contains(&times) => Ok(()),
-            (Kind::Loop, _) => Err(format!("a loop needs `times`, 2 to {MOST_TIMES}, in its `how`")),
+            (Kind::Loop, _) => {
+                Err(format!("a loop needs `times`, 2 to {MOST_TIMES}, in its `how`"))
+            }
             (_, Some(_)) => Err("only a loop has `times`".to_owned()),
             (_, None) => Ok(()),
         }
@@ -129,7 +131,9 @@ impl Fault for Crash {
         how.check()?;
         let (chosen, most) = (entry.target.size(nodes), budget.crash);
         if how.kind == Kind::Together && chosen > most {
-            return Err(format!("{chosen} nodes crash at once; the system claims to survive {most}"));
+            return Err(format!(
+                "{chosen} nodes crash at once; the system claims to survive {most}"
+            ));
         }
         Ok(())
     }

@@ -198,7 +198,7 @@ impl<'a> Drawing<'a> {
             let longest = (slot * 7 / 8).saturating_sub(lane.fault.heal_time()).max(slot / 2);
             let duration = whole_milliseconds(draft.duration.min(longest));
             let placed = Placed { fault: lane.fault, draft, trigger, duration };
-            lane.next = placed.end() + gap(&mut lane.random);
+            lane.next = placed.end() + self.gap(lane);
             self.placed.push(placed);
         }
         Ok(())
@@ -230,7 +230,7 @@ impl<'a> Drawing<'a> {
         let (wanted, after) = (ties.chance(60), ties.below(50));
         let turn = usize::try_from(ties.below(lanes.len() as u64)).unwrap_or(0);
         let first = &self.placed[place];
-        if !wanted || first.draft.target != Target::Leader {
+        if first.draft.target != Target::Leader {
             return;
         }
         let name = first.fault.name();
@@ -238,7 +238,11 @@ impl<'a> Drawing<'a> {
         let other = (turn..turn + count).find(|place| lanes[place % count].fault.name() != name);
         let Some(lane) = other.map(|place| &mut lanes[place % count]) else { return };
         let after = Duration::from_millis(after);
-        let trigger = if first.fault.joins() || lane.fault.joins() {
+        let together = first.fault.joins() || lane.fault.joins();
+        if !together && !wanted {
+            return;
+        }
+        let trigger = if together {
             first.trigger.later(TOGETHER + after)
         } else {
             let armed = first.start();
@@ -249,13 +253,20 @@ impl<'a> Drawing<'a> {
         let alone = |load: Load| load != Load::Outage && load.nodes() <= 1;
         let draft = drafts.find(|draft| draft.target == Target::Leader && alone(draft.load));
         if let Some(tied) = draft.and_then(|draft| self.fitted(lane.fault, draft, trigger)) {
-            lane.next = lane.next.max(tied.end() + gap(&mut lane.random));
+            lane.next = lane.next.max(tied.end() + self.gap(lane));
             self.placed.push(tied);
         }
     }
 
     fn draft(&self, lane: &mut Lane) -> Draft {
         lane.fault.draw(&mut lane.random, self.settings.nodes, &self.settings.budget)
+    }
+
+    /// Between two faults of one class. One that joins others is mostly drawn with those, and so seldom alone.
+    fn gap(&self, lane: &mut Lane) -> Duration {
+        let gap = lane.random.between(Duration::from_millis(400), Duration::from_millis(1800));
+        let others = self.settings.classes.iter().any(|class| class != lane.fault.name());
+        if others && lane.fault.joins() { gap * 4 } else { gap }
     }
 
     /// When the lane is free; often a little later, at the edge of the heal of another fault.
@@ -274,7 +285,7 @@ impl<'a> Drawing<'a> {
     fn place(&mut self, lane: &mut Lane, draft: Draft, mut trigger: Trigger) {
         while trigger.latest() + SHORTEST <= self.last_heal {
             if let Some(placed) = self.fitted(lane.fault, draft.clone(), trigger) {
-                lane.next = placed.end() + gap(&mut lane.random);
+                lane.next = placed.end() + self.gap(lane);
                 self.placed.push(placed);
                 return;
             }
@@ -331,11 +342,6 @@ impl<'a> Drawing<'a> {
         });
         Schedule { entries: entries.collect() }
     }
-}
-
-/// Between two faults of one class.
-fn gap(random: &mut Random) -> Duration {
-    random.between(Duration::from_millis(400), Duration::from_millis(1800))
 }
 
 fn whole_milliseconds(time: Duration) -> Duration {

@@ -186,7 +186,8 @@ impl<'a> Player<'a> {
             stopped,
         };
         let injected = limit(INJECT_LIMIT, "the injection", fault.inject(&context)).await;
-        let mut failure = injected.as_ref().err().map(|error| format!("could not be injected: {error}"));
+        let mut failure =
+            injected.as_ref().err().map(|error| format!("could not be injected: {error}"));
         let mut seen = injected.unwrap_or_default();
         if failure.is_none() {
             let in_effect = self.environment.now();

@@ -80,7 +80,9 @@ impl How {
         let how: Self = words(entry)?;
         let percent = how.run_percent;
         let sensible = (1..=99).contains(&percent);
-        sensible.then_some(how).ok_or_else(|| format!("a `run_percent` of {percent}, not of 1 to 99"))
+        sensible
+            .then_some(how)
+            .ok_or_else(|| format!("a `run_percent` of {percent}, not of 1 to 99"))
     }
 
     fn ration(self) -> Ration {
@@ -232,7 +234,12 @@ fn prove(how: How, seen: &Value) -> Proof {
         (false, format!("{} was seen stopped {seen} % of the time, not {wanted} %", one.node))
     } else {
         let least = watched.iter().map(share).min().unwrap_or_default();
-        (true, format!("each was seen stopped at least {least} % of the time, {wanted} % were asked for"))
+        (
+            true,
+            format!(
+                "each was seen stopped at least {least} % of the time, {wanted} % were asked for"
+            ),
+        )
     };
     Proof { effective, reason, evidence: json!({ "watched": watched }) }
 }

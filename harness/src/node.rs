@@ -141,6 +141,7 @@ mod tests {
             settings: NodeSettings {
                 bug: Some("local-read".to_owned()),
                 snapshot_every: Some(200),
+                lease_drift_ppm: Some(300),
                 ..NodeSettings::default()
             },
         });
@@ -150,6 +151,7 @@ mod tests {
         let config = config(args).expect("sensible");
         assert_eq!((config.id, config.peers.len()), (2, 1));
         assert_eq!((config.segment_size, config.snapshot_entries), (4 << 20, 200));
+        assert_eq!(config.lease_drift_ppm, Some(300));
         assert!(config.bugs.has(Bug::LocalRead));
         assert_eq!(config.marks, Some("/tmp/marks".into()));
         assert_eq!((config.heartbeat.as_millis(), config.election.as_millis()), (100, 300));

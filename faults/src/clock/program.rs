@@ -9,7 +9,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// ELF, 64 bits, as the machine's own byte order has it.
-const ELF64: [u8; 6] = [0x7f, b'E', b'L', b'F', 2, if cfg!(target_endian = "little") { 1 } else { 2 }];
+const ELF64: [u8; 6] =
+    [0x7f, b'E', b'L', b'F', 2, if cfg!(target_endian = "little") { 1 } else { 2 }];
 const SEGMENT_DYNAMIC: u32 = 2;
 const SEGMENT_INTERPRETER: u32 = 3;
 const DYNAMIC_NEEDED: u64 = 1;
@@ -28,13 +29,17 @@ pub fn preloadable(path: &Path) -> Result<(), String> {
     let elf = Elf::of(file)
         .ok_or_else(|| format!("{name} is no program of this machine but perhaps a script"))?;
     if elf.segment(SEGMENT_INTERPRETER).is_none() {
-        return Err(format!("{name} is linked statically, so nothing can answer in the place of libc"));
+        return Err(format!(
+            "{name} is linked statically, so nothing can answer in the place of libc"
+        ));
     }
     if !elf.needs_libc() {
         return Err(format!("{name} is not linked with glibc"));
     }
     if elf.section_names().is_some_and(|names| contains(&names, GO_SECTION)) {
-        return Err(format!("{name} is a Go program, which asks the kernel and not libc for the time"));
+        return Err(format!(
+            "{name} is a Go program, which asks the kernel and not libc for the time"
+        ));
     }
     Ok(())
 }
@@ -125,10 +130,8 @@ impl Elf {
     fn section_names(&self) -> Option<Vec<u8>> {
         let (start, size) = (self.place::<8>(40)?, self.place::<2>(58)?);
         let header = start.checked_add(size.checked_mul(self.place::<2>(62)?)?)?;
-        let (offset, size) = (
-            self.place::<8>(header.checked_add(24)?)?,
-            self.place::<8>(header.checked_add(32)?)?,
-        );
+        let (offset, size) =
+            (self.place::<8>(header.checked_add(24)?)?, self.place::<8>(header.checked_add(32)?)?);
         let mut names = vec![0; (size <= SECTION_NAMES_LIMIT_BYTES).then_some(size)?];
         self.0.read_exact_at(&mut names, u64::try_from(offset).ok()?).ok()?;
         Some(names)
@@ -151,7 +154,8 @@ mod tests {
         let (source, program) = (folder.join("main.c"), folder.join("program"));
         fs::write(&source, "int main(void) { return 0; }\n").unwrap();
         let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
-        let compile = Command::new(compiler).args(flags).arg("-o").args([&program, &source]).output();
+        let compile =
+            Command::new(compiler).args(flags).arg("-o").args([&program, &source]).output();
         compile.is_ok_and(|output| output.status.success()).then_some(program)
     }
 

@@ -94,15 +94,18 @@ fn the_process() {
                 let (lock, signal) = (Mutex::new(()), Condvar::new());
                 let before = Instant::now();
                 let guard = lock.lock().unwrap();
-                let (_guard, late) =
-                    signal.wait_timeout_while(guard, Duration::from_millis(200), |()| true).unwrap();
+                let (_guard, late) = signal
+                    .wait_timeout_while(guard, Duration::from_millis(200), |()| true)
+                    .unwrap();
                 assert!(late.timed_out());
                 ms(before.elapsed())
             }
             "tokio" => {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let before = Instant::now();
-                runtime.unwrap().block_on(tokio::time::sleep(Duration::from_millis(200)));
+                runtime.unwrap().block_on(async {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                });
                 ms(before.elapsed())
             }
             "race" => steps_back_of_four_threads(),

@@ -4,9 +4,9 @@
 use crate::stage::Stage;
 use faults::clock::{ClockReading, Skew};
 use faults::{
-    BoxFuture, Budget, Clocks, Entry, Environment, EnvironmentError, Load, Nemesis, Network, Played,
-    Processors, Ration, Receipt, Schedule, Settings, Sighting, Target, Trigger, Use, registry,
-    schedule,
+    BoxFuture, Budget, Clocks, Entry, Environment, EnvironmentError, Load, Nemesis, Network,
+    Played, Processors, Ration, Receipt, Schedule, Settings, Sighting, Target, Trigger, Use,
+    registry, schedule,
 };
 use history::{Nanos, NodeId};
 use serde_json::{Value, json};
@@ -258,7 +258,8 @@ async fn a_starved_node_is_watched_and_then_runs() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_counts_only_if_its_node_was_told_another_time() {
-    for how in [json!({"step_ms": -5000}), json!({"rate_ppm": 40000}), json!({"rate_ppm": -40000})] {
+    for how in [json!({"step_ms": -5000}), json!({"rate_ppm": 40000}), json!({"rate_ppm": -40000})]
+    {
         for obedient in [true, false] {
             let hands = Hands::new(3, obedient);
             let receipt = play(&hands, entry("clock", Target::Leader, 1000, how.clone())).await;
@@ -351,9 +352,10 @@ fn what_is_drawn_is_within_the_claims() {
                 });
                 let beside = beside.count();
                 assert!(load != Load::Outage || beside == 0, "seed {seed}: {entry:?}");
-                let fields = entry.how.as_object().into_iter().flatten().map(|(name, how)| {
-                    how.as_str().map_or_else(|| name.clone(), str::to_owned)
-                });
+                let fields =
+                    entry.how.as_object().into_iter().flatten().map(|(name, how)| {
+                        how.as_str().map_or_else(|| name.clone(), str::to_owned)
+                    });
                 fields.for_each(|field| *kinds.entry(field).or_default() += 1);
             }
         }
@@ -379,7 +381,8 @@ fn clocks_are_off_when_leaders_are_cut_off() {
         let settings = Settings::new(&["clock", "partition"], 5, Duration::from_secs(120), seed);
         let drawn = schedule(&settings).unwrap();
         let of = |class: &'static str| {
-            let leader = move |entry: &&Entry| entry.fault == class && entry.target == Target::Leader;
+            let leader =
+                move |entry: &&Entry| entry.fault == class && entry.target == Target::Leader;
             drawn.entries.iter().filter(leader)
         };
         let joined = of("clock").filter(|clock| {
@@ -387,7 +390,8 @@ fn clocks_are_off_when_leaders_are_cut_off() {
                 Trigger::At { time } => time,
                 Trigger::OnLeaderChange { armed, after, .. } => armed + after,
             };
-            of("partition").any(|cut| begin(cut).abs_diff(begin(clock)) <= Duration::from_millis(150))
+            of("partition")
+                .any(|cut| begin(cut).abs_diff(begin(clock)) <= Duration::from_millis(150))
         });
         together += joined.count();
     }

@@ -69,7 +69,10 @@ impl NodeClocks {
         if reading.pid == u64::from(pid.unsigned_abs()) {
             return Ok(());
         }
-        Err(format!("did not take the clocks it was given: {} was not loaded before libc", self.shim))
+        Err(format!(
+            "did not take the clocks it was given: {} was not loaded before libc",
+            self.shim
+        ))
     }
 
     /// Gives every node the machine's clocks again, as far as that can be done.

@@ -31,11 +31,8 @@ impl Turns {
             return None;
         }
         self.running = !self.running;
-        let (signal, time) = if self.running {
-            (Signal::SIGCONT, self.run)
-        } else {
-            (Signal::SIGSTOP, self.stop)
-        };
+        let (signal, time) =
+            if self.running { (Signal::SIGCONT, self.run) } else { (Signal::SIGSTOP, self.stop) };
         self.until = now + time;
         Some(signal)
     }
