@@ -87,7 +87,8 @@ impl How {
     /// The drawn one, within the budget.
     fn draw(random: &mut Random, budget: &Budget) -> Self {
         let (steps, rates) = (u64::from(budget.wall_steps), u64::from(budget.drift_ppm > 0));
-        let back = random.chance(60);
+        // Set back, a clock makes things last that should be over; set forwards, it only ends them early.
+        let back = random.chance(75);
         let (step_ms, strobe_ms) = (step(random), 50 + random.below(450));
         let full = random.chance(50);
         let some = random.below(u64::from(budget.drift_ppm)) + 1;
@@ -97,7 +98,7 @@ impl How {
         let strobes = Self { strobe_ms: Some(strobe_ms), ..stays };
         let rate_ppm = i32::try_from(i64::from(rate) * sign).unwrap_or(0);
         let drifts = Self { rate_ppm, ..Self::default() };
-        let choices = [(45 * steps, stays), (30 * steps, strobes), (25 * rates, drifts)];
+        let choices = [(60 * steps, stays), (20 * steps, strobes), (20 * rates, drifts)];
         random.weighted(&choices).unwrap_or_default()
     }
 
@@ -128,7 +129,7 @@ impl How {
 
 /// How far: now and then so little that only a comparison of two nodes shows it, up to a minute.
 fn step(random: &mut Random) -> i64 {
-    let ranges = [(25, (5, 500)), (50, (500, 10_000)), (25, (10_000, 60_000))];
+    let ranges = [(15, (5, 500)), (60, (500, 10_000)), (25, (10_000, 60_000))];
     let (low, high) = random.weighted(&ranges).unwrap_or((5, 500));
     i64::try_from(low + random.below(high - low + 1)).unwrap_or(0)
 }
@@ -161,7 +162,7 @@ impl Fault for Clock {
         let several = if nodes > 1 { 15 } else { 0 };
         let choices = [(60, Target::Leader), (25, Target::One), (several, Target::All)];
         let target = random.weighted(&choices).unwrap_or(Target::One);
-        let duration = random.between(Duration::from_millis(1500), Duration::from_secs(4));
+        let duration = random.between(Duration::from_secs(1), Duration::from_millis(2500));
         let how = json!(How::draw(random, budget));
         Draft { target, shape: None, heal: None, duration, load: Load::Nodes(0), how }
     }

@@ -225,7 +225,8 @@ impl<'a> Drawing<'a> {
 
     /// Perhaps lets a fault of another class hit the new leader, right after the change that the
     /// fault at `place` brings about if it takes the leader away; or, where one of the two joins
-    /// others, hit the same leader with it, before it is replaced.
+    /// others, hit the same leader with it: first the one that takes it away, then, before it is
+    /// replaced, the one that joins.
     fn follow(&mut self, place: usize, lanes: &mut [Lane], ties: &mut Random) {
         let (wanted, after) = (ties.chance(60), ties.below(50));
         let turn = usize::try_from(ties.below(lanes.len() as u64)).unwrap_or(0);
@@ -242,7 +243,13 @@ impl<'a> Drawing<'a> {
         if !together && !wanted {
             return;
         }
-        let trigger = if together {
+        let trigger = if first.fault.joins() {
+            let begin = first.start().checked_sub(TOGETHER + after);
+            let Some(time) = begin.filter(|begin| self.is_calm(*begin, first.start())) else {
+                return;
+            };
+            Trigger::At { time }
+        } else if together {
             first.trigger.later(TOGETHER + after)
         } else {
             let armed = first.start();
@@ -256,6 +263,11 @@ impl<'a> Drawing<'a> {
             lane.next = lane.next.max(tied.end() + self.gap(lane));
             self.placed.push(tied);
         }
+    }
+
+    /// Whether nothing begins from one moment until just before another.
+    fn is_calm(&self, from: Duration, until: Duration) -> bool {
+        self.placed.iter().all(|placed| placed.start() < from || placed.start() >= until)
     }
 
     fn draft(&self, lane: &mut Lane) -> Draft {
