@@ -1,8 +1,8 @@
 //! Clock: nodes whose clocks are set, or run too fast or too slow.
 //!
-//! Each node has clocks of its own while such a fault is planned: a small library ([`page`], `shim/clock.c`) is put
-//! before libc in the node's process and adds what a page of memory says to the machine's time. The machine's
-//! clock is never touched.
+//! Each node has clocks of its own while such a fault is planned: a small library (`shim/clock.c`) is put before
+//! libc in the node's process and adds what a page of memory says ([`ClockPage`]) to the machine's time. The
+//! machine's clock is never touched.
 //!
 //! * A *step* sets the wall clock, forwards or back, and the heal sets it right again, which is a step as well.
 //!   A *strobe* goes to and fro between the two for as long as the fault lasts.

@@ -115,7 +115,7 @@ pub trait Environment: Send + Sync {
     fn receipt(&self, receipt: &Receipt);
 
     /// Undoes what can be undone without waiting: SIGCONT to `paused`, everything delivered again, the
-    /// machine's clocks and whole shares of the processors for all. Called when a nemesis is dropped in the middle of a fault. Dead nodes stay dead; the
-    /// environment knows them.
+    /// machine's clocks and whole shares of the processors for all. Called when a nemesis is dropped in the
+    /// middle of a fault. Dead nodes stay dead; the environment knows them.
     fn release(&self, paused: &[NodeId]);
 }

@@ -1,8 +1,8 @@
 //! Starve: nodes that get the processor for only a part of every tenth of a second.
 //!
 //! Such a node is late with everything and dead to nobody: it answers heartbeats now and then, and its timeouts run
-//! out while it does not look. The one who owns its process stops it with SIGSTOP and continues it with SIGCONT by turns.
-//! That needs no privilege and leaves nothing behind, and all threads of the node stand still at the same
+//! out while it does not look. The one who owns its process stops it with SIGSTOP and continues it with SIGCONT
+//! by turns. That needs no privilege and leaves nothing behind, and all threads of the node stand still at the same
 //! moments, as they would for a machine whose hypervisor takes its share away. It is not what a scheduler does to
 //! a process that competes for processors: those interleave more finely.
 //!

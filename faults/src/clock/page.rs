@@ -14,7 +14,8 @@
 //! | | | 32 … 48 | the same of the steady clocks; differed: in rate |
 //!
 //! A change is written into the slot that is not in effect, and then one write of the epoch, which cannot be
-//! seen by halves, puts it into effect. The steady clocks are continuous over a change: it starts from what they had gained.
+//! seen by halves, puts it into effect. The steady clocks are continuous over a change: it starts from what they
+//! had gained.
 //!
 //! It outlives restarts of the node, which then goes on where it was. It is a regular file among those of the
 //! run, so nothing of it stays in the machine's shared memory.
