@@ -25,6 +25,9 @@ pub enum Power {
     Snapshot,
     /// Its data folders can be put on a disk of ours.
     Disk,
+    /// Its nodes ask libc for the time and wait as [`crate::clock`] can follow, so they can be given clocks of
+    /// their own.
+    Clock,
 }
 
 impl Power {
@@ -39,6 +42,7 @@ impl Power {
             Self::Transfer => "its leadership cannot be handed over",
             Self::Snapshot => "its nodes take no snapshot on demand",
             Self::Disk => "its data folders cannot be put on a disk of ours",
+            Self::Clock => "its nodes cannot be given clocks of their own",
         }
     }
 }
@@ -55,14 +59,21 @@ pub struct Budget {
     /// How many nodes may find damage in their files at once. They may refuse to start on it.
     #[serde(default)]
     pub damaged: usize,
+    /// By how many millionths a clock may run too fast or too slow.
+    #[serde(default)]
+    pub drift_ppm: u32,
+    /// Whether the wall clock of any node may be set to anything at any time.
+    #[serde(default)]
+    pub wall_steps: bool,
 }
 
 impl Budget {
-    /// The budget of a majority system of so many nodes that syncs before it acknowledges.
+    /// The budget of a majority system of so many nodes that syncs before it acknowledges, looks at no wall clock,
+    /// and whose timeouts do if they are a twentieth off.
     #[must_use]
     pub const fn majority(nodes: usize) -> Self {
-        let minority = nodes.saturating_sub(1) / 2;
-        Self { down: minority, crash: nodes, damaged: minority }
+        let down = nodes.saturating_sub(1) / 2;
+        Self { down, crash: nodes, damaged: down, drift_ppm: 50_000, wall_steps: true }
     }
 }
 

@@ -15,6 +15,7 @@
 //!
 //! The end of the work stays free, so that operations after the last heal are seen to succeed.
 
+use crate::claims::Load;
 use crate::fault::{Draft, Fault};
 use crate::random::Random;
 use crate::recipes::{RECIPES, Recipe, Step, When};
@@ -50,6 +51,11 @@ const RECIPES_PERCENT: u64 = 60;
 const TWICE_PERCENT: u64 = 15;
 /// How long a fault that is tied to a change of leader waits for it.
 const PATIENCE: Duration = Duration::from_millis(2500);
+/// After which a fault that hits the same leader together with another one begins: the first is in effect, and
+/// nobody has been elected yet.
+const TOGETHER: Duration = Duration::from_millis(50);
+/// How often a fault that joins another one is drawn until it hits the leader alone.
+const DRAFTS: usize = 6;
 /// The last moments of a partition, in which another class may strike beyond the budget.
 pub const EDGE: Duration = Duration::from_millis(400);
 /// Draws the schedule of these settings.
@@ -69,6 +75,8 @@ struct Lane {
     fault: &'static dyn Fault,
     random: Random,
     intensity: Intensity,
+    /// Whether it is mostly drawn together with faults of other classes, and so seldom alone.
+    joins: bool,
     next: Duration,
 }
 
@@ -76,6 +84,7 @@ impl Lane {
     /// Where the next fault of the class may be, after one that was placed.
     fn after(&mut self, placed: &Placed) -> Duration {
         let gap = whole_milliseconds(self.intensity.gap(&mut self.random));
+        let gap = if self.joins { gap * 4 } else { gap };
         if self.fault.several_at_once() && self.random.chance(TWICE_PERCENT) {
             return placed.start() + gap.min(whole_milliseconds(placed.duration / 2));
         }
@@ -92,6 +101,7 @@ fn lanes(settings: &Settings) -> Result<Vec<Lane>, ScheduleError> {
         let no_budget = || "the system declares a fault budget of 0 nodes".to_owned();
         let reason = fault
             .cannot_bite(settings.nodes)
+            .or_else(|| fault.beyond(&settings.budget))
             .or_else(|| (settings.budget.down == 0).then(no_budget));
         if let Some(reason) = reason {
             return Err(ScheduleError::CannotBite { class: class.clone(), reason });
@@ -99,7 +109,8 @@ fn lanes(settings: &Settings) -> Result<Vec<Lane>, ScheduleError> {
         if lanes.iter().all(|lane| lane.fault.name() != class) {
             let random = Random::new(settings.seed, LANE_STREAM + place as u64);
             let intensity = settings.intensities.get(class).copied().unwrap_or_default();
-            lanes.push(Lane { fault, random, intensity, next: Duration::ZERO });
+            let joins = fault.joins() && settings.classes.iter().any(|other| other != class);
+            lanes.push(Lane { fault, random, intensity, joins, next: Duration::ZERO });
         }
     }
     lanes.sort_by_key(|lane| registry::all().iter().position(|f| f.name() == lane.fault.name()));
@@ -224,16 +235,26 @@ impl<'a> Drawing<'a> {
         }
     }
 
-    /// Perhaps lets a recipe follow the fault at `place`, if that unseats the leader: the first that the budget has
-    /// room for, from any one on. Recipes are not followed by others, or they would have no end.
+    /// Lets a fault of another class that joins such faults hit the same leader together with the one at `place`, if
+    /// that unseats it: it begins when the other is in effect, and before anybody is elected. And perhaps lets a
+    /// recipe follow: the first that the budget has room for, from any one on. What is tied to another fault is not
+    /// followed by more, or there would be no end.
     fn follow(&mut self, place: usize, lanes: &mut [Lane], ties: &mut Random) {
         let (wanted, turn) = (ties.chance(RECIPES_PERCENT), ties.below(RECIPES.len() as u64));
         let first = &self.placed[place];
         let tied = matches!(first.trigger, Trigger::OnLeaderChange { .. });
-        if !wanted || tied || !first.fault.unseats(&first.draft) {
+        if tied || !first.fault.unseats(&first.draft) {
             return;
         }
+        let (trigger, name) = (first.trigger, first.fault.name());
         let (armed, window) = (first.start(), first.duration.max(SHORTEST * 5).min(PATIENCE));
+        let joins = |lane: &&mut Lane| lane.fault.joins() && lane.fault.name() != name;
+        for lane in lanes.iter_mut().filter(joins) {
+            self.join(lane, trigger);
+        }
+        if !wanted {
+            return;
+        }
         let turn = usize::try_from(turn).unwrap_or(0);
         let possible = |recipe: &&Recipe| {
             recipe.is_possible(|class| lanes.iter().any(|lane| lane.fault.name() == class))
@@ -251,6 +272,19 @@ impl<'a> Drawing<'a> {
                 }
                 return;
             }
+        }
+    }
+
+    /// Places a fault of the class that hits the leader alone just after `trigger`, if one is drawn and there is room.
+    fn join(&mut self, lane: &mut Lane, trigger: Trigger) {
+        let after = lane.random.between(Duration::ZERO, TOGETHER);
+        let mut drafts = (0..DRAFTS).map(|_| self.draft(lane));
+        let alone = |load: Load| load != Load::Outage && load.nodes() <= 1;
+        let draft = drafts.find(|draft| draft.target == Target::Leader && alone(draft.load));
+        let trigger = trigger.later(whole_milliseconds(TOGETHER + after));
+        if let Some(joined) = draft.and_then(|draft| self.fitted(lane.fault, draft, trigger)) {
+            lane.next = lane.next.max(lane.after(&joined));
+            self.put(joined);
         }
     }
 

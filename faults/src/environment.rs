@@ -7,9 +7,11 @@
 //! Every method that waits has a limit of its own; the nemesis puts a longer one around it.
 
 use crate::administration::Administration;
+use crate::clock::Clocks;
 use crate::disk::Disks;
 use crate::link::{ClientConnection, ClientCounters, Counters, Link, Plan};
 use crate::receipt::Receipt;
+use crate::starve::Processors;
 use history::{Nanos, NodeId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -115,6 +117,16 @@ pub trait Environment: Send + Sync {
     /// Continues the node's process with SIGCONT and returns once it is seen to run.
     fn resume(&self, node: NodeId) -> BoxFuture<'_, Result<Sighting, EnvironmentError>>;
 
+    /// The nodes' own clocks; none where they have only the machine's.
+    fn clocks(&self) -> Option<&dyn Clocks> {
+        None
+    }
+
+    /// The nodes' shares of the processors; none where they cannot be changed.
+    fn processors(&self) -> Option<&dyn Processors> {
+        None
+    }
+
     /// Writes an event of the nemesis (type `info`) to the history; index and time are the
     /// recorder's.
     fn record(&self, fault: &str, value: Value);
@@ -122,8 +134,8 @@ pub trait Environment: Send + Sync {
     /// Writes a receipt to `faults.jsonl`.
     fn receipt(&self, receipt: &Receipt);
 
-    /// Undoes what can be undone without waiting: SIGCONT to `paused`, everything delivered
-    /// again, and every disk healed. Called when a nemesis is dropped in the middle of a fault. Dead nodes stay dead; the
-    /// environment knows them.
+    /// Undoes what can be undone without waiting: SIGCONT to `paused`, everything delivered again, every disk
+    /// healed, the machine's clocks and whole shares of the processors for all. Called when a nemesis is dropped in
+    /// the middle of a fault. Dead nodes stay dead; the environment knows them.
     fn release(&self, paused: &[NodeId]);
 }

@@ -10,8 +10,10 @@ use crate::schedule::Entry;
 use crate::shape::Shape;
 use crate::target::Target;
 use history::NodeId;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// What one injection does, as drawn from a seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,29 @@ pub struct Context<'a> {
     pub nodes: &'a [NodeId],
     /// The links it holds.
     pub cut: &'a [Link],
+    /// Turns true when it is to be healed at once.
+    pub stopped: watch::Receiver<bool>,
+}
+
+impl Context<'_> {
+    /// Lets time pass; false, and at once, when the fault is to be healed.
+    pub async fn rest(&self, time: Duration) -> bool {
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            biased;
+            // An error means that the player is gone, and this with it.
+            _ = stopped.wait_for(|&stopped| stopped) => false,
+            () = tokio::time::sleep(time) => true,
+        }
+    }
+}
+
+/// The words of an entry's `how`, as its class defines them.
+///
+/// # Errors
+/// What is wrong with them, as a fragment.
+pub(crate) fn words<T: DeserializeOwned>(entry: &Entry) -> Result<T, String> {
+    T::deserialize(&entry.how).map_err(|error| format!("the `how` of a {}: {error}", entry.fault))
 }
 
 /// What a healed fault has to show for itself.
@@ -68,6 +93,11 @@ pub trait Fault: Send + Sync {
 
     /// Why it cannot bite on a cluster of this many nodes, if it cannot.
     fn cannot_bite(&self, nodes: usize) -> Option<String>;
+
+    /// Why all of it is more than a system with this budget claims to survive, if it is.
+    fn beyond(&self, _budget: &Budget) -> Option<String> {
+        None
+    }
 
     /// What it needs of the machine, in a few words; none if it needs nothing.
     fn needs(&self) -> Option<&'static str> {
@@ -124,6 +154,12 @@ pub trait Fault: Send + Sync {
         draft.target == Target::Leader && draft.load.nodes() > 0
     }
 
+    /// Whether another fault that takes its node from the others finds most in the very moments in which this
+    /// one begins. Faults are then drawn to come together.
+    fn joins(&self) -> bool {
+        false
+    }
+
     /// How long healing it usually takes at most; a schedule leaves room for that.
     fn heal_time(&self) -> Duration;
 
@@ -140,6 +176,19 @@ pub trait Fault: Send + Sync {
         &'a self,
         context: &'a Context<'a>,
     ) -> BoxFuture<'a, Result<Value, EnvironmentError>>;
+
+    /// What it does while it lasts, once it is injected: nothing, usually. Ends after the entry's duration, and
+    /// early when the context says so; it leaves what it saw in `seen` at once, because it may be cut short.
+    fn go_on<'a>(
+        &'a self,
+        context: &'a Context<'a>,
+        _seen: &'a mut Value,
+    ) -> BoxFuture<'a, Result<(), EnvironmentError>> {
+        Box::pin(async move {
+            context.rest(context.entry.duration).await;
+            Ok(())
+        })
+    }
 
     /// Undoes it, also where the injection failed half-way (`seen` is then null). May be called
     /// again if it fails.

@@ -102,8 +102,9 @@ pub struct Nemesis;
 
 impl Nemesis {
     /// The longest that [`play`](Self::play) may take after its stop: an injection that has just
-    /// begun, every attempt to heal it, and the last heal of the network.
+    /// begun, a step of a fault that goes on, every attempt to heal it, and the last heal of the network.
     pub const LONGEST_STOP: Duration = INJECT_LIMIT
+        .saturating_add(INJECT_LIMIT)
         .saturating_add(HEAL_LIMIT.saturating_add(HEAL_PAUSE).saturating_mul(HEAL_ATTEMPTS))
         .saturating_add(HEAL_LIMIT);
 
@@ -182,18 +183,21 @@ impl<'a> Player<'a> {
             entry,
             nodes: &receipt.nodes,
             cut: &receipt.cut,
+            stopped,
         };
         let injected = limit(INJECT_LIMIT, "the injection", fault.inject(&context)).await;
-        if injected.is_ok() {
+        let mut failure =
+            injected.as_ref().err().map(|error| format!("could not be injected: {error}"));
+        let mut seen = injected.unwrap_or_default();
+        if failure.is_none() {
             let in_effect = self.environment.now();
             self.update(entry.id, |receipt| receipt.in_effect = Some(in_effect));
-            tokio::select! {
-                () = is_set(&mut stopped) => {}
-                () = sleep(entry.duration) => {}
-            }
+            let longest = entry.duration + INJECT_LIMIT;
+            let went_on = limit(longest, "the fault", fault.go_on(&context, &mut seen)).await;
+            failure = went_on.err().map(|error| format!("did not go on: {error}"));
         }
-        let healed = heal(fault, &context, injected.as_ref().unwrap_or(&Value::Null)).await;
-        Some(self.end(entry.id, injected.err(), healed))
+        let healed = heal(fault, &context, &seen).await;
+        Some(self.end(entry.id, failure, healed))
     }
 
     /// Waits until the entry is due; returns when the event was seen that it waited for.
@@ -247,7 +251,7 @@ impl<'a> Player<'a> {
     fn end(
         &self,
         id: u64,
-        not_injected: Option<EnvironmentError>,
+        failed: Option<String>,
         healed: Result<Proof, EnvironmentError>,
     ) -> (Receipt, Option<String>) {
         let mut active = self.active();
@@ -257,7 +261,7 @@ impl<'a> Player<'a> {
             Ok(proof) => {
                 receipt.healed = Some(self.environment.now());
                 receipt.evidence = proof.evidence;
-                receipt.effective = proof.effective && not_injected.is_none();
+                receipt.effective = proof.effective && failed.is_none();
                 receipt.reason = proof.reason;
             }
             Err(error) => {
@@ -265,8 +269,8 @@ impl<'a> Player<'a> {
                 failure = Some(receipt.reason.clone());
             }
         }
-        if let Some(error) = not_injected {
-            receipt.reason = format!("could not be injected: {error}");
+        if let Some(failed) = failed {
+            receipt.reason = failed;
         }
         self.environment.record(&receipt.fault, event(&receipt, "end"));
         self.environment.receipt(&receipt);
@@ -286,7 +290,8 @@ impl Drop for Player<'_> {
         if active.is_empty() {
             return;
         }
-        let down = active.values().filter(|fault| fault.receipt.fault == "pause");
+        let stopped = |fault: &&Active| matches!(fault.receipt.fault.as_str(), "pause" | "starve");
+        let down = active.values().filter(stopped);
         let paused: Vec<NodeId> = down.flat_map(|fault| fault.receipt.nodes.clone()).collect();
         self.environment.release(&paused);
         for Active { mut receipt, .. } in active.into_values() {
@@ -344,8 +349,9 @@ async fn limit<T>(
     })
 }
 
-/// Runs all futures side by side in one task, so that dropping it drops them all at once.
-async fn all<T>(mut futures: Vec<BoxFuture<'_, T>>) -> Vec<T> {
+/// Runs all futures side by side in one task, so that dropping it drops them all at once. The results come in the
+/// order in which the futures ended.
+pub(crate) async fn all<T>(mut futures: Vec<BoxFuture<'_, T>>) -> Vec<T> {
     let mut results = Vec::new();
     poll_fn(|context| {
         futures.retain_mut(|future| match future.as_mut().poll(context) {

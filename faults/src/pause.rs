@@ -36,11 +36,13 @@ impl Fault for Pause {
         let several = if budget.down > 1 && nodes > 2 { 10 } else { 0 };
         let choices = [(65, Target::Leader), (25, Target::One), (several, Target::LeaderMinority)];
         let target = random.weighted(&choices).unwrap_or(Target::One);
-        let short = random.chance(20);
-        let duration = if short && target == Target::One {
-            random.between(Duration::from_millis(100), Duration::from_millis(300))
-        } else {
-            random.between(Duration::from_millis(300), Duration::from_secs(3))
+        // Most are longer than an election timeout, some so long that connections are given up.
+        let duration = match random.below(100) {
+            0..20 if target == Target::One => {
+                random.between(Duration::from_millis(100), Duration::from_millis(300))
+            }
+            92.. => random.between(Duration::from_secs(3), Duration::from_secs(8)),
+            _ => random.between(Duration::from_millis(300), Duration::from_secs(3)),
         };
         let load = Load::Nodes(target.size(nodes));
         Draft { target, shape: None, heal: None, duration, load, how: Value::Null }

@@ -3,6 +3,8 @@
 use crate::bit_flip::BitFlip;
 use crate::claims::Power;
 use crate::client_cut::ClientCut;
+use crate::clock::Clock;
+use crate::crash::Crash;
 use crate::disk_error::DiskError;
 use crate::disk_full::DiskFull;
 use crate::disk_hang::DiskHang;
@@ -16,6 +18,7 @@ use crate::pause::Pause;
 use crate::power_loss::PowerLoss;
 use crate::slow::Slow;
 use crate::snapshot::Snapshot;
+use crate::starve::Starve;
 use crate::transfer::Transfer;
 use crate::unreachable::Unreachable;
 
@@ -36,6 +39,9 @@ static ALL: &[&dyn Fault] = &[
     &DiskSlow,
     &DiskHang,
     &BitFlip,
+    &Crash,
+    &Starve,
+    &Clock,
 ];
 
 /// Every class of fault, in the order in which they are listed.

@@ -46,6 +46,17 @@ impl Trigger {
         }
     }
 
+    /// The same, so much later.
+    #[must_use]
+    pub(crate) fn later(self, by: Duration) -> Self {
+        match self {
+            Self::At { time } => Self::At { time: time + by },
+            Self::OnLeaderChange { armed, after, latest } => {
+                Self::OnLeaderChange { armed, after: after + by, latest: latest + by }
+            }
+        }
+    }
+
     /// The last moment at which it can fire.
     #[must_use]
     pub fn latest(&self) -> Duration {

@@ -103,6 +103,12 @@ pub struct RunArgs {
     /// Have every node take a snapshot, and compact its log, after so many entries
     #[arg(long, value_name = "N")]
     pub snapshot_every: Option<u64>,
+    /// Let nodes answer reads by lease; no clock is off by more millionths
+    ///
+    /// The clients that only read then ask for such reads; all others, and the final reads, ask a quorum. Faults of
+    /// clocks stay within what is declared here.
+    #[arg(long, value_name = "PPM")]
+    pub lease_drift: Option<u32>,
     /// Play the faults of this file (TOML, or the JSON of a plan) instead of drawing them from the seed
     #[arg(long, value_name = "FILE", conflicts_with_all = ["replay", "faults"])]
     pub schedule: Option<PathBuf>,
@@ -130,7 +136,7 @@ pub struct RunArgs {
 }
 
 /// Everything that a replayed plan fixes already.
-const PLANNED: [&str; 13] = [
+const PLANNED: [&str; 14] = [
     "system",
     "workload",
     "faults",
@@ -144,6 +150,7 @@ const PLANNED: [&str; 13] = [
     "attempt",
     "slow_node",
     "snapshot_every",
+    "lease_drift",
 ];
 
 /// `harness check`.

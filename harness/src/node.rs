@@ -151,6 +151,7 @@ mod tests {
                 bug: Some("local-read".to_owned()),
                 snapshot_every: Some(200),
                 replaceable: true,
+                lease_drift_ppm: Some(300),
                 ..NodeSettings::default()
             },
         });
@@ -161,6 +162,7 @@ mod tests {
         assert_eq!((config.id, config.peers.len(), config.join), (2, 1, false));
         assert_eq!(config.dial.keys().next(), Some(&1001), "the peer in its second life");
         assert_eq!((config.segment_size, config.snapshot_entries), (4 << 20, 200));
+        assert_eq!(config.lease_drift_ppm, Some(300));
         assert!(config.bugs.has(Bug::LocalRead));
         assert_eq!(config.marks, Some("/tmp/marks".into()));
         assert_eq!((config.heartbeat.as_millis(), config.election.as_millis()), (100, 300));

@@ -11,6 +11,7 @@ mod written;
 
 use crate::duration::as_text;
 use crate::seed::Seed;
+use faults::Power;
 use history::NodeId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -60,6 +61,10 @@ pub struct Plan {
     /// Entries after which a node takes a snapshot; without it, by the size of its log alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_every: Option<u64>,
+    /// How far the rate of any clock may be off, in millionths, if nodes answer reads by lease; those clients that
+    /// only read then ask for such reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_drift_ppm: Option<u32>,
     /// A node made slow on purpose for the whole run, without any fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_node: Option<NodeId>,
@@ -94,6 +99,15 @@ impl Plan {
     #[must_use]
     pub fn has_disk_faults(&self) -> bool {
         self.schedule.classes().iter().any(|class| faults::registry::is_of_disk(class))
+    }
+
+    /// Whether a fault of it needs nodes with clocks of their own.
+    #[must_use]
+    pub fn has_clock_faults(&self) -> bool {
+        let needs = |class: &&str| {
+            faults::registry::by_name(class).is_some_and(|fault| fault.power() == Power::Clock)
+        };
+        self.schedule.classes().iter().any(needs)
     }
 }
 

@@ -30,8 +30,9 @@ const PAUSE_AFTER_FAIL: Duration = Duration::from_millis(10);
 
 /// Whoever hands out clients: a system under test.
 pub trait Clients: Send + Sync {
-    /// A fresh client with a session of its own, for `node` only, or for whoever leads.
-    fn client(&self, node: Option<NodeId>) -> Box<dyn KvClient>;
+    /// A fresh client with a session of its own, for `node` only, or for whoever leads. One that only reads for the
+    /// whole work may be content with a read by lease.
+    fn client(&self, node: Option<NodeId>, reader: bool) -> Box<dyn KvClient>;
 }
 
 /// What all workers of a run share.
@@ -49,6 +50,7 @@ pub struct Desk {
 pub struct Session {
     desk: Desk,
     node: Option<NodeId>,
+    reader: bool,
     process: Process,
     client: Box<dyn KvClient>,
 }
@@ -57,9 +59,19 @@ impl Session {
     /// A fresh process with a fresh client, for `node` only, or for whoever leads.
     #[must_use]
     pub fn open(desk: Desk, node: Option<NodeId>) -> Self {
+        Self::start(desk, node, false)
+    }
+
+    /// A fresh process with a fresh client for what `role` does.
+    #[must_use]
+    pub fn of(desk: Desk, role: Role) -> Self {
+        Self::start(desk, role.node(), role.reads_only())
+    }
+
+    fn start(desk: Desk, node: Option<NodeId>, reader: bool) -> Self {
         let process = desk.recorder.process();
-        let client = desk.clients.client(node);
-        Self { desk, node, process, client }
+        let client = desk.clients.client(node, reader);
+        Self { desk, node, reader, process, client }
     }
 
     /// Performs and records one operation; after an unknown outcome the next one is another process's.
@@ -78,7 +90,7 @@ impl Session {
         let node = self.client.node().or(asked);
         if self.desk.recorder.complete(call, &completion, node)?.retired {
             self.process = self.desk.recorder.process();
-            self.client = self.desk.clients.client(self.node);
+            self.client = self.desk.clients.client(self.node, self.reader);
         }
         Ok(completion)
     }
@@ -105,7 +117,7 @@ impl Worker {
     /// When an operation could not be recorded: the run cannot go on.
     pub async fn run(self, mut end: watch::Receiver<bool>) -> Result<(), RecordError> {
         let caller = Caller { worker: self.number, reads_only: self.role.reads_only() };
-        let mut session = Session::open(self.desk.clone(), self.role.node());
+        let mut session = Session::of(self.desk.clone(), self.role);
         loop {
             let next = self.pace.take(Instant::now());
             tokio::select! {

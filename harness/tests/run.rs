@@ -249,3 +249,44 @@ fn a_killed_harness_leaves_no_process_and_a_folder_that_can_be_judged() {
     assert_eq!(judged.code(), Some(2), "nothing wrong was seen, and too little was");
     assert_eq!(place.ruling("linearizable"), "valid");
 }
+
+/// What gives nodes their own clocks is there only while a run goes on.
+fn clock_files(place: &Place) -> Vec<String> {
+    let folder = place.folder().join("nodes");
+    let mut files = vec![folder.join("clock.so")];
+    files.extend((1..=5).map(|node| folder.join(format!("n{node}/clock"))));
+    files.iter().filter(|file| file.exists()).map(|file| file.display().to_string()).collect()
+}
+
+#[test]
+fn clocks_and_crashes_bite_and_a_correct_cluster_survives_them() {
+    let place = Place::new();
+    let words = "--faults clock,crash --nodes 3 --clients 6 --time 8s --seed 5 --lease-drift 50000";
+    let code = place.run(words);
+    assert!(code == 0 || code == 2, "exit code {code}: {:#}", place.verdict());
+    assert_eq!(place.ruling("linearizable"), "valid");
+    assert_eq!(place.ruling("crashes"), "valid");
+    for class in ["clock", "crash"] {
+        let seen = &place.verdict()["coverage"]["faults"][class];
+        assert!(seen["effective"].as_u64() > Some(0), "{class}: {seen:#}");
+    }
+    assert_eq!(clock_files(&place), Vec::<String>::new());
+    assert_eq!(place.left_behind(), Vec::<String>::new());
+}
+
+#[test]
+fn a_killed_harness_leaves_no_clocks_and_no_starved_node() {
+    let place = Place::new();
+    let mut run = place.start("--faults clock,starve --nodes 3 --time 60s --seed 5");
+    place.await_history("\"f\":\"clock\"");
+    place.await_history("\"f\":\"starve\"");
+    assert_eq!(clock_files(&place).len(), 4, "a library, and a page for each node");
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert_eq!(place.left_behind(), Vec::<String>::new());
+    let end = Instant::now() + Duration::from_secs(2);
+    while !clock_files(&place).is_empty() {
+        assert!(Instant::now() < end, "{:?}", clock_files(&place));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -6,6 +6,7 @@
 mod accept;
 mod administration;
 mod atomic;
+mod clock;
 mod disk;
 mod disk_classes;
 mod holding;
@@ -16,6 +17,7 @@ mod network;
 mod one_way;
 mod order;
 mod pace;
+mod processes;
 mod proof;
 mod schedule;
 mod shape;

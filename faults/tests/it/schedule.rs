@@ -108,7 +108,11 @@ fn entries_are_in_order_and_last_as_long_as_they_should() {
             // A plan counts in whole milliseconds.
             let text = serde_json::to_string(entry).unwrap();
             assert_eq!(entry, &serde_json::from_str(&text).unwrap());
-            let longest = if entry.fault == "partition" { 6 } else { 3 };
+            let longest = match entry.fault.as_str() {
+                "partition" => 6,
+                "pause" => 8,
+                _ => 3,
+            };
             assert!((Duration::from_millis(100)..=seconds(longest)).contains(&entry.duration));
             assert_eq!(entry.fault == "partition", entry.shape.is_some() && entry.heal.is_some());
             if let Trigger::OnLeaderChange { armed, after, latest } = entry.trigger {

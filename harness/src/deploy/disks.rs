@@ -206,7 +206,12 @@ mod tests {
 
     fn set(folder: &Path) -> DiskSet {
         let file = |name: &str| folder.join(name);
-        let paths = NodePaths { log: file("log"), data: folder.to_owned(), marks: file("marks") };
+        let paths = NodePaths {
+            log: file("log"),
+            data: folder.to_owned(),
+            marks: file("marks"),
+            clock: file("clock"),
+        };
         DiskSet::plain(&BTreeMap::from([(NodeId(1), paths)]))
     }
 

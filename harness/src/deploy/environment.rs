@@ -7,7 +7,8 @@ use super::{DeployError, Deployment};
 use crate::system::Administrator;
 use faults::disk::{Answer, Disks, Flipped, Order};
 use faults::{
-    Administration, BoxFuture, Environment, EnvironmentError, Members, Network, Receipt, Sighting,
+    Administration, BoxFuture, Clocks, Environment, EnvironmentError, Members, Network, Processors,
+    Ration, Receipt, Sighting, Use,
 };
 use history::{Nanos, NodeId};
 use serde_json::Value;
@@ -109,6 +110,14 @@ impl<W: Witness> Environment for RealEnvironment<W> {
         self.act(move |deployment| deployment.resume(node))
     }
 
+    fn clocks(&self) -> Option<&dyn Clocks> {
+        self.deployment.clocks()
+    }
+
+    fn processors(&self) -> Option<&dyn Processors> {
+        Some(self)
+    }
+
     fn record(&self, fault: &str, value: Value) {
         self.witness.record(fault, value);
     }
@@ -143,5 +152,19 @@ impl<W: Witness> Disks for RealEnvironment<W> {
 
     fn release(&self) {
         self.deployment.release_disks();
+    }
+}
+
+impl<W: Witness> Processors for RealEnvironment<W> {
+    fn ration(
+        &self,
+        node: NodeId,
+        ration: Option<Ration>,
+    ) -> BoxFuture<'_, Result<(), EnvironmentError>> {
+        self.act(move |deployment| deployment.ration(node, ration))
+    }
+
+    fn look(&self, node: NodeId) -> BoxFuture<'_, Result<Use, EnvironmentError>> {
+        self.act(move |deployment| deployment.look(node))
     }
 }

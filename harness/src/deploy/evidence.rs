@@ -5,7 +5,7 @@ use super::ledger::Intent;
 use super::{DeployError, Deployment, Inner, KILL_LIMIT, READY_LIMIT, lock};
 use crate::guardian::{GuardianError, NodeSignal, evidence};
 use faults::disk::{Answer, Flipped, Order};
-use faults::{ProcessState, Sighting};
+use faults::{ProcessState, Ration, Sighting, Use};
 use history::NodeId;
 use std::time::{Duration, Instant};
 
@@ -87,12 +87,42 @@ impl Deployment {
         self.inner.disks.release();
     }
 
-    /// Sends SIGCONT to these nodes, whatever they are, and looks no further.
+    /// Lets the node run by turns only, or, without a ration, all the time again, and then returns once no thread
+    /// of it is stopped.
+    ///
+    /// # Errors
+    /// When the node is not running, or is still seen stopped after a while.
+    pub fn ration(&self, node: NodeId, ration: Option<Ration>) -> Result<(), DeployError> {
+        match ration {
+            Some(_) => self.inner.guardian.ration(node, ration).map(drop).map_err(Into::into),
+            // SIGCONT ends the turns too.
+            None => self.inner.signal_seen(node, NodeSignal::Continue).map(drop),
+        }
+    }
+
+    /// What the operating system says of the node's process.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn look(&self, node: NodeId) -> Result<Use, DeployError> {
+        let pid = lock(&self.inner.ledger).pid(node);
+        let look = |pid: i32| {
+            let (stopped, cpu) = evidence::stopped_and_cpu(pid)?;
+            let cpu_ms = u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX);
+            Some(Use { pid: pid.unsigned_abs(), cpu_ms, stopped })
+        };
+        pid.and_then(look).ok_or(DeployError::NotRunning(node))
+    }
+
+    /// Sends SIGCONT to these nodes, whatever they are, gives all nodes the machine's clocks, and looks no further.
     pub fn release(&self, paused: &[NodeId]) {
         for node in paused {
             if self.inner.guardian.signal(*node, NodeSignal::Continue).is_ok() {
                 lock(&self.inner.ledger).paused(*node, false);
             }
+        }
+        if let Some(clocks) = &self.inner.clocks {
+            clocks.release();
         }
     }
 }

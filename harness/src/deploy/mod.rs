@@ -14,6 +14,7 @@
 //! judge: an unexplained exit is the verdict's business.
 
 mod administration;
+mod clocks;
 mod disks;
 mod environment;
 mod evidence;
@@ -29,9 +30,10 @@ pub use record::{DeploymentRecord, NodeRecord};
 use crate::guardian::{Guardian, GuardianError, NodeSignal, Spawn};
 use crate::results::RunFolder;
 use crate::system::{MarkCount, NodeAddresses, NodeSettings, NodeSpec, Probe, System};
+use clocks::NodeClocks;
 use disks::DiskSet;
 use faults::proxy::Upstream;
-use faults::{Hub, Plan};
+use faults::{Clocks, Hub, Plan};
 use history::{Nanos, NodeId};
 use ledger::{Intent, Ledger};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,6 +65,8 @@ pub struct Settings {
     pub node: NodeSettings,
     /// A node whose every byte arrives late for the whole run, without any fault.
     pub slow_node: Option<NodeId>,
+    /// Where to put the library that gives each node clocks of its own; without it they have the machine's.
+    pub clock_shim: Option<PathBuf>,
 }
 
 /// Where a node keeps its files.
@@ -74,6 +78,8 @@ pub struct NodePaths {
     pub data: PathBuf,
     /// Its counters of a seeded bug.
     pub marks: PathBuf,
+    /// What its clocks are told, if it has clocks of its own.
+    pub clock: PathBuf,
 }
 
 impl NodePaths {
@@ -87,6 +93,7 @@ impl NodePaths {
             log: std::path::absolute(folder.node_log(node))?,
             data: std::path::absolute(folder.node_data(node))?,
             marks: std::path::absolute(folder.node_marks(node))?,
+            clock: std::path::absolute(folder.node_clock(node))?,
         })
     }
 }
@@ -100,6 +107,9 @@ pub enum DeployError {
     /// The disks under the nodes could not be mounted, or were too small.
     #[error("{0}")]
     Disk(String),
+    /// The nodes cannot be given clocks of their own.
+    #[error("the nodes cannot be given clocks of their own: {0}")]
+    Clocks(String),
     /// A node did not become ready.
     #[error("{node} {reason}")]
     NotReady {
@@ -187,6 +197,7 @@ struct Inner {
     /// Before the hub: on drop the nodes go first, then the proxies.
     guardian: Guardian,
     hub: Arc<Hub>,
+    clocks: Option<NodeClocks>,
 }
 
 impl Deployment {
@@ -224,7 +235,10 @@ impl Deployment {
             }
             _ => DiskSet::plain(&settings.nodes),
         };
+        let clocks = settings.clock_shim.as_deref();
+        let clocks = clocks.map(|shim| NodeClocks::create(shim, &settings.nodes, &guardian));
         let inner = Inner {
+            clocks: clocks.transpose()?,
             settings,
             lives: Mutex::default(),
             removed: Mutex::default(),
@@ -260,6 +274,11 @@ impl Deployment {
     #[must_use]
     pub fn hub(&self) -> &Hub {
         &self.inner.hub
+    }
+
+    /// The nodes' own clocks, if they have any.
+    pub(super) fn clocks(&self) -> Option<&dyn Clocks> {
+        self.inner.clocks.as_ref().map(|clocks| clocks as &dyn Clocks)
     }
 
     /// Where clients of each node connect: its proxy, the same for the whole run.
@@ -387,13 +406,10 @@ impl Inner {
             settings: self.settings.node.clone(),
         });
         let log = paths.log.clone();
-        let pid = self.guardian.spawn(Spawn {
-            node,
-            program: command.program,
-            args: command.args,
-            env: command.env,
-            log,
-        })?;
+        let mut env = command.env;
+        env.extend(self.clocks.iter().flat_map(|clocks| clocks.variables(node)));
+        let (program, args) = (command.program, command.args);
+        let pid = self.guardian.spawn(Spawn { node, program, args, env, log })?;
         lock(&self.ledger).spawned(node, pid);
         Ok(pid)
     }
@@ -414,6 +430,9 @@ impl Inner {
             Ok(addresses) => addresses,
             Err(reason) => return Err(self.not_ready(node, reason)?),
         };
+        if let Some(Err(reason)) = self.clocks.as_ref().map(|clocks| clocks.taken_by(node, pid)) {
+            return Err(self.not_ready(node, reason)?);
+        }
         let NodeAddresses { peer, client } = addresses;
         let mut ledger = lock(&self.ledger);
         if ledger.ready(node, pid, addresses) {

@@ -5,6 +5,7 @@
 //! a pipe.
 
 use super::message::{READY_FD, Spawn};
+use super::turns::Turns;
 use history::NodeId;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, Signal};
@@ -22,6 +23,8 @@ const READY_LINE_LIMIT_BYTES: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Child {
     pub(super) node: NodeId,
+    /// Its turns, while it is starved.
+    pub(super) turns: Option<Turns>,
     ready: Option<File>,
     ready_text: Vec<u8>,
 }
@@ -80,7 +83,8 @@ pub(super) fn start(spawn: &Spawn) -> Result<(i32, Child), String> {
         command.spawn().map_err(|error| format!("start {}: {error}", spawn.program.display()))?;
     // The kernel's process ids are at most 2^22, so the conversion keeps the number.
     let pid = i32::try_from(process.id()).map_err(|error| error.to_string())?;
-    let child = Child { node: spawn.node, ready: Some(File::from(ready)), ready_text: Vec::new() };
+    let ready = Some(File::from(ready));
+    let child = Child { node: spawn.node, turns: None, ready, ready_text: Vec::new() };
     Ok((pid, child))
 }
 

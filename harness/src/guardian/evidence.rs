@@ -27,6 +27,23 @@ fn state_of(stat: &str) -> Option<char> {
     rest.trim_start().chars().next()
 }
 
+/// Whether the process is stopped (its first thread is), and the processor time of all its threads so far; none
+/// if it is gone.
+#[must_use]
+pub fn stopped_and_cpu(pid: i32) -> Option<(bool, Duration)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some((state_of(&stat)? == 'T', cpu_of(&stat)?))
+}
+
+/// Fields 14 and 15 of a `stat` line: user and system time, in hundredths of a second on every machine that
+/// Linux runs on today.
+fn cpu_of(stat: &str) -> Option<Duration> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace().skip(11);
+    let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some(Duration::from_millis(10 * (user + system)))
+}
+
 /// Waits until every thread is stopped. Returns how long that took, or the states last seen.
 ///
 /// # Errors
@@ -69,6 +86,14 @@ mod tests {
     fn the_state_is_found_behind_a_name_with_parentheses() {
         assert_eq!(state_of("12 (a ) b) T 1 12 12"), Some('T'));
         assert_eq!(state_of("no parenthesis"), None);
+    }
+
+    #[test]
+    fn processor_time_is_told_in_hundredths() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194304 100 0 0 0 12 30 0 0 20 0 1 0 5 6 7";
+        assert_eq!(cpu_of(stat), Some(Duration::from_millis(420)));
+        assert_eq!(cpu_of("7 (a) S 1"), None);
+        assert_eq!(stopped_and_cpu(i32::MAX), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the harness and its guardian say to each other: JSON lines over a socket pair, each side's
 //! lines and queues bounded, so that neither can exhaust the other.
 
+use faults::Ration;
 use history::NodeId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -64,6 +65,22 @@ pub(super) enum Request {
         /// What.
         signal: NodeSignal,
     },
+    /// Let a node's process group run by turns only, until it is sent any signal or told otherwise.
+    Ration {
+        /// Names the reply.
+        id: u64,
+        /// Which node.
+        node: NodeId,
+        /// For how long it runs and is stopped; none to let it run.
+        ration: Option<Ration>,
+    },
+    /// Remove these files at the end, after every process that may use them.
+    Sweep {
+        /// Names the reply.
+        id: u64,
+        /// The files.
+        files: Vec<PathBuf>,
+    },
 }
 
 /// From the guardian.
@@ -76,7 +93,7 @@ pub(super) enum Notice {
     Done {
         /// Of the request.
         id: u64,
-        /// Of the node.
+        /// Of the node; 0 where the request was about none.
         pid: i32,
     },
     /// A request could not be carried out.

@@ -26,10 +26,12 @@ mod child;
 pub mod evidence;
 mod message;
 mod process;
+mod turns;
 
 pub use message::{ExitStatus, NodeSignal, READY_FD, Spawn};
 
 use crate::exit::{Exit as ExitCode, Failure};
+use faults::Ration;
 use history::NodeId;
 use message::{Lines, Notice, Request};
 use std::collections::BTreeMap;
@@ -37,7 +39,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -235,6 +237,23 @@ impl Guardian {
     /// When the node is not running or the guardian is gone.
     pub fn signal(&self, node: NodeId, signal: NodeSignal) -> Result<i32, GuardianError> {
         self.request(|id| Request::Signal { id, node, signal })
+    }
+
+    /// Lets a node's whole group run by turns only, or, without a ration, all the time again; returns the process.
+    /// Any signal ends the turns too.
+    ///
+    /// # Errors
+    /// When the node is not running or the guardian is gone.
+    pub fn ration(&self, node: NodeId, ration: Option<Ration>) -> Result<i32, GuardianError> {
+        self.request(|id| Request::Ration { id, node, ration })
+    }
+
+    /// Has these files removed once every process below the guardian is gone, however the run ends.
+    ///
+    /// # Errors
+    /// When the guardian is gone.
+    pub fn sweep(&self, files: Vec<PathBuf>) -> Result<(), GuardianError> {
+        self.request(|id| Request::Sweep { id, files }).map(drop)
     }
 
     /// Waits for the line a node writes when it serves.

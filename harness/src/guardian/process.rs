@@ -3,10 +3,12 @@
 //! It leaves when the harness is gone, and then first kills and reaps every process it ever had
 //! below it. It runs as `harness guardian --socket-fd N`, which only [`super::Guardian::start`]
 //! does. It does not restart nodes, judge exits or write files (but for opening the log that a node
-//! writes to): it does as it is told and tells what it saw.
+//! writes to, and removing what it was told to remove at the end): it does as it is told and tells what it saw.
 
 use super::child::{self, Child};
 use super::message::{self, ExitStatus, Lines, NodeSignal, Notice, Request};
+use super::turns::Turns;
+use faults::Ration;
 use faults::disk::namespace::Entry;
 use history::NodeId;
 use nix::errno::Errno;
@@ -19,6 +21,7 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long everything below the guardian has to disappear after its SIGKILL.
@@ -56,6 +59,7 @@ pub(super) fn serve(socket: UnixStream, disks: Option<OwnedFd>) -> bool {
         outbox: Vec::new(),
         children: BTreeMap::new(),
         disks: None,
+        sweep: Vec::new(),
     };
     let ending = match guardian.prepare(disks) {
         Ok(signals) => guardian.run(&signals),
@@ -66,7 +70,9 @@ pub(super) fn serve(socket: UnixStream, disks: Option<OwnedFd>) -> bool {
     let _ = guardian.send(&Notice::Leaving { reason });
     let _ = guardian.flush();
     guardian.kill_all();
-    guardian.reap_all()
+    let nothing_left = guardian.reap_all();
+    guardian.remove_files();
+    nothing_left
 }
 
 struct Process {
@@ -77,6 +83,8 @@ struct Process {
     children: BTreeMap<i32, Child>,
     /// The process of the disks.
     disks: Option<i32>,
+    /// The files to remove at the end.
+    sweep: Vec<PathBuf>,
 }
 
 impl Process {
@@ -127,6 +135,7 @@ impl Process {
     fn turn(&mut self, signals: &SignalFd) -> Result<(), Ending> {
         self.wait(signals)?;
         while matches!(signals.read_signal(), Ok(Some(_))) {}
+        self.take_turns();
         self.hear_nodes()?;
         self.reap()?;
         self.hear_harness()?;
@@ -145,7 +154,7 @@ impl Process {
                 watched.push(PollFd::new(ready, PollFlags::POLLIN));
             }
         }
-        match poll(&mut watched, PollTimeout::from(TICK_MS)) {
+        match poll(&mut watched, PollTimeout::from(self.tick_ms())) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(Ending::System("poll", errno)),
         }
@@ -216,6 +225,14 @@ impl Process {
                 Ok(pid) => Notice::Done { id, pid },
                 Err(reason) => Notice::Failed { id, reason },
             },
+            Request::Ration { id, node, ration } => match self.ration(node, ration) {
+                Ok(pid) => Notice::Done { id, pid },
+                Err(reason) => Notice::Failed { id, reason },
+            },
+            Request::Sweep { id, files } => {
+                self.sweep.extend(files);
+                Notice::Done { id, pid: 0 }
+            }
         };
         self.send(&notice)
     }
@@ -229,8 +246,12 @@ impl Process {
         Ok(pid)
     }
 
-    fn signal(&self, node: NodeId, signal: NodeSignal) -> Result<i32, String> {
+    fn signal(&mut self, node: NodeId, signal: NodeSignal) -> Result<i32, String> {
         let pid = self.child_of(node).ok_or_else(|| format!("{node} is not running"))?;
+        if let Some(child) = self.children.get_mut(&pid) {
+            // What is asked for now must not be undone by a turn that comes later.
+            child.turns = None;
+        }
         let signal = match signal {
             NodeSignal::Kill => Signal::SIGKILL,
             NodeSignal::Stop => Signal::SIGSTOP,
@@ -241,6 +262,40 @@ impl Process {
         // number can be nobody else's.
         killpg(Pid::from_raw(pid), signal).map_err(|errno| format!("send {signal}: {errno}"))?;
         Ok(pid)
+    }
+
+    /// Begins turns, with one in which it runs, or ends them.
+    fn ration(&mut self, node: NodeId, ration: Option<Ration>) -> Result<i32, String> {
+        let pid = self.signal(node, NodeSignal::Continue)?;
+        if let (Some(child), Some(ration)) = (self.children.get_mut(&pid), ration) {
+            child.turns = Some(Turns::start(ration, Instant::now()));
+        }
+        Ok(pid)
+    }
+
+    /// Stops or continues whose turn is over.
+    fn take_turns(&mut self) {
+        let now = Instant::now();
+        for (pid, child) in &mut self.children {
+            if let Some(signal) = child.turns.as_mut().and_then(|turns| turns.take(now)) {
+                // ESRCH only means that the group is gone already.
+                let _ = killpg(Pid::from_raw(*pid), signal);
+            }
+        }
+    }
+
+    /// How long the loop may wait: until the next turn, if there are any.
+    fn tick_ms(&self) -> u16 {
+        let now = Instant::now();
+        let turns = self.children.values().filter_map(|child| child.turns.as_ref());
+        turns.map(|turns| turns.left_ms(now)).min().unwrap_or(TICK_MS).min(TICK_MS)
+    }
+
+    /// Nobody is left who could be told of a file that stays, and one that is gone already is as it should be.
+    fn remove_files(&self) {
+        for file in &self.sweep {
+            let _ = std::fs::remove_file(file);
+        }
     }
 
     fn child_of(&self, node: NodeId) -> Option<i32> {

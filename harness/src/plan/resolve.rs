@@ -4,8 +4,8 @@ use super::{Clients, Omitted, Plan, budget, written};
 use crate::cli::RunArgs;
 use crate::exit::Failure;
 use crate::seed::Seed;
-use crate::system::{self, System};
-use faults::{Fault, Schedule};
+use crate::system::{self, SeededBug, System};
+use faults::{Budget, Fault, Power, Schedule};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
@@ -14,6 +14,8 @@ const NODES: std::ops::RangeInclusive<u64> = 1..=9;
 const CLIENTS: std::ops::RangeInclusive<u64> = 1..=1_000;
 const RATE: std::ops::RangeInclusive<u64> = 1..=100_000;
 const KEYS: std::ops::RangeInclusive<u64> = 1..=10_000;
+/// With more, a lease would be over before the next heartbeat.
+const LEASE_DRIFT: std::ops::RangeInclusive<u64> = 0..=400_000;
 const TIME: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -35,7 +37,13 @@ impl Plan {
         let system = find_system(&args.system)?;
         let workload = find_workload(&args.workload)?;
         check_ranges(args)?;
-        let budget = system.fault_budget(args.nodes);
+        let bug = args.bug.as_deref().map(|name| find_bug(name, system)).transpose()?;
+        let needed = bug.as_ref().and_then(|bug| bug.lease_drift_ppm);
+        let lease_drift_ppm = args.lease_drift.or(needed);
+        if args.lease_drift.is_some() && !system.has_leases() {
+            let message = format!("`--lease-drift`: system `{}` has no leases", system.name());
+            return Err(Failure::usage(message));
+        }
         let Chosen { classes, swarm, omitted } = find_faults(&args.faults, system, args.nodes)?;
         let mut plan = Self {
             plan: Self::FORMAT,
@@ -55,10 +63,11 @@ impl Plan {
             election: ELECTION,
             segment_bytes: SEGMENT_BYTES,
             snapshot_every: args.snapshot_every,
+            lease_drift_ppm,
             slow_node: args.slow_node,
-            bug: args.bug.as_deref().map(|name| find_bug(name, system)).transpose()?,
+            bug: bug.map(|bug| bug.name.to_owned()),
             recovery_limit: system.recovery_limit(ELECTION),
-            fault_budget: budget,
+            fault_budget: claimed(system, args.nodes, lease_drift_ppm),
             faults: classes,
             intensities: BTreeMap::new(),
             swarm,
@@ -184,7 +193,8 @@ impl Plan {
             bites(find_fault(class, "--schedule")?, system, self.nodes)
                 .map_err(|why| Failure::usage(format!("`{class}` cannot bite: {why}")))?;
         }
-        let (nodes, claimed) = (usize::from(self.nodes), system.fault_budget(self.nodes));
+        let claimed = claimed(system, self.nodes, self.lease_drift_ppm);
+        let nodes = usize::from(self.nodes);
         for entry in &self.schedule.entries {
             find_fault(&entry.fault, "--schedule")?
                 .check(entry, nodes, &claimed)
@@ -213,13 +223,18 @@ fn find_workload(name: &str) -> Result<&'static str, Failure> {
     }
 }
 
-fn find_bug(name: &str, system: &dyn System) -> Result<String, Failure> {
+fn find_bug(name: &str, system: &dyn System) -> Result<SeededBug, Failure> {
     let bugs = system.bugs();
     let known: Vec<&str> = bugs.iter().map(|bug| bug.name).collect();
-    if known.contains(&name) {
-        return Ok(name.to_owned());
-    }
-    Err(Failure::unknown_name("bug", name, "--bug", &known))
+    let found = bugs.iter().find(|bug| bug.name == name).copied();
+    found.ok_or_else(|| Failure::unknown_name("bug", name, "--bug", &known))
+}
+
+/// What the system claims to survive. Leases rest on the declared drift, so with them it claims no greater one.
+fn claimed(system: &dyn System, nodes: u16, lease_drift_ppm: Option<u32>) -> Budget {
+    let budget = system.fault_budget(nodes);
+    let drift_ppm = lease_drift_ppm.map_or(budget.drift_ppm, |ppm| ppm.min(budget.drift_ppm));
+    Budget { drift_ppm, ..budget }
 }
 
 fn find_fault(name: &str, flag: &str) -> Result<&'static dyn Fault, Failure> {
@@ -283,10 +298,16 @@ fn bites(fault: &dyn Fault, system: &dyn System, nodes: u16) -> Result<(), Strin
         return Err(format!("{} (system `{}`)", power.lacking(), system.name()));
     }
     fault.machine()?;
-    if let Some(reason) = fault.cannot_bite(usize::from(nodes)) {
+    if power == Power::Clock {
+        let unknown = || format!("system `{}` does not say what its nodes run", system.name());
+        faults::clock::preloadable(&system.program().ok_or_else(unknown)?)?;
+    }
+    let budget = system.fault_budget(nodes);
+    let reason = fault.cannot_bite(usize::from(nodes)).or_else(|| fault.beyond(&budget));
+    if let Some(reason) = reason {
         return Err(reason);
     }
-    if system.fault_budget(nodes).down == 0 {
+    if budget.down == 0 {
         return Err(format!("of {nodes} nodes, `{}` can lose none", system.name()));
     }
     Ok(())
@@ -299,6 +320,9 @@ fn check_ranges(args: &RunArgs) -> Result<(), Failure> {
     within("--keys", args.keys as u64, &KEYS)?;
     if let Some(entries) = args.snapshot_every {
         within("--snapshot-every", entries, &(1..=1_000_000_000))?;
+    }
+    if let Some(ppm) = args.lease_drift {
+        within("--lease-drift", ppm.into(), &LEASE_DRIFT)?;
     }
     if let Some(count) = args.count {
         within("--count", count, &(1..=100_000))?;

@@ -183,6 +183,18 @@ impl RunFolder {
         self.node(node).join("marks")
     }
 
+    /// What a node's clocks are told; only while a run with faults of clocks goes on.
+    #[must_use]
+    pub fn node_clock(&self, node: NodeId) -> PathBuf {
+        self.node(node).join("clock")
+    }
+
+    /// The library that gives nodes clocks of their own; as long as those.
+    #[must_use]
+    pub fn clock_shim(&self) -> PathBuf {
+        self.root.join("nodes").join("clock.so")
+    }
+
     /// Makes the folders of one node.
     ///
     /// # Errors

@@ -134,6 +134,7 @@ fn desk(plan: &Plan, deployment: &Deployment, recorder: Arc<Recorder>) -> Desk {
         system: deployment.system(),
         addresses: deployment.client_addresses(),
         attempt: plan.attempt,
+        leases: plan.lease_drift_ppm.is_some(),
         next: AtomicUsize::new(0),
     };
     Desk { recorder, clients: Arc::new(clients), deadline: plan.deadline }
@@ -142,11 +143,12 @@ fn desk(plan: &Plan, deployment: &Deployment, recorder: Arc<Recorder>) -> Desk {
 fn settings(plan: &Plan, folder: &RunFolder, nodes: &[NodeId]) -> Result<Settings, Failure> {
     let system = system::by_name(&plan.system)
         .ok_or_else(|| Failure::usage(format!("unknown system `{}`", plan.system)))?;
+    let lost = |e| Failure::environment(format!("the working directory is gone: {e}"));
+    let shim = std::path::absolute(folder.clock_shim()).map_err(lost)?;
     let mut paths = BTreeMap::new();
     for node in nodes {
         folder.create_node(*node).map_err(unwritable)?;
-        let of = NodePaths::of(folder, *node)
-            .map_err(|e| Failure::environment(format!("the working directory is gone: {e}")))?;
+        let of = NodePaths::of(folder, *node).map_err(lost)?;
         paths.insert(*node, of);
     }
     Ok(Settings {
@@ -158,9 +160,11 @@ fn settings(plan: &Plan, folder: &RunFolder, nodes: &[NodeId]) -> Result<Setting
             segment_bytes: plan.segment_bytes,
             snapshot_every: plan.snapshot_every,
             replaceable: plan.schedule.classes().contains(&"membership"),
+            lease_drift_ppm: plan.lease_drift_ppm,
             bug: plan.bug.clone(),
         },
         slow_node: plan.slow_node,
+        clock_shim: plan.has_clock_faults().then_some(shim),
     })
 }
 
@@ -191,16 +195,19 @@ struct SystemClients {
     system: &'static dyn System,
     addresses: BTreeMap<NodeId, SocketAddr>,
     attempt: Duration,
+    /// Whether those who only read ask for reads by lease; all others, the final reads too, ask a quorum.
+    leases: bool,
     /// So that clients that follow the leader do not all ask the same node first.
     next: AtomicUsize,
 }
 
 impl Clients for SystemClients {
-    fn client(&self, node: Option<NodeId>) -> Box<dyn KvClient> {
+    fn client(&self, node: Option<NodeId>, reader: bool) -> Box<dyn KvClient> {
         self.system.client(&ClientSettings {
             route: node.map_or(Route::Leader, Route::Node),
             addresses: self.addresses.clone(),
             attempt: self.attempt,
+            lease_reads: self.leases && reader,
             first: self.next.fetch_add(1, Ordering::Relaxed),
         })
     }

@@ -46,7 +46,7 @@ impl KvClient for Scripted {
 struct ScriptedClients;
 
 impl Clients for ScriptedClients {
-    fn client(&self, node: Option<NodeId>) -> Box<dyn KvClient> {
+    fn client(&self, node: Option<NodeId>, _reader: bool) -> Box<dyn KvClient> {
         Box::new(Scripted(node))
     }
 }

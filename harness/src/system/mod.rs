@@ -42,6 +42,17 @@ pub trait System: Sync {
     /// The version under test, for the plan and the report.
     fn version(&self) -> String;
 
+    /// The program that each node runs, if all run the same one. What can be told from its file is: whether its
+    /// nodes can be given clocks of their own.
+    fn program(&self) -> Option<PathBuf> {
+        None
+    }
+
+    /// Whether its nodes may answer reads by lease, and its clients can ask for such reads.
+    fn has_leases(&self) -> bool {
+        false
+    }
+
     /// What can be done to its nodes.
     fn powers(&self) -> &'static [Power];
 
@@ -93,6 +104,8 @@ pub struct SeededBug {
     pub name: &'static str,
     /// What it changes, in one sentence.
     pub about: &'static str,
+    /// The drift of clocks that must be declared, in millionths, because it shows in lease reads only.
+    pub lease_drift_ppm: Option<u32>,
 }
 
 /// How often one seeded bug came up on one node.
@@ -138,6 +151,8 @@ pub struct NodeSettings {
     pub snapshot_every: Option<u64>,
     /// Whether nodes may be replaced, so that each must know its peers under the numbers of later lives too.
     pub replaceable: bool,
+    /// How far the rate of a clock may be off, in millionths, if the nodes are to answer reads by lease.
+    pub lease_drift_ppm: Option<u32>,
     /// The deliberate bug to run with.
     pub bug: Option<String>,
 }
@@ -150,6 +165,7 @@ impl Default for NodeSettings {
             segment_bytes: 4 << 20,
             snapshot_every: None,
             replaceable: false,
+            lease_drift_ppm: None,
             bug: None,
         }
     }
@@ -193,6 +209,8 @@ pub struct ClientSettings {
     pub addresses: BTreeMap<NodeId, SocketAddr>,
     /// How long one attempt may take; an operation's deadline may hold several.
     pub attempt: Duration,
+    /// Whether its reads are content with a lease.
+    pub lease_reads: bool,
     /// Where to start among the nodes, so that clients that follow the leader do not all ask the
     /// same node first.
     pub first: usize,

@@ -48,7 +48,7 @@ impl KvClient for Flaky {
 struct FlakyClients(AtomicU64);
 
 impl Clients for FlakyClients {
-    fn client(&self, node: Option<NodeId>) -> Box<dyn KvClient> {
+    fn client(&self, node: Option<NodeId>, _reader: bool) -> Box<dyn KvClient> {
         self.0.fetch_add(1, Ordering::Relaxed);
         Box::new(Flaky { node, asked: 0 })
     }

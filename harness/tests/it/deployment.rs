@@ -28,7 +28,8 @@ fn paths(folder: &Path, nodes: u16) -> BTreeMap<NodeId, NodePaths> {
         let place = folder.join(node.to_string());
         std::fs::create_dir_all(&place).unwrap();
         let file = |name: &str| place.join(name);
-        (node, NodePaths { log: file("log"), data: file("data"), marks: file("marks") })
+        let (log, data, marks) = (file("log"), file("data"), file("marks"));
+        (node, NodePaths { log, data, marks, clock: file("clock") })
     };
     (1..=nodes).map(NodeId).map(of).collect()
 }
@@ -44,6 +45,7 @@ fn deploy(
         nodes,
         node: NodeSettings { segment_bytes: 1 << 20, ..NodeSettings::default() },
         slow_node: slow,
+        clock_shim: None,
     };
     let clock = move || Nanos(u64::try_from(begin.elapsed().as_nanos()).unwrap());
     Deployment::start(guardian, settings, Arc::new(clock))
@@ -61,6 +63,7 @@ impl Cluster {
             route,
             addresses: self.deployment.client_addresses(),
             attempt: ATTEMPT,
+            lease_reads: false,
             first: 0,
         })
     }

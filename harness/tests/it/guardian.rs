@@ -1,5 +1,6 @@
 //! The guardian with real processes: whatever becomes of the harness, nothing outlives it.
 
+use faults::Ration;
 use harness::guardian::{ExitStatus, Guardian, GuardianError, NodeSignal, Spawn, evidence};
 use history::NodeId;
 use nix::sys::signal::{Signal, kill};
@@ -84,6 +85,48 @@ fn two_families(guardian: &Guardian, folder: &Path) -> Vec<i32> {
     evidence::await_stopped(paused, LIMIT).unwrap();
     assert!(pids.iter().all(|pid| !is_gone(*pid)));
     pids
+}
+
+/// How many of fifty looks find the process stopped.
+fn looks_stopped(pid: i32) -> usize {
+    let look = |_| {
+        std::thread::sleep(Duration::from_millis(7));
+        evidence::stopped_and_cpu(pid).unwrap().0
+    };
+    (0..50).map(look).filter(|stopped| *stopped).count()
+}
+
+#[test]
+fn a_process_that_is_starved_is_stopped_by_turns_until_any_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    let guardian = guardian();
+    let pid = guardian.spawn(shell(folder.path(), 1, FAMILY)).unwrap();
+    guardian.await_ready(pid, LIMIT).unwrap();
+    let ration = Ration { run_ms: 20, stop_ms: 80 };
+    assert_eq!(guardian.ration(NodeId(1), Some(ration)).unwrap(), pid);
+    let stopped = looks_stopped(pid);
+    assert!((20..50).contains(&stopped), "stopped in {stopped} of 50 looks");
+    guardian.ration(NodeId(1), None).unwrap();
+    assert_eq!(looks_stopped(pid), 0);
+    guardian.ration(NodeId(1), Some(ration)).unwrap();
+    guardian.signal(NodeId(1), NodeSignal::Continue).unwrap();
+    assert_eq!(looks_stopped(pid), 0, "the signal ended the turns");
+    assert!(guardian.ration(NodeId(2), Some(ration)).is_err(), "there is no such node");
+    guardian.close().unwrap();
+    assert_gone(&[pid]);
+}
+
+#[test]
+fn files_to_sweep_are_gone_with_the_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let guardian = guardian();
+    let (early, late) = (folder.path().join("early"), folder.path().join("late"));
+    std::fs::write(&early, "").unwrap();
+    guardian.sweep(vec![early.clone(), late.clone(), folder.path().join("never")]).unwrap();
+    std::fs::write(&late, "").unwrap();
+    assert!(early.exists(), "only at the end");
+    guardian.close().unwrap();
+    assert!(!early.exists() && !late.exists());
 }
 
 #[test]

@@ -61,6 +61,38 @@ fn a_replayed_seed_changes_only_what_a_seed_decides() {
     assert_eq!(next, resolve("--faults all --seed 8").unwrap());
 }
 
+/// A bug of leases shows only where clients read by lease, so whoever asks for it gets those.
+#[test]
+fn leases_are_declared_by_a_flag_or_by_a_bug_that_needs_them() {
+    let drift = |words: &str| {
+        let plan = resolve(words).unwrap();
+        (plan.lease_drift_ppm, plan.fault_budget.drift_ppm)
+    };
+    assert_eq!(drift("--faults clock"), (None, 50_000));
+    assert_eq!(drift("--faults clock --lease-drift 200"), (Some(200), 200));
+    assert_eq!(drift("--lease-drift 400000"), (Some(400_000), 50_000), "it claims no more");
+    assert_eq!(drift("--bug lease-wall-clock"), (Some(50_000), 50_000));
+    assert_eq!(drift("--bug lease-wall-clock --lease-drift 300"), (Some(300), 300));
+    assert_eq!(drift("--bug local-read"), (None, 50_000));
+}
+
+#[test]
+fn a_clock_that_drifts_more_than_was_declared_is_refused() {
+    let written = |rate_ppm: i32| {
+        let entry = serde_json::json!({"id": 1, "fault": "clock", "trigger": {"at": {"ms": 1000}},
+            "duration_ms": 2000, "target": "leader", "how": {"rate_ppm": rate_ppm}, "seed": 1});
+        let file = tempfile::NamedTempFile::new().unwrap();
+        serde_json::to_writer(file.as_file(), &serde_json::json!({"entries": [entry]})).unwrap();
+        let path = file.path().display();
+        resolve(&format!("--time 20s --lease-drift 200 --schedule {path}"))
+    };
+    let plan = written(-200).unwrap();
+    assert!(plan.has_clock_faults());
+    assert!(!resolve("--faults kill").unwrap().has_clock_faults());
+    let error = written(201).unwrap_err();
+    assert!(error.contains("a `rate_ppm` of 201; the system claims to survive 200"), "{error}");
+}
+
 #[test]
 fn what_is_wrong_is_said() {
     for (words, said) in [
@@ -71,6 +103,7 @@ fn what_is_wrong_is_said() {
         ("--keys 0", "`--keys 0` is out of range"),
         ("--time 0s", "`--time 0s` is out of range: 1s to 24h"),
         ("--attempt 0s", "`--attempt 0s` is out of range"),
+        ("--lease-drift 400001", "`--lease-drift 400001` is out of range: 0 to 400000"),
         ("--slow-node n6", "`--slow-node n6`: the nodes are n1 to n5"),
         ("--system etcd", "unknown system `etcd` in `--system` | known: reference"),
         ("--workload kw", "unknown workload `kw` in `--workload` | did you mean `kv`?"),

@@ -18,7 +18,7 @@ use crate::system::{ClientSettings, Route};
 use bytes::Bytes;
 use cluster::proto::kv_client::KvClient as Stub;
 use cluster::proto::request::Operation;
-use cluster::proto::{self, OpenSessionRequest, Request};
+use cluster::proto::{self, Consistency, OpenSessionRequest, Request};
 use history::NodeId;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -43,6 +43,7 @@ const SHORTEST_ATTEMPT: Duration = Duration::from_millis(5);
 pub struct ReferenceClient {
     nodes: Vec<(NodeId, SocketAddr)>,
     forward: bool,
+    consistency: Consistency,
     attempt: Duration,
     /// Position in `nodes` of the node to ask.
     target: usize,
@@ -106,6 +107,10 @@ impl ReferenceClient {
         Self {
             nodes,
             forward: pinned,
+            consistency: match settings.lease_reads {
+                true => Consistency::Lease,
+                false => Consistency::Linearizable,
+            },
             attempt: settings.attempt,
             target,
             pinned,
@@ -122,7 +127,7 @@ impl ReferenceClient {
         deadline: Instant,
     ) -> Result<KvAnswer, ClientError> {
         let mut pace = Pace::until(deadline);
-        let mut request = request(operation, self.forward);
+        let mut request = request(operation, self.forward, self.consistency);
         if !matches!(operation, KvOperation::Read { .. }) {
             let session = self.next_sequence(&mut pace).await?;
             request.session = session.id;
@@ -275,10 +280,12 @@ impl KvClient for ReferenceClient {
     }
 }
 
-fn request(operation: &KvOperation, forward: bool) -> Request {
+fn request(operation: &KvOperation, forward: bool, consistency: Consistency) -> Request {
     let key = Bytes::copy_from_slice(operation.key().as_bytes());
     let operation = match operation {
-        KvOperation::Read { .. } => Operation::Read(proto::Read { key, consistency: 0 }),
+        KvOperation::Read { .. } => {
+            Operation::Read(proto::Read { key, consistency: consistency.into() })
+        }
         KvOperation::Write { value, .. } => {
             Operation::Write(proto::Write { key, value: text(*value) })
         }

@@ -33,6 +33,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 use workloads::KvClient;
 
+/// A node is the harness's own program under another verb.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+/// The drift declared for a bug of leases, unless the plan declares one.
+const DRIFT_OF_BUGS_PPM: u32 = 50_000;
+
 /// The reference cluster of this workspace.
 #[derive(Clone, Copy, Debug)]
 pub struct Reference;
@@ -59,12 +64,22 @@ impl System for Reference {
             Power::Transfer,
             Power::Snapshot,
             Power::Disk,
+            Power::Clock,
         ]
+    }
+
+    fn program(&self) -> Option<PathBuf> {
+        Some(PathBuf::from(OWN_PROGRAM))
+    }
+
+    fn has_leases(&self) -> bool {
+        true
     }
 
     /// As many as leave a majority. Any number may stop and come back without a promise being
     /// broken (nothing is acknowledged that is not on a majority's disks), but operations end only
-    /// while a majority runs.
+    /// while a majority runs. No promise rests on a wall clock, and none on the rate of a clock but for leases;
+    /// elections still end with clocks that are a twentieth off.
     fn fault_budget(&self, nodes: u16) -> Budget {
         Budget::majority(usize::from(nodes))
     }
@@ -79,7 +94,12 @@ impl System for Reference {
     }
 
     fn bugs(&self) -> Vec<SeededBug> {
-        Bug::ALL.map(|bug| SeededBug { name: bug.name(), about: bug.about() }).to_vec()
+        let bug = |bug: Bug| SeededBug {
+            name: bug.name(),
+            about: bug.about(),
+            lease_drift_ppm: bug.needs().lease.then_some(DRIFT_OF_BUGS_PPM),
+        };
+        Bug::ALL.map(bug).to_vec()
     }
 
     fn command(&self, spec: &NodeSpec) -> NodeCommand {
@@ -106,6 +126,9 @@ impl System for Reference {
         if let Some(entries) = settings.snapshot_every {
             flag("snapshot-every", entries.to_string());
         }
+        if let Some(ppm) = settings.lease_drift_ppm {
+            flag("lease-drift", ppm.to_string());
+        }
         if let Some(bug) = &settings.bug {
             flag("bug", bug.clone());
             flag("marks", spec.marks.display().to_string());
@@ -113,7 +136,7 @@ impl System for Reference {
         if spec.life > 0 {
             args.push("--join".to_owned());
         }
-        NodeCommand { program: PathBuf::from("/proc/self/exe"), args, env: Vec::new() }
+        NodeCommand { program: PathBuf::from(OWN_PROGRAM), args, env: Vec::new() }
     }
 
     fn ready(&self, line: &str) -> Result<NodeAddresses, String> {
