@@ -84,7 +84,7 @@ impl Lane {
     /// Where the next fault of the class may be, after one that was placed.
     fn after(&mut self, placed: &Placed) -> Duration {
         let gap = whole_milliseconds(self.intensity.gap(&mut self.random));
-        let gap = if self.joins { gap * 4 } else { gap };
+        let gap = if self.joins { gap * 10 } else { gap };
         if self.fault.several_at_once() && self.random.chance(TWICE_PERCENT) {
             return placed.start() + gap.min(whole_milliseconds(placed.duration / 2));
         }
@@ -237,13 +237,13 @@ impl<'a> Drawing<'a> {
 
     /// Lets a fault of another class that joins such faults hit the same leader together with the one at `place`, if
     /// that unseats it: it begins when the other is in effect, and before anybody is elected. And perhaps lets a
-    /// recipe follow: the first that the budget has room for, from any one on. What is tied to another fault is not
-    /// followed by more, or there would be no end.
+    /// recipe follow: the first that the budget has room for, from any one on. Recipes are not followed by others, or
+    /// there would be no end.
     fn follow(&mut self, place: usize, lanes: &mut [Lane], ties: &mut Random) {
         let (wanted, turn) = (ties.chance(RECIPES_PERCENT), ties.below(RECIPES.len() as u64));
         let first = &self.placed[place];
         let tied = matches!(first.trigger, Trigger::OnLeaderChange { .. });
-        if tied || !first.fault.unseats(&first.draft) {
+        if !first.fault.unseats(&first.draft) {
             return;
         }
         let (trigger, name) = (first.trigger, first.fault.name());
@@ -252,7 +252,7 @@ impl<'a> Drawing<'a> {
         for lane in lanes.iter_mut().filter(joins) {
             self.join(lane, trigger);
         }
-        if !wanted {
+        if tied || !wanted {
             return;
         }
         let turn = usize::try_from(turn).unwrap_or(0);

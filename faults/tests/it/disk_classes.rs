@@ -123,7 +123,7 @@ fn what_is_drawn_can_be_checked_and_is_within_the_budget() {
 
 #[test]
 fn what_somebody_wrote_wrongly_is_refused() {
-    let budget = Budget { down: 2, crash: 3, damaged: 1 };
+    let budget = Budget { down: 2, crash: 3, damaged: 1, ..Budget::default() };
     let refused = |class: &str, target: Target, how: Value| {
         let entry = Entry { how, ..entry(class, target) };
         registry::by_name(class).unwrap().check(&entry, 5, &budget).unwrap_err()

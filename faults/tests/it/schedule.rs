@@ -111,6 +111,8 @@ fn entries_are_in_order_and_last_as_long_as_they_should() {
             let longest = match entry.fault.as_str() {
                 "partition" => 6,
                 "pause" => 8,
+                "slow" | "flap" | "unreachable" => 5,
+                "client-cut" => 4,
                 _ => 3,
             };
             assert!((Duration::from_millis(100)..=seconds(longest)).contains(&entry.duration));
