@@ -17,6 +17,8 @@ pub enum Power {
     Kill,
     /// Its nodes can be stopped and continued.
     Pause,
+    /// Its nodes speak gRPC without TLS, and a message between them may be lost, doubled, late or repeated.
+    Message,
 }
 
 impl Power {
@@ -27,6 +29,7 @@ impl Power {
             Self::Cut => "its links cannot be cut",
             Self::Kill => "its nodes cannot be killed",
             Self::Pause => "its nodes cannot be paused",
+            Self::Message => "the messages between its nodes cannot be handled one by one",
         }
     }
 }

@@ -7,6 +7,7 @@
 //! Every method that waits has a limit of its own; the nemesis puts a longer one around it.
 
 use crate::link::{Counters, Link, Plan};
+use crate::message::Messages;
 use crate::receipt::Receipt;
 use history::{Nanos, NodeId};
 use serde::{Deserialize, Serialize};
@@ -81,6 +82,11 @@ pub trait Environment: Send + Sync {
 
     /// The links between the nodes.
     fn network(&self) -> &dyn Network;
+
+    /// The messages between the nodes; none where they cannot be told apart.
+    fn messages(&self) -> Option<&dyn Messages> {
+        None
+    }
 
     /// Ends the node's process with SIGKILL and returns once it is gone.
     fn kill(&self, node: NodeId) -> BoxFuture<'_, Result<Sighting, EnvironmentError>>;

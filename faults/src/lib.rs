@@ -4,7 +4,8 @@
 //! or written by hand. The [`Nemesis`] plays it against an [`Environment`], which is the whole of the
 //! world that a [`Fault`] may touch, and leaves a [`Receipt`] for each fault: what was asked, what
 //! took effect, how that is known, when it healed. Partitions go through the proxy [`Hub`], which
-//! carries every connection between the nodes and from clients to them.
+//! carries every connection between the nodes and from clients to them; single messages are handled by
+//! [`message::Relays`] before it.
 //!
 //! Words: a fault is *injected* and *healed*; a *class* is a kind of fault (`partition`, `kill`,
 //! `pause`); a *target* is the name of the nodes hit; a *link* is an ordered pair of nodes; a
@@ -34,6 +35,7 @@ mod environment;
 mod fault;
 mod kill;
 mod link;
+pub mod message;
 mod milliseconds;
 mod nemesis;
 mod partition;
@@ -54,6 +56,7 @@ pub use environment::{
 pub use fault::{Context, Draft, Fault, Proof};
 pub use kill::Kill;
 pub use link::{ClientRule, Counters, Heal, Link, Mode, Plan, Rule};
+pub use message::{Message, Messages};
 pub use nemesis::{Nemesis, Played, Wiring};
 pub use partition::Partition;
 pub use pause::Pause;

@@ -2,10 +2,11 @@
 
 use crate::fault::Fault;
 use crate::kill::Kill;
+use crate::message::Message;
 use crate::partition::Partition;
 use crate::pause::Pause;
 
-static ALL: &[&dyn Fault] = &[&Partition, &Kill, &Pause];
+static ALL: &[&dyn Fault] = &[&Partition, &Kill, &Pause, &Message];
 
 /// Every class of fault, in the order in which they are listed.
 #[must_use]

@@ -4,7 +4,7 @@
 //! threads and never stalls the clients.
 
 use super::{DeployError, Deployment};
-use faults::{BoxFuture, Environment, EnvironmentError, Network, Receipt, Sighting};
+use faults::{BoxFuture, Environment, EnvironmentError, Messages, Network, Receipt, Sighting};
 use history::{Nanos, NodeId};
 use serde_json::Value;
 
@@ -76,6 +76,10 @@ impl<W: Witness> Environment for RealEnvironment<W> {
         self.deployment.hub()
     }
 
+    fn messages(&self) -> Option<&dyn Messages> {
+        self.deployment.relays().map(|relays| -> &dyn Messages { relays })
+    }
+
     fn kill(&self, node: NodeId) -> BoxFuture<'_, Result<Sighting, EnvironmentError>> {
         self.act(move |deployment| deployment.kill(node))
     }
@@ -103,5 +107,8 @@ impl<W: Witness> Environment for RealEnvironment<W> {
     fn release(&self, paused: &[NodeId]) {
         self.deployment.release(paused);
         self.deployment.hub().release();
+        if let Some(relays) = self.deployment.relays() {
+            relays.release();
+        }
     }
 }

@@ -160,6 +160,7 @@ fn settings(plan: &Plan, folder: &RunFolder, nodes: &[NodeId]) -> Result<Setting
             bug: plan.bug.clone(),
         },
         slow_node: plan.slow_node,
+        relays: plan.faults.iter().any(|class| class == "message"),
     })
 }
 

@@ -44,6 +44,7 @@ fn deploy(
         nodes,
         node: NodeSettings { segment_bytes: 1 << 20, ..NodeSettings::default() },
         slow_node: slow,
+        relays: false,
     };
     let clock = move || Nanos(u64::try_from(begin.elapsed().as_nanos()).unwrap());
     Deployment::start(guardian, settings, Arc::new(clock))

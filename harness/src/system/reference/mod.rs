@@ -48,7 +48,7 @@ impl System for Reference {
     }
 
     fn powers(&self) -> &'static [Power] {
-        &[Power::Cut, Power::Kill, Power::Pause]
+        &[Power::Cut, Power::Kill, Power::Pause, Power::Message]
     }
 
     /// As many as leave a majority. Any number may stop and come back without a promise being
