@@ -1,7 +1,7 @@
 //! The class `message`: draws rules for the relays, and proves from what they counted that these bit.
 
-use super::rule::{MessageCounts, MessageRule};
 use super::Messages;
+use super::rule::{MessageCounts, MessageRule};
 use crate::claims::{Budget, Load, Power};
 use crate::environment::{BoxFuture, EnvironmentError};
 use crate::fault::{Context, Draft, Fault, Proof};
@@ -37,7 +37,9 @@ impl Fault for Message {
     }
 
     fn left_out_of_all(&self) -> Option<&'static str> {
-        Some("it does what TCP never does: only a protocol that expects it of its messages can be blamed")
+        Some(
+            "it does what TCP never does: only a protocol that expects it of its messages can be blamed",
+        )
     }
 
     fn draw(&self, random: &mut Random, _nodes: usize, _budget: &Budget) -> Draft {
@@ -134,7 +136,9 @@ fn prove(counts: &BTreeMap<Link, MessageCounts>) -> Proof {
         reordered: sum.reordered + one.reordered,
         replayed: sum.replayed + one.replayed,
     });
-    let MessageCounts { dropped_requests, dropped_replies, duplicated, reordered, replayed, .. } = all;
+    let MessageCounts {
+        dropped_requests, dropped_replies, duplicated, reordered, replayed, ..
+    } = all;
     let reason = match (all.requests, all.touched()) {
         (0, 0) => "no message came".to_owned(),
         (seen, 0) => format!("of {seen} messages each arrived once and in order"),
@@ -143,7 +147,8 @@ fn prove(counts: &BTreeMap<Link, MessageCounts>) -> Proof {
              {reordered} came after later ones, {replayed} old ones came again"
         ),
     };
-    let links: Vec<Value> = counts.iter().map(|(link, c)| json!({"link": link, "counts": c})).collect();
+    let links: Vec<Value> =
+        counts.iter().map(|(link, c)| json!({"link": link, "counts": c})).collect();
     Proof {
         effective: all.touched() > 0,
         reason,

@@ -57,8 +57,7 @@ impl Framer {
             self.passing = whole;
             return self.next();
         }
-        (self.buffer.len() >= whole)
-            .then(|| Piece::Message(self.buffer.split_to(whole).freeze()))
+        (self.buffer.len() >= whole).then(|| Piece::Message(self.buffer.split_to(whole).freeze()))
     }
 
     /// What is left when the data has ended within a message.

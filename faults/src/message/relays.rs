@@ -1,10 +1,10 @@
 //! The relays of one run: a port for each ordered pair of nodes, one thread, and the rules in effect.
 
+use super::Messages;
 use super::active::Rules;
 use super::connection;
 use super::line::Line;
 use super::rule::{MessageCounts, MessageRule};
-use super::Messages;
 use crate::link::Link;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

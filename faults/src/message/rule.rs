@@ -143,7 +143,7 @@ mod tests {
         assert_ne!(fates(1, link), fates(2, link));
         assert_ne!(fates(1, link), fates(1, link.reversed()));
         let first: Vec<u128> = fates(7, link).iter().take(6).map(|f| f.delay.as_millis()).collect();
-        assert_eq!(first, [0; 6], "these values never change");
+        assert_eq!(first, [88, 85, 26, 41, 78, 41], "these values never change");
     }
 
     #[test]

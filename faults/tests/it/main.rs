@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod atomic;
+mod echo;
 mod holding;
 mod lab;
+mod message;
 mod nemesis;
 mod one_way;
 mod proof;
