@@ -206,7 +206,7 @@ fn what_cannot_bite_is_refused() {
 #[test]
 fn every_class_says_what_it_does() {
     let names: Vec<&str> = registry::all().iter().map(|fault| fault.name()).collect();
-    assert_eq!(names, ALL);
+    assert_eq!(names, ["partition", "kill", "pause", "message"]);
     for fault in registry::all() {
         assert!(fault.about().len() > 40 && !fault.about().ends_with('.'), "{}", fault.name());
         assert_eq!(registry::by_name(fault.name()).unwrap().name(), fault.name());
