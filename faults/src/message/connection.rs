@@ -60,7 +60,7 @@ async fn introduce(
     let Some(mut pings) = up.ping_pong() else { return Ok(None) };
     tokio::select! {
         ended = &mut up => return ended.map(|()| None),
-        pong = pings.ping(Ping::opaque()) => drop(pong?),
+        pong = pings.ping(Ping::opaque()) => { pong?; }
     }
     let down = server::Builder::new()
         .initial_window_size(WINDOWS.0)
