@@ -28,6 +28,8 @@ pub enum Power {
     /// Its nodes ask libc for the time and wait as [`crate::clock`] can follow, so they can be given clocks of
     /// their own.
     Clock,
+    /// Its nodes speak gRPC without TLS, and a message between them may be lost, doubled, late or repeated.
+    Message,
 }
 
 impl Power {
@@ -43,6 +45,7 @@ impl Power {
             Self::Snapshot => "its nodes take no snapshot on demand",
             Self::Disk => "its data folders cannot be put on a disk of ours",
             Self::Clock => "its nodes cannot be given clocks of their own",
+            Self::Message => "the messages between its nodes cannot be handled one by one",
         }
     }
 }

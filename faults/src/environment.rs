@@ -10,6 +10,7 @@ use crate::administration::Administration;
 use crate::clock::Clocks;
 use crate::disk::Disks;
 use crate::link::{ClientConnection, ClientCounters, Counters, Link, Plan};
+use crate::message::Messages;
 use crate::receipt::Receipt;
 use crate::starve::Processors;
 use history::{Nanos, NodeId};
@@ -101,6 +102,11 @@ pub trait Environment: Send + Sync {
 
     /// The disks under the nodes, if they are such that a fault may touch them.
     fn disks(&self) -> Option<&dyn Disks> {
+        None
+    }
+
+    /// The messages between the nodes; none where they cannot be told apart.
+    fn messages(&self) -> Option<&dyn Messages> {
         None
     }
 

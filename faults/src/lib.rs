@@ -4,7 +4,8 @@
 //! or written by hand. The [`Nemesis`] plays it against an [`Environment`], which is the whole of the
 //! world that a [`Fault`] may touch, and leaves a [`Receipt`] for each fault: what was asked, what
 //! took effect, how that is known, when it healed. Partitions go through the proxy [`Hub`], which
-//! carries every connection between the nodes and from clients to them.
+//! carries every connection between the nodes and from clients to them; single messages are handled by
+//! [`message::Relays`] before it.
 //!
 //! Words: a fault is *injected* and *healed*; a *class* is a kind of fault (`partition`, `kill`,
 //! `pause`, …); a *target* is the name of the nodes hit; a *link* is an ordered pair of nodes; a
@@ -46,6 +47,7 @@ mod flap;
 mod kill;
 mod link;
 mod membership;
+pub mod message;
 mod milliseconds;
 mod nemesis;
 mod pace;
@@ -90,6 +92,7 @@ pub use link::{
     ClientConnection, ClientCounters, ClientRule, Counters, Heal, Link, Mode, Plan, Rule,
 };
 pub use membership::Membership;
+pub use message::{Message, Messages};
 pub use nemesis::{Nemesis, Played, Wiring};
 pub use pace::{Accept, Distribution, Pace, Period, SLOT};
 pub use partition::Partition;

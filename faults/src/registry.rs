@@ -13,6 +13,7 @@ use crate::fault::Fault;
 use crate::flap::Flap;
 use crate::kill::Kill;
 use crate::membership::Membership;
+use crate::message::Message;
 use crate::partition::Partition;
 use crate::pause::Pause;
 use crate::power_loss::PowerLoss;
@@ -42,6 +43,7 @@ static ALL: &[&dyn Fault] = &[
     &Crash,
     &Starve,
     &Clock,
+    &Message,
 ];
 
 /// Every class of fault, in the order in which they are listed.

@@ -1,6 +1,7 @@
 //! An environment that only writes down what is asked of it, in virtual time.
 
 use faults::disk::{Answer, Disks, Figures, Flipped, Lost, Order};
+use faults::message::{MessageCounts, MessageRule, Messages};
 use faults::{
     Administration, Applied, BoxFuture, Counters, Environment, EnvironmentError, Handover, Link,
     Member, Members, Network, Plan, ProcessState, Receipt, Sighting, SnapshotTaken,
@@ -25,6 +26,8 @@ pub(crate) struct Seen {
     pub(crate) failures: BTreeMap<&'static str, u32>,
     /// The verb that always fails for the first node it is asked of, and that node.
     stuck: Option<(&'static str, Option<NodeId>)>,
+    /// What was done to messages under every rule.
+    pub(crate) messages: MessageCounts,
     leader: Option<NodeId>,
     leader_changes: u64,
     /// Nodes that are no members.
@@ -218,6 +221,23 @@ impl Administration for Stage {
     }
 }
 
+impl Messages for Stage {
+    fn begin(&self, id: u64, links: BTreeSet<Link>, rule: MessageRule, seed: u64) {
+        let drop = rule.drop_request;
+        self.log(format!("rule {id} on {} links, seed {seed}, drops {drop}", links.len()));
+    }
+
+    fn end(&self, id: u64) -> BTreeMap<Link, MessageCounts> {
+        self.log(format!("no rule {id}"));
+        let counts = self.seen.lock().unwrap().messages;
+        BTreeMap::from([(Link::new(NodeId(1), NodeId(2)), counts)])
+    }
+
+    fn release(&self) {
+        self.log("no rules".to_owned());
+    }
+}
+
 impl Environment for Stage {
     fn administration(&self) -> Option<&dyn Administration> {
         Some(self)
@@ -241,6 +261,10 @@ impl Environment for Stage {
 
     fn network(&self) -> &dyn Network {
         self
+    }
+
+    fn messages(&self) -> Option<&dyn Messages> {
+        Some(self)
     }
 
     fn kill(&self, node: NodeId) -> BoxFuture<'_, Result<Sighting, EnvironmentError>> {

@@ -7,8 +7,8 @@ use super::{DeployError, Deployment};
 use crate::system::Administrator;
 use faults::disk::{Answer, Disks, Flipped, Order};
 use faults::{
-    Administration, BoxFuture, Clocks, Environment, EnvironmentError, Members, Network, Processors,
-    Ration, Receipt, Sighting, Use,
+    Administration, BoxFuture, Clocks, Environment, EnvironmentError, Members, Messages, Network,
+    Processors, Ration, Receipt, Sighting, Use,
 };
 use history::{Nanos, NodeId};
 use serde_json::Value;
@@ -94,6 +94,10 @@ impl<W: Witness> Environment for RealEnvironment<W> {
         Some(self)
     }
 
+    fn messages(&self) -> Option<&dyn Messages> {
+        self.deployment.relays().map(|relays| -> &dyn Messages { relays })
+    }
+
     fn kill(&self, node: NodeId) -> BoxFuture<'_, Result<Sighting, EnvironmentError>> {
         self.act(move |deployment| deployment.kill(node))
     }
@@ -130,6 +134,9 @@ impl<W: Witness> Environment for RealEnvironment<W> {
         self.deployment.release(paused);
         self.deployment.hub().release();
         self.deployment.release_disks();
+        if let Some(relays) = self.deployment.relays() {
+            relays.release();
+        }
     }
 }
 

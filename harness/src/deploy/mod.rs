@@ -32,8 +32,9 @@ use crate::results::RunFolder;
 use crate::system::{MarkCount, NodeAddresses, NodeSettings, NodeSpec, Probe, System};
 use clocks::NodeClocks;
 use disks::DiskSet;
+use faults::message::Relays;
 use faults::proxy::Upstream;
-use faults::{Clocks, Hub, Plan};
+use faults::{Clocks, Hub, Link, Plan};
 use history::{Nanos, NodeId};
 use ledger::{Intent, Ledger};
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,6 +68,8 @@ pub struct Settings {
     pub slow_node: Option<NodeId>,
     /// Where to put the library that gives each node clocks of its own; without it they have the machine's.
     pub clock_shim: Option<PathBuf>,
+    /// Whether what nodes say to each other goes through relays, message by message.
+    pub relays: bool,
 }
 
 /// Where a node keeps its files.
@@ -198,6 +201,8 @@ struct Inner {
     guardian: Guardian,
     hub: Arc<Hub>,
     clocks: Option<NodeClocks>,
+    /// In front of the hub, if there are any.
+    relays: Option<Relays>,
 }
 
 impl Deployment {
@@ -216,6 +221,7 @@ impl Deployment {
         if let Some(node) = settings.slow_node {
             slow_down(&hub, Plan::slow_node(node, &ids, SLOW_BY))?;
         }
+        let relays = settings.relays.then(|| relays(&hub, &ids)).transpose()?;
         let hub = Arc::new(hub);
         let logs = settings.nodes.iter().map(|(node, paths)| (*node, paths.log.clone()));
         let ledger = Arc::new(Mutex::new(Ledger::new(logs.collect(), clock)));
@@ -246,6 +252,7 @@ impl Deployment {
             disks,
             guardian,
             hub,
+            relays,
         };
         let deadline = Instant::now() + READY_LIMIT;
         let pids = ids
@@ -279,6 +286,12 @@ impl Deployment {
     /// The nodes' own clocks, if they have any.
     pub(super) fn clocks(&self) -> Option<&dyn Clocks> {
         self.inner.clocks.as_ref().map(|clocks| clocks as &dyn Clocks)
+    }
+
+    /// The relays; none if this deployment has none.
+    #[must_use]
+    pub fn relays(&self) -> Option<&Relays> {
+        self.inner.relays.as_ref()
     }
 
     /// Where clients of each node connect: its proxy, the same for the whole run.
@@ -339,7 +352,7 @@ impl Deployment {
     #[must_use]
     pub fn record(&self) -> DeploymentRecord {
         let inner = &self.inner;
-        record::of(&inner.settings, &inner.hub, &inner.guardian, &lock(&inner.ledger))
+        record::of(inner, &lock(&inner.ledger))
     }
 
     /// Whether `node` serves and is not paused.
@@ -395,12 +408,10 @@ impl Inner {
 
     fn spawn(&self, node: NodeId) -> Result<i32, DeployError> {
         let paths = self.paths(node)?;
-        let others = self.settings.nodes.keys().filter(|other| **other != node);
-        let peers = others.filter_map(|peer| Some((*peer, self.hub.peer_address(node, *peer)?)));
         let command = self.settings.system.command(&NodeSpec {
             node,
             life: self.life(node),
-            peers: peers.collect(),
+            peers: self.peers(node),
             data: paths.data.clone(),
             marks: paths.marks.clone(),
             settings: self.settings.node.clone(),
@@ -412,6 +423,16 @@ impl Inner {
         let pid = self.guardian.spawn(Spawn { node, program, args, env, log })?;
         lock(&self.ledger).spawned(node, pid);
         Ok(pid)
+    }
+
+    /// Where `node` dials each peer: its relays if there are any, else its ports of the hub.
+    fn peers(&self, node: NodeId) -> BTreeMap<NodeId, SocketAddr> {
+        let others = self.settings.nodes.keys().filter(|other| **other != node);
+        let address = |peer: NodeId| match &self.relays {
+            Some(relays) => relays.address(Link::new(node, peer)),
+            None => self.hub.peer_address(node, peer),
+        };
+        others.filter_map(|peer| Some((*peer, address(*peer)?))).collect()
     }
 
     /// Waits for a started node's ready line and lets the proxies through to it.
@@ -494,6 +515,13 @@ fn slow_down(hub: &Hub, plan: Plan) -> Result<(), DeployError> {
         Ok(Err(reason)) => Err(DeployError::Hub(reason)),
         Err(_) => Err(DeployError::Hub("the thread that asks them panicked".to_owned())),
     }
+}
+
+/// A relay in front of every port on which nodes reach each other.
+fn relays(hub: &Hub, nodes: &[NodeId]) -> Result<Relays, DeployError> {
+    let links = nodes.iter().flat_map(|&from| nodes.iter().map(move |&to| Link::new(from, to)));
+    let ports = links.filter_map(|link| Some((link, hub.peer_address(link.from, link.to)?)));
+    Relays::start(&ports.collect()).map_err(|error| DeployError::Hub(error.to_string()))
 }
 
 /// A path as text, for a record.

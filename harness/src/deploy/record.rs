@@ -2,10 +2,8 @@
 //! kept out of the plan so that one seed gives one plan.
 
 use super::ledger::Ledger;
-use super::{Settings, text};
-use crate::guardian::Guardian;
+use super::{Inner, text};
 use crate::system::NodeAddresses;
-use faults::Hub;
 use history::NodeId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -45,15 +43,10 @@ pub struct NodeRecord {
     pub data: String,
 }
 
-pub(super) fn of(
-    settings: &Settings,
-    hub: &Hub,
-    guardian: &Guardian,
-    ledger: &Ledger,
-) -> DeploymentRecord {
+pub(super) fn of(inner: &Inner, ledger: &Ledger) -> DeploymentRecord {
+    let (settings, hub, guardian) = (&inner.settings, &inner.hub, &inner.guardian);
     let peers = |node: NodeId| {
-        let others = settings.nodes.keys().filter(move |other| **other != node);
-        others.filter_map(|peer| Some((peer.to_string(), hub.peer_address(node, *peer)?))).collect()
+        inner.peers(node).into_iter().map(|(peer, at)| (peer.to_string(), at)).collect()
     };
     let nodes = settings.nodes.iter().map(|(node, paths)| {
         let record = NodeRecord {

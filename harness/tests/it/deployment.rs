@@ -1,12 +1,13 @@
 //! The reference cluster as it is deployed: real processes, real proxies, the real client.
 
-use faults::ProcessState;
+use faults::message::MessageRule;
+use faults::{Link, Messages, ProcessState};
 use harness::deploy::{Change, DeployError, Deployment, NodePaths, Settings};
 use harness::guardian::{ExitStatus, Guardian, evidence};
 use harness::results::ExitCause;
 use harness::system::{self, ClientSettings, NodeSettings, NodeStatus, Role, Route};
 use history::{Nanos, NodeId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,15 +39,19 @@ fn deploy(
     nodes: BTreeMap<NodeId, NodePaths>,
     slow: Option<NodeId>,
 ) -> Result<Deployment, DeployError> {
-    let guardian = Guardian::start(Path::new(env!("CARGO_BIN_EXE_harness")))?;
-    let begin = Instant::now();
-    let settings = Settings {
+    start(Settings {
         system: system::by_name("reference").unwrap(),
         nodes,
         node: NodeSettings { segment_bytes: 1 << 20, ..NodeSettings::default() },
         slow_node: slow,
         clock_shim: None,
-    };
+        relays: false,
+    })
+}
+
+fn start(settings: Settings) -> Result<Deployment, DeployError> {
+    let guardian = Guardian::start(Path::new(env!("CARGO_BIN_EXE_harness")))?;
+    let begin = Instant::now();
     let clock = move || Nanos(u64::try_from(begin.elapsed().as_nanos()).unwrap());
     Deployment::start(guardian, settings, Arc::new(clock))
 }
@@ -307,4 +312,39 @@ async fn two_deployments_share_a_machine_and_one_may_be_slow() {
     drop(fast.deployment);
     let mut client = slow.client(Route::Leader);
     assert_eq!(eventually(&mut *client, read("k")).await, KvAnswer::Value(Some(2)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_speak_through_relays_where_there_are_any() {
+    let folder = tempfile::tempdir().unwrap();
+    let deployment = start(Settings {
+        system: system::by_name("reference").unwrap(),
+        nodes: paths(folder.path(), 3),
+        node: NodeSettings { segment_bytes: 1 << 20, ..NodeSettings::default() },
+        slow_node: None,
+        clock_shim: None,
+        relays: true,
+    });
+    let cluster = Cluster { deployment: deployment.unwrap(), _folder: folder };
+    let relays = cluster.deployment.relays().unwrap();
+    let leader = cluster.leader().await;
+    let nodes = cluster.deployment.nodes();
+    let pairs = nodes.iter().flat_map(|&from| nodes.iter().map(move |&to| Link::new(from, to)));
+    let links: BTreeSet<Link> = pairs.filter(|link| link.from != link.to).collect();
+    let rule = MessageRule { duplicate: 0.5, delay_ms: [0, 40], ..MessageRule::default() };
+    relays.begin(1, links.clone(), rule, 7);
+    let mut client = cluster.client(Route::Leader);
+    for value in 0..20 {
+        assert_eq!(eventually(&mut *client, write("k", value)).await, KvAnswer::Done);
+    }
+    let counts = relays.end(1);
+    // Followers have nothing to say to each other.
+    for link in links.iter().filter(|link| link.from == leader || link.to == leader) {
+        let counts = counts[link];
+        assert!(counts.duplicated > 0 && counts.delayed > 0, "{link}: {counts:?}");
+    }
+    for node in nodes {
+        let mut pinned = cluster.client(Route::Node(node));
+        assert_eq!(eventually(&mut *pinned, read("k")).await, KvAnswer::Value(Some(19)));
+    }
 }

@@ -65,6 +65,7 @@ impl System for Reference {
             Power::Snapshot,
             Power::Disk,
             Power::Clock,
+            Power::Message,
         ]
     }
 
