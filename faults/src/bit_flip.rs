@@ -100,7 +100,9 @@ impl Fault for BitFlip {
                         let refused = restarted.err().map(|error| error.to_string());
                         hits.push(Hit { node, flipped, refused });
                     }
-                    None => drop(restarted?),
+                    None => {
+                        restarted?;
+                    }
                 }
             }
             Ok(json!(hits))
