@@ -78,10 +78,7 @@ impl Plan {
             Some(path) => plan.take_schedule(path)?,
             None => plan.draw_schedule()?,
         }
-        let classes = plan.faults.iter().filter_map(|class| faults::registry::by_name(class));
-        if classes.into_iter().any(Fault::wants_new_files) {
-            plan.segment_bytes = SMALL_SEGMENT_BYTES;
-        }
+        plan.size_segments();
         Ok(plan)
     }
 
@@ -93,8 +90,16 @@ impl Plan {
         let mut plan = Self { seed, ..self.clone() };
         if !keep_schedule {
             plan.draw_schedule()?;
+            plan.size_segments();
         }
         Ok(plan)
+    }
+
+    /// Decides how large a segment is, which the classes of fault decide, and so in a swarm the seed.
+    fn size_segments(&mut self) {
+        let mut classes = self.faults.iter().filter_map(|class| faults::registry::by_name(class));
+        let small = classes.any(Fault::wants_new_files);
+        self.segment_bytes = if small { SMALL_SEGMENT_BYTES } else { SEGMENT_BYTES };
     }
 
     /// Lets the seed choose among the classes of a swarm: some, at least one, each with an intensity. What it leaves

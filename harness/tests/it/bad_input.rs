@@ -28,7 +28,7 @@ fn arguments() {
         (
             "run --faults disk",
             "unknown fault `disk` in `--faults`",
-            "known: partition, kill, pause, message",
+            "known: partition, kill, pause, slow, ",
         ),
         ("run --bug local-raed", "unknown bug `local-raed`", "did you mean `local-read`?"),
         ("run --system etcd", "unknown system `etcd`", "known: reference"),
