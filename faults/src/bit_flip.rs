@@ -56,6 +56,11 @@ impl Fault for BitFlip {
         true
     }
 
+    fn beyond(&self, budget: &Budget) -> Option<String> {
+        let nothing = budget.damaged == 0;
+        nothing.then(|| "the system does not claim to survive damage to its files".to_owned())
+    }
+
     fn draw(&self, random: &mut Random, nodes: usize, budget: &Budget) -> Draft {
         let several = budget.damaged.min(budget.down) >= Target::Minority.size(nodes) && nodes > 2;
         let choices = [(80, Target::One), (if several { 20 } else { 0 }, Target::Minority)];

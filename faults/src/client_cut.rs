@@ -138,6 +138,10 @@ impl Fault for ClientCut {
         Duration::from_millis(50)
     }
 
+    fn has_heals(&self) -> bool {
+        true
+    }
+
     fn takes_down(&self) -> bool {
         false
     }

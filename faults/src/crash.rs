@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep};
 /// Stream of an entry's seed for the moments of a loop.
 const LOOP_STREAM: u64 = 3;
 /// The longest time from a restart to the next kill of a loop.
-const LONGEST_LIFE: Duration = Duration::from_millis(150);
+const LONGEST_LIFE: Duration = Duration::from_millis(15);
 /// How long a kill is tried again while its process has not been started yet.
 const START_LIMIT: Duration = Duration::from_secs(2);
 /// Between two such tries.
@@ -101,6 +101,11 @@ impl Fault for Crash {
 
     fn cannot_bite(&self, nodes: usize) -> Option<String> {
         (nodes == 0).then(|| "there is no node to kill".to_owned())
+    }
+
+    fn beyond(&self, budget: &Budget) -> Option<String> {
+        let nothing = budget.crash == 0;
+        nothing.then(|| "the system does not claim to survive a crash of a node".to_owned())
     }
 
     fn draw(&self, random: &mut Random, nodes: usize, budget: &Budget) -> Draft {
@@ -294,6 +299,8 @@ fn prove(how: How, nodes: &[NodeId], deaths: &Deaths) -> Proof {
         (false, format!("{node} was to die {wanted} times and did {deaths} times"))
     } else if let Some(node) = nodes.iter().find(|node| !again(**node)) {
         (false, format!("{node} was not seen running again as a new process"))
+    } else if wanted > 1 && *in_recovery == 0 {
+        (false, "no process was killed before it served again".to_owned())
     } else {
         let count = killed.len();
         (true, format!("{count} processes were gone, {in_recovery} of them before they served"))

@@ -18,7 +18,7 @@
 use crate::claims::Load;
 use crate::fault::{Draft, Fault};
 use crate::random::Random;
-use crate::recipes::{RECIPES, Recipe, Step, When};
+use crate::recipes::{After, RECIPES, Recipe, Step};
 use crate::registry;
 use crate::room::{Room, Span};
 use crate::schedule::{Entry, Schedule, Trigger};
@@ -209,7 +209,20 @@ impl<'a> Drawing<'a> {
             let trigger = Trigger::At { time: whole_milliseconds(time) };
             let longest = (slot * 7 / 8).saturating_sub(lane.fault.heal_time()).max(slot / 2);
             let duration = whole_milliseconds(draft.duration.min(longest));
-            let placed = Placed { fault: lane.fault, draft, trigger, duration };
+            let draft = Draft { duration, ..draft };
+            let latest = self.last_heal.saturating_sub(SHORTEST);
+            let mut from = trigger.earliest();
+            let placed = loop {
+                let trigger = Trigger::At { time: from };
+                if let Some(placed) = self.fitted(lane.fault, draft.clone(), trigger) {
+                    break placed;
+                }
+                from += NUDGE;
+                if from > latest {
+                    let (work, classes) = (self.settings.work, lanes.len());
+                    return Err(ScheduleError::TooShort { work, classes });
+                }
+            };
             lane.next = lane.after(&placed);
             self.put(placed);
         }
@@ -320,13 +333,9 @@ impl<'a> Drawing<'a> {
     ) -> Option<Placed> {
         let fault = registry::by_name(step.fault)?;
         let (nodes, budget) = (self.settings.nodes, &self.settings.budget);
-        let trigger = match step.when {
-            When::Before => Trigger::At { time: armed },
-            When::After(least, most) => {
-                let after = ties.between(Duration::from_millis(least), Duration::from_millis(most));
-                Trigger::OnLeaderChange { armed, after, latest: latest + after }
-            }
-        };
+        let After(soonest, last) = step.when;
+        let after = ties.between(Duration::from_millis(soonest), Duration::from_millis(last));
+        let trigger = Trigger::OnLeaderChange { armed, after, latest: latest + after };
         let drawn = fault.draw(ties, nodes, budget);
         let (least, most) = step.lasts;
         let duration = ties.between(Duration::from_millis(least), Duration::from_millis(most));

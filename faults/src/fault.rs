@@ -143,6 +143,16 @@ pub trait Fault: Send + Sync {
         Err(format!("a {} takes no `how`", self.name()))
     }
 
+    /// Whether an entry of it may say how the network is divided.
+    fn has_shapes(&self) -> bool {
+        false
+    }
+
+    /// Whether an entry of it may say what becomes of connections when it heals.
+    fn has_heals(&self) -> bool {
+        false
+    }
+
     /// Whether two of the class may be in effect at once; a schedule that is drawn then lets them, and no node is
     /// chosen by both where they take it down.
     fn several_at_once(&self) -> bool {

@@ -83,6 +83,14 @@ impl Fault for Flap {
         Duration::from_millis(50)
     }
 
+    fn has_shapes(&self) -> bool {
+        true
+    }
+
+    fn has_heals(&self) -> bool {
+        true
+    }
+
     fn takes_down(&self) -> bool {
         false
     }

@@ -148,6 +148,8 @@ struct Player<'a> {
     start: Instant,
     wiring: Wiring,
     active: Mutex<BTreeMap<u64, Active>>,
+    /// Nodes that a fault took down and did not bring back: nobody may count on them any more.
+    lost: Mutex<BTreeSet<NodeId>>,
 }
 
 /// A fault between its start event and its end event.
@@ -161,12 +163,18 @@ type Ended = Option<(Receipt, Option<String>)>;
 impl<'a> Player<'a> {
     fn new(environment: &'a dyn Environment) -> Self {
         let start = Instant::now();
-        Self { environment, start, wiring: Wiring::default(), active: Mutex::default() }
+        let wiring = Wiring::default();
+        Self { environment, start, wiring, active: Mutex::default(), lost: Mutex::default() }
     }
 
     /// Also after a panic of the environment under the lock: what is in effect must still be healed.
     fn active(&self) -> MutexGuard<'_, BTreeMap<u64, Active>> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nodes that are down for good.
+    fn lost(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn play(&self, entry: &Entry, mut stopped: watch::Receiver<bool>) -> Ended {
@@ -224,6 +232,7 @@ impl<'a> Player<'a> {
             .values()
             .filter(|other| other.down)
             .flat_map(|other| other.receipt.nodes.iter().copied())
+            .chain(self.lost().iter().copied())
             .collect();
         let nodes = self.environment.nodes();
         let leader = self.environment.leader();
@@ -255,7 +264,7 @@ impl<'a> Player<'a> {
         healed: Result<Proof, EnvironmentError>,
     ) -> (Receipt, Option<String>) {
         let mut active = self.active();
-        let mut receipt = active.remove(&id).expect("it was active until now").receipt;
+        let Active { mut receipt, down } = active.remove(&id).expect("it was active until now");
         let mut failure = None;
         match healed {
             Ok(proof) => {
@@ -267,6 +276,9 @@ impl<'a> Player<'a> {
             Err(error) => {
                 receipt.reason = format!("could not be healed: {error}");
                 failure = Some(receipt.reason.clone());
+                if down {
+                    self.lost().extend(&receipt.nodes);
+                }
             }
         }
         if let Some(failed) = failed {

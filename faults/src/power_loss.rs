@@ -69,6 +69,11 @@ impl Fault for PowerLoss {
         namespace::probe()
     }
 
+    fn beyond(&self, budget: &Budget) -> Option<String> {
+        let nothing = budget.crash == 0;
+        nothing.then(|| "the system does not claim to survive a crash of a node".to_owned())
+    }
+
     fn draw(&self, random: &mut Random, nodes: usize, budget: &Budget) -> Draft {
         let fits =
             |target: Target, weight| if target.size(nodes) <= budget.crash { weight } else { 0 };

@@ -89,10 +89,11 @@ impl Shape {
             // Whoever has the majority goes on, on either side of the cut.
             Self::Isolate if chosen * 2 > nodes && chosen < nodes => nodes - chosen,
             Self::Isolate | Self::OneWayIn | Self::OneWayOut => chosen,
-            Self::Halves | Self::Split => minority(nodes),
+            Self::Halves => minority(nodes).max(chosen),
+            Self::Split => minority(nodes),
             Self::RandomHalves if nodes.is_multiple_of(2) => nodes,
             Self::RandomHalves => nodes / 2,
-            Self::MinorityThird => below_a_third(nodes),
+            Self::MinorityThird => below_a_third(nodes).max(chosen),
             Self::MajoritiesRing | Self::Bridge | Self::OneWayRing => budget,
         }
     }

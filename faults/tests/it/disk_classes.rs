@@ -104,14 +104,15 @@ async fn a_disk_that_refuses_is_healed_all_the_same() {
 fn what_is_drawn_can_be_checked_and_is_within_the_budget() {
     for nodes in [1, 2, 3, 5] {
         for seed in 0..40 {
-            let settings = Settings::new(&CLASSES, nodes, Duration::from_secs(60), seed);
+            // One or two nodes have none whose files may be damaged.
+            let classes: Vec<&str> =
+                CLASSES.into_iter().filter(|class| nodes > 2 || *class != "bit-flip").collect();
+            let settings = Settings::new(&classes, nodes, Duration::from_secs(60), seed);
             let Budget { down, .. } = settings.budget;
             for entry in schedule(&settings).unwrap().entries {
                 let fault = registry::by_name(&entry.fault).unwrap();
                 let checked = fault.check(&entry, nodes, &settings.budget);
-                if nodes > 2 || entry.fault != "bit-flip" {
-                    assert_eq!(checked, Ok(()), "{entry:?}");
-                }
+                assert_eq!(checked, Ok(()), "{entry:?}");
                 match fault.load(&entry, nodes, &settings.budget) {
                     Load::Nodes(hit) => assert!(hit <= down, "{entry:?}"),
                     Load::Outage => assert!(entry.target.size(nodes) > down, "{entry:?}"),

@@ -26,6 +26,8 @@ struct Hands {
     rations: Mutex<BTreeMap<NodeId, Ration>>,
     /// Whether nodes ask for the time, and stop when it is their turn.
     obedient: bool,
+    /// How long after its start a node serves.
+    recovery: Duration,
 }
 
 impl Hands {
@@ -40,6 +42,7 @@ impl Hands {
             skews: Mutex::default(),
             rations: Mutex::default(),
             obedient,
+            recovery: Duration::ZERO,
         }
     }
 
@@ -73,7 +76,16 @@ impl Environment for Hands {
         self.stage.kill(node)
     }
     fn restart(&self, node: NodeId) -> BoxFuture<'_, Result<Sighting, EnvironmentError>> {
-        self.stage.restart(node)
+        Box::pin(async move {
+            let sighting = self.stage.restart(node).await?;
+            if self.recovery.is_zero() {
+                return Ok(sighting);
+            }
+            sleep(self.recovery).await;
+            let died = self.stage.seen.lock().unwrap().down.contains(&node);
+            let error = || EnvironmentError("it exited before it was ready".to_owned());
+            (!died).then_some(sighting).ok_or_else(error)
+        })
     }
     fn pause(&self, node: NodeId) -> BoxFuture<'_, Result<Sighting, EnvironmentError>> {
         self.stage.pause(node)
@@ -218,7 +230,11 @@ async fn a_rolling_restart_that_is_stopped_brings_its_node_back_and_counts_for_n
 
 #[tokio::test(start_paused = true)]
 async fn a_loop_kills_again_what_has_just_been_started() {
-    let hands = Hands::new(3, true);
+    let served = Hands::new(3, true);
+    let how = json!({"kind": "loop", "times": 4});
+    let receipt = play(&served, entry("crash", Target::Leader, 1200, how)).await;
+    assert!(!receipt.effective, "each served before it was killed: {receipt:?}");
+    let hands = Hands { recovery: Duration::from_millis(30), ..Hands::new(3, true) };
     let how = json!({"kind": "loop", "times": 4});
     let receipt = play(&hands, entry("crash", Target::Leader, 1200, how)).await;
     assert!(receipt.effective, "{receipt:?}");

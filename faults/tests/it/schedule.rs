@@ -2,7 +2,7 @@
 
 use faults::{
     Budget, EDGE, Entry, Intensity, RECIPES, Schedule, ScheduleError, Settings, Shape, Target,
-    Trigger, When, registry, schedule,
+    Trigger, registry, schedule,
 };
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,7 +42,7 @@ fn each(mut check: impl FnMut(&Settings, &Schedule)) {
         check(&settings, &schedule);
     }
     for nodes in [2, 3, 4, 5, 7] {
-        for work in [2, 5, 10, 20, 30, 60] {
+        for work in [5, 10, 20, 30, 60] {
             for classes in sets {
                 for seed in 0..25 {
                     let (settings, schedule) = drawn(classes, nodes, work, seed);
@@ -69,7 +69,9 @@ fn every_class_comes_early_and_the_end_is_left_in_peace() {
         for class in &settings.classes {
             let first = schedule.entries.iter().find(|entry| &entry.fault == class);
             let latest = first.expect("every class is there").trigger.latest();
-            assert!(latest <= settings.work * 6 / 10, "{class} at {latest:?}: {settings:?}");
+            // Where little time is left between heals, one is moved.
+            let early = if settings.work < seconds(10) { 9 } else { 6 };
+            assert!(latest <= settings.work * early / 10, "{class} at {latest:?}: {settings:?}");
         }
         let tail = seconds(1).max(settings.work / 20).min(settings.work / 4);
         let end = schedule.entries.iter().map(Entry::latest_end).max().unwrap();
@@ -259,8 +261,7 @@ fn recipes_are_drawn_when_their_classes_are_there() {
     }
     for recipe in RECIPES {
         let possible = recipe.is_possible(|class| EVERY.contains(&class));
-        let steps = recipe.steps.iter().filter(|step| step.when != When::Before);
-        let drawn = steps.clone().all(|step| {
+        let drawn = recipe.steps.iter().all(|step| {
             let shape = step.shape.map_or("", Shape::name);
             seen.contains(&format!("{} {} {shape}", step.fault, step.target))
         });

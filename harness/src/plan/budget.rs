@@ -51,7 +51,8 @@ fn load(entry: &Entry, nodes: usize, budget: &Budget) -> Load {
 
 fn counted_until(entry: &Entry) -> Duration {
     let edge = if entry.shape.is_some() { EDGE.min(entry.duration / 2) } else { Duration::ZERO };
-    entry.latest_end().saturating_sub(edge)
+    let heal = registry::by_name(&entry.fault).map_or(Duration::ZERO, |fault| fault.heal_time());
+    (entry.latest_end() + heal).saturating_sub(edge)
 }
 
 #[cfg(test)]
@@ -71,12 +72,15 @@ mod tests {
 
     #[test]
     fn drawn_schedules_keep_the_budget() {
-        for nodes in [3, 5, 9] {
-            for seed in 0..20 {
-                let classes = ["kill", "partition", "pause"];
-                let settings = Settings::new(&classes, nodes, Duration::from_secs(60), seed);
+        let every: Vec<&str> = faults::registry::all().iter().map(|fault| fault.name()).collect();
+        let few = ["kill", "partition", "pause"];
+        for (nodes, classes) in [(3, &few[..]), (9, &few), (3, &every), (5, &every), (7, &every)] {
+            for (seed, seconds) in (0..60).zip([30, 60].into_iter().cycle()) {
+                let work = Duration::from_secs(seconds);
+                let settings = Settings::new(classes, nodes, work, seed);
                 let drawn = schedule(&settings).unwrap();
-                assert_eq!(check(&drawn, nodes, &settings.budget), Ok(()), "{seed}");
+                let checked = check(&drawn, nodes, &settings.budget);
+                assert_eq!(checked, Ok(()), "{nodes} nodes, {seconds} s, seed {seed}");
             }
         }
     }
@@ -89,7 +93,12 @@ mod tests {
         };
         let error = check(&second(2000, "one"), 5, &FIVE).unwrap_err();
         assert_eq!(error, "3 of 5 nodes may be lost at once, at most 2 can be (entries 1, 2)");
-        assert_eq!(check(&second(3000, "one"), 5, &FIVE), Ok(()), "one after the other");
+        assert_eq!(
+            check(&second(3600, "one"), 5, &FIVE),
+            Ok(()),
+            "one after the other, which has come back"
+        );
+        assert!(check(&second(3500, "one"), 5, &FIVE).is_err(), "it may still be coming back");
         assert!(check(&second(5000, "majority"), 5, &FIVE).is_err(), "alone it is too much");
     }
 

@@ -189,10 +189,8 @@ impl Plan {
             if !ids.insert(entry.id) {
                 return Err(Failure::usage(format!("two entries have the id {}", entry.id)));
             }
-            if entry.latest_end() > self.time {
-                let message = format!("entry {} ends after the work does", entry.id);
-                return Err(Failure::usage(message));
-            }
+            sensible(entry, self.time)
+                .map_err(|why| Failure::usage(format!("entry {}: {why}", entry.id)))?;
         }
         for class in self.schedule.classes() {
             bites(find_fault(class, "--schedule")?, system, self.nodes)
@@ -207,6 +205,29 @@ impl Plan {
         }
         budget::check(&self.schedule, nodes, &claimed).map_err(Failure::usage)
     }
+}
+
+/// Whether an entry that somebody may have written means anything within work of this length, and why not.
+fn sensible(entry: &faults::Entry, work: Duration) -> Result<(), String> {
+    let fault = find_fault(&entry.fault, "--schedule").map_err(|unknown| unknown.message)?;
+    if entry.duration.is_zero() {
+        return Err("it lasts no time".to_owned());
+    }
+    if let faults::Trigger::OnLeaderChange { armed, after, latest } = entry.trigger
+        && latest < armed.saturating_add(after)
+    {
+        return Err("it strikes at the latest before it may strike at all".to_owned());
+    }
+    if entry.latest_end() > work {
+        return Err("it ends after the work does".to_owned());
+    }
+    if entry.shape.is_some() && !fault.has_shapes() {
+        return Err(format!("a {} has no `shape`; leave it out", entry.fault));
+    }
+    if entry.heal.is_some() && !fault.has_heals() {
+        return Err(format!("a {} has no `heal`; leave it out", entry.fault));
+    }
+    Ok(())
 }
 
 fn find_system(name: &str) -> Result<&'static dyn System, Failure> {

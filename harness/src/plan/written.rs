@@ -5,7 +5,7 @@
 //! at = "5s"             # or: on = "leader-change", and if need be from = "2s", after = "20ms", until = "9s"
 //! fault = "partition"
 //! target = "leader"     # `one` if it is not said
-//! shape = "isolate"     # for a partition; heal = "deliver" or "cut"
+//! shape = "isolate"     # for a partition; heal = "deliver", "mixed" or "cut"
 //! for = "3s"
 //! ```
 //!
@@ -82,10 +82,6 @@ fn entry(written: Written, number: u64) -> Result<Entry, String> {
         let known: Vec<&str> = registry::all().iter().map(|fault| fault.name()).collect();
         format!("unknown fault `{}`; write one of {}", written.fault, known.join(", "))
     })?;
-    let is_partition = fault.name() == "partition";
-    if !is_partition && (written.shape.is_some() || written.heal.is_some()) {
-        return Err(format!("a {} has no `shape` and no `heal`; leave them out", fault.name()));
-    }
     let duration = time("for", &written.lasts)?;
     if duration.is_zero() {
         return Err("`for` is zero; give it at least \"1ms\"".to_owned());
@@ -97,8 +93,8 @@ fn entry(written: Written, number: u64) -> Result<Entry, String> {
         trigger,
         duration,
         target: written.target.unwrap_or(Target::One),
-        shape: is_partition.then(|| written.shape.unwrap_or(Shape::Isolate)),
-        heal: is_partition.then(|| written.heal.unwrap_or_default()),
+        shape: written.shape.or_else(|| fault.has_shapes().then_some(Shape::Isolate)),
+        heal: written.heal.or_else(|| fault.has_heals().then(Default::default)),
         how: how.map_err(|error| format!("`how`: {error}"))?.unwrap_or_default(),
         seed: written.seed.unwrap_or(number),
     })
