@@ -82,6 +82,12 @@ fn entry(written: Written, number: u64) -> Result<Entry, String> {
         let known: Vec<&str> = registry::all().iter().map(|fault| fault.name()).collect();
         format!("unknown fault `{}`; write one of {}", written.fault, known.join(", "))
     })?;
+    if written.shape.is_some() && !fault.has_shapes() {
+        return Err(format!("a {} has no `shape`; leave it out", fault.name()));
+    }
+    if written.heal.is_some() && !fault.has_heals() {
+        return Err(format!("a {} has no `heal`; leave it out", fault.name()));
+    }
     let duration = time("for", &written.lasts)?;
     if duration.is_zero() {
         return Err("`for` is zero; give it at least \"1ms\"".to_owned());
