@@ -161,6 +161,21 @@ async fn one_node_that_cannot_be_healed_does_not_keep_the_others_down() {
     }
 }
 
+/// Whoever is still down after a heal that failed is no target of what comes later.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_did_not_come_back_is_chosen_by_nobody() {
+    let stage = Stage::new(3);
+    stage.fail("restart", 100);
+    let schedule = schedule_of([
+        entry(1, "kill", at(100), 500, Target::One),
+        entry(2, "pause", at(5000), 500, Target::All),
+    ]);
+    let played = play(&stage, &schedule).await;
+    let (lost, others) = (&played.receipts[0].nodes, &played.receipts[1].nodes);
+    assert_eq!((lost.len(), others.len()), (1, 2), "{played:?}");
+    assert!(!others.contains(&lost[0]), "{played:?}");
+}
+
 /// A panic of the recorder is the run's to report; what was in effect is released all the same.
 #[tokio::test(start_paused = true)]
 async fn a_panic_of_the_recorder_does_not_keep_a_fault_in_effect() {

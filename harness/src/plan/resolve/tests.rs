@@ -4,6 +4,7 @@ use crate::cli::RunArgs;
 use crate::plan::Plan;
 use crate::seed::Seed;
 use clap::Parser;
+use serde_json::json;
 
 #[derive(Parser)]
 struct Words {
@@ -141,6 +142,29 @@ fn a_schedule_comes_back_from_a_file() {
     let path = file.path().display();
     let much = resolve(&format!("--time 20s --schedule {path}")).unwrap_err();
     assert!(much.contains("3 of 5 nodes may be lost at once"), "{much}");
+}
+
+/// What a program wrote is looked at as closely as what a person wrote.
+#[test]
+fn entries_that_mean_nothing_or_dodge_the_budget_are_refused() {
+    let late = json!({"on-leader-change": {"armed_ms": 5000, "after_ms": 0, "latest_ms": 100}});
+    let at = json!({"at": {"ms": 1000}});
+    let cases = [
+        (json!({"trigger": late, "duration_ms": 500}), "strikes at the latest before"),
+        (json!({"trigger": at, "duration_ms": 0}), "it lasts no time"),
+        (json!({"trigger": at, "duration_ms": 500, "shape": "bridge"}), "a kill has no `shape`"),
+        (json!({"trigger": at, "duration_ms": 500, "heal": "cut"}), "a kill has no `heal`"),
+        (json!({"trigger": at, "duration_ms": 60_000}), "it ends after the work does"),
+    ];
+    for (words, wrong) in cases {
+        let mut entry = json!({"id": 1, "fault": "kill", "target": "one", "seed": 1});
+        entry.as_object_mut().unwrap().append(&mut words.as_object().unwrap().clone());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        serde_json::to_writer(file.as_file(), &json!({ "entries": [entry] })).unwrap();
+        let words = format!("--time 20s --schedule {}", file.path().display());
+        let refused = resolve(&words).unwrap_err();
+        assert!(refused.contains(wrong), "{wrong}: {refused}");
+    }
 }
 
 #[test]
