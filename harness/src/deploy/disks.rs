@@ -333,12 +333,14 @@ mod tests {
         }
     }
 
+    /// What the node left in the file, whether the flip is turned back, and what is there then.
+    type Rewritten = (Option<&'static [u8]>, bool, Option<&'static [u8]>);
+
     #[test]
     fn what_was_written_anew_is_not_turned_back() {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| folder.path().join(name);
-        // (What the node left there, whether the flip is turned back, what is there then.)
-        let cases: [(Option<&[u8]>, bool, Option<&[u8]>); 4] = [
+        let cases: [Rewritten; 4] = [
             (None, true, Some(&[7; 100])),
             (Some(&[9; 100]), false, Some(&[9; 100])),
             (Some(&[7; 100]), false, Some(&[7; 100])),
