@@ -71,6 +71,11 @@ pub struct SnapshotTaken {
 
 /// Who administers a cluster.
 pub trait Administration: Send + Sync {
+    /// Whether the node could be replaced if it left; the error says why it could not. It changes nothing.
+    fn may_leave(&self, _node: NodeId) -> Result<(), EnvironmentError> {
+        Ok(())
+    }
+
     /// Takes the node out of the cluster. Returns the configuration without it.
     fn remove(&self, node: NodeId) -> BoxFuture<'_, Result<Members, EnvironmentError>>;
 

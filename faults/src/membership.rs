@@ -72,6 +72,7 @@ impl Fault for Membership {
     ) -> BoxFuture<'a, Result<Value, EnvironmentError>> {
         Box::pin(async move {
             let (node, administration) = subject(context)?;
+            administration.may_leave(node)?;
             let without = administration.remove(node).await?;
             let gone = context.environment.kill(node).await?;
             Ok(json!({ "without": without, "gone": gone }))
@@ -89,6 +90,10 @@ impl Fault for Membership {
                 return Ok(Proof { effective: false, reason, evidence: Value::Null });
             };
             if seen.is_null() {
+                // One that cannot be replaced was not taken out, and another attempt would be no better.
+                if let Err(EnvironmentError(reason)) = administration.may_leave(node) {
+                    return Ok(Proof { effective: false, reason, evidence: Value::Null });
+                }
                 // Perhaps it is out already, perhaps it is about to be.
                 administration.remove(node).await?;
             }

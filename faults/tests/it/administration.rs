@@ -61,6 +61,16 @@ async fn a_removal_that_may_have_happened_is_completed_and_does_not_count() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_could_not_be_replaced_is_left_alone() {
+    let stage = Stage::new(3);
+    stage.fail("leave", 9);
+    let receipt = one(&stage, "membership", Target::Leader).await;
+    assert!(!receipt.effective && receipt.reason.contains("leave fails here"), "{receipt:?}");
+    let log = stage.log_text();
+    assert!(["remove", "kill", "replace"].iter().all(|verb| !log.contains(verb)), "{log}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn leadership_moves_to_a_node_that_does_not_lead() {
     let stage = Stage::new(3);
     let receipt = one(&stage, "transfer", Target::Follower).await;

@@ -177,6 +177,10 @@ impl Stage {
 }
 
 impl Administration for Stage {
+    fn may_leave(&self, _node: NodeId) -> Result<(), EnvironmentError> {
+        self.refuses("leave")
+    }
+
     fn remove(&self, node: NodeId) -> BoxFuture<'_, Result<Members, EnvironmentError>> {
         Box::pin(async move {
             self.administer("remove", node).await?;

@@ -15,8 +15,8 @@ use faults::{
 };
 use history::NodeId;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -44,8 +44,18 @@ impl Deployment {
     }
 
     /// Notes that the node is being taken out: the cluster may tell it so, and then it ends by itself.
-    fn leaves(&self, node: NodeId) {
+    ///
+    /// # Errors
+    /// When it could not come back, and so must not be taken out.
+    fn leaves(&self, node: NodeId) -> Result<(), DeployError> {
+        self.inner.next_life(node)?;
         lock(&self.inner.ledger).intend(node, Intent::Remove);
+        Ok(())
+    }
+
+    /// Notes that nobody was asked to take it out: nothing that it does is a removal's doing.
+    fn stays(&self, node: NodeId) {
+        lock(&self.inner.ledger).forget_intent(node, Intent::Remove);
     }
 
     /// Notes that the node is out.
@@ -71,35 +81,29 @@ impl Deployment {
 }
 
 impl Inner {
+    /// The life that the node would come back in.
+    fn next_life(&self, node: NodeId) -> Result<u32, DeployError> {
+        life_after(node, self.life(node))
+    }
+
     fn renew(&self, node: NodeId) -> Result<(), DeployError> {
+        let life = self.next_life(node)?;
         let running = lock(&self.ledger).pid(node);
         if let Some(pid) = running {
             lock(&self.ledger).intend(node, Intent::Kill);
             self.guardian.signal(node, NodeSignal::Kill)?;
             self.guardian.await_exit(pid, KILL_LIMIT)?;
         }
-        let life = self.life(node);
-        if life >= LIVES {
-            return Err(DeployError::NoMoreLives { node, lives: LIVES });
-        }
-        let data = &self.paths(node)?.data;
-        wipe(data).map_err(|e| DeployError::NotWiped { node, reason: e.to_string() })?;
-        lock(&self.lives).insert(node, life + 1);
+        let wiped = self.disks.wipe(node);
+        wiped.map_err(|e| DeployError::NotWiped { node, reason: e.to_string() })?;
+        lock(&self.ledger).damage(node, false);
+        lock(&self.lives).insert(node, life);
         Ok(())
     }
 }
 
-/// Empties a folder and leaves it where it is, because something may be mounted there.
-fn wipe(folder: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            std::fs::remove_dir_all(entry.path())?;
-        } else {
-            std::fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
+fn life_after(node: NodeId, life: u32) -> Result<u32, DeployError> {
+    if life < LIVES { Ok(life + 1) } else { Err(DeployError::NoMoreLives { node, lives: LIVES }) }
 }
 
 /// What every node says that says anything.
@@ -216,17 +220,32 @@ impl<W: Witness> RealEnvironment<W> {
 }
 
 impl<W: Witness> Administration for RealEnvironment<W> {
+    fn may_leave(&self, node: NodeId) -> Result<(), EnvironmentError> {
+        let next = self.deployment.inner.next_life(node);
+        next.map(drop).map_err(|error| failed(error.to_string()))
+    }
+
     fn remove(&self, node: NodeId) -> BoxFuture<'_, Result<Members, EnvironmentError>> {
         Box::pin(async move {
             let member = self.deployment.member(node);
-            self.deployment.leaves(node);
+            self.deployment.leaves(node).map_err(|error| failed(error.to_string()))?;
             let is_in = move |members: &Members| {
                 members.voters.contains(&member) || members.learners.contains(&member)
             };
-            let next = move |members: &Members| is_in(members).then_some(Change::Remove(member));
-            let members = self.drive(REMOVE_LIMIT, move |members| !is_in(members), next).await?;
-            self.deployment.has_left(node);
-            Ok(members)
+            let asked = AtomicBool::new(false);
+            let next = |members: &Members| {
+                let is_in = is_in(members);
+                asked.fetch_or(is_in, Ordering::Relaxed);
+                is_in.then_some(Change::Remove(member))
+            };
+            let left = self.drive(REMOVE_LIMIT, move |members| !is_in(members), next).await;
+            match left {
+                Ok(_) => self.deployment.has_left(node),
+                // One that was asked for may still come about.
+                Err(_) if asked.load(Ordering::Relaxed) => {}
+                Err(_) => self.deployment.stays(node),
+            }
+            left
         })
     }
 
@@ -277,7 +296,7 @@ impl<W: Witness> Administration for RealEnvironment<W> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Views, is_news, leader, settled, wipe};
+    use super::{Views, is_news, leader, settled};
     use crate::system::AdministratorView;
     use faults::{Member, Members};
     use history::NodeId;
@@ -311,6 +330,13 @@ mod tests {
     }
 
     #[test]
+    fn after_the_last_life_there_is_none() {
+        assert_eq!(super::life_after(NodeId(1), 8).unwrap(), 9);
+        let none = super::life_after(NodeId(1), 9).unwrap_err();
+        assert!(none.to_string().starts_with("n1 was replaced 9 times"), "{none}");
+    }
+
+    #[test]
     fn an_older_configuration_is_no_news_but_the_same_one_is() {
         let of = |index: u64, node: u16| {
             let voters = vec![Member { node: NodeId(node), life: 0 }];
@@ -318,15 +344,5 @@ mod tests {
         };
         assert!(is_news(&of(7, 1), &of(6, 2)) && is_news(&of(5, 1), &of(6, 1)));
         assert!(!is_news(&of(5, 1), &of(6, 2)));
-    }
-
-    #[test]
-    fn wiping_empties_a_folder_and_keeps_it() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("log")).unwrap();
-        std::fs::write(folder.path().join("log/1"), "x").unwrap();
-        std::fs::write(folder.path().join("identity"), "x").unwrap();
-        wipe(folder.path()).unwrap();
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

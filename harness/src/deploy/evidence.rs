@@ -72,8 +72,9 @@ impl Deployment {
     /// When the files cannot be read or written.
     pub fn flip_back(&self, node: NodeId) -> Result<bool, DeployError> {
         let turned = self.inner.disks.flip_back(node);
+        let turned = turned.map_err(|error| DeployError::Disk(error.to_string()))?;
         lock(&self.inner.ledger).damage(node, false);
-        turned.map_err(|error| DeployError::Disk(error.to_string()))
+        Ok(turned)
     }
 
     /// Whether the nodes' data folders are on disks of ours.

@@ -154,10 +154,12 @@ impl Ledger {
         }
     }
 
-    /// Takes an intent back that certainly came to nothing.
+    /// Takes an intent back that certainly came to nothing; one that was noted twice is still meant once.
     pub(super) fn forget_intent(&mut self, node: NodeId, intent: Intent) {
-        if let Some(slot) = self.slots.get_mut(&node) {
-            slot.intents.retain(|one| *one != intent);
+        if let Some(slot) = self.slots.get_mut(&node)
+            && let Some(place) = slot.intents.iter().rposition(|one| *one == intent)
+        {
+            slot.intents.remove(place);
         }
     }
 
@@ -224,9 +226,12 @@ fn cause(intents: &[Intent], status: ExitStatus) -> ExitCause {
     let stopped = status.is_success() || status == ExitStatus::Signal(libc::SIGTERM);
     // A panic ends with 101, and is no way to stop.
     let gave_up = matches!(status, ExitStatus::Code(code) if code != 0 && code != 101);
+    // A start on damaged files may hang as well as refuse.
+    let permitted = intents.contains(&Intent::Permit);
     let explained = intents.iter().find_map(|intent| match intent {
         Intent::Kill if killed => Some(ExitCause::Fault),
         Intent::Remove if REMOVED.map(ExitStatus::Code).contains(&status) => Some(ExitCause::Fault),
+        Intent::PutAway if killed && permitted => Some(ExitCause::Permitted),
         Intent::PutAway if killed => Some(ExitCause::NotReady),
         Intent::Stop if stopped => Some(ExitCause::Stop),
         Intent::Force if killed || stopped => Some(ExitCause::Stop),
@@ -260,7 +265,7 @@ mod tests {
     fn only_what_was_asked_for_explains_an_exit() {
         use ExitStatus::{Code, Signal};
         use Intent::{Force, Kill, Permit, PutAway, Remove, Stop};
-        let cases: [(&[Intent], _, _); 28] = [
+        let cases: [(&[Intent], _, _); 30] = [
             (&[Remove], Code(255), ExitCause::Fault),
             (&[Remove], Code(101), ExitCause::Unexplained),
             (&[Kill], Code(255), ExitCause::Unexplained),
@@ -287,6 +292,8 @@ mod tests {
             (&[Permit], Code(0), ExitCause::Unexplained),
             (&[Permit], Code(101), ExitCause::Unexplained),
             (&[Permit], Signal(6), ExitCause::Unexplained),
+            (&[Permit, PutAway], Signal(9), ExitCause::Permitted),
+            (&[Permit, PutAway], Signal(6), ExitCause::Unexplained),
             (&[Permit, Kill], Signal(9), ExitCause::Fault),
             (&[Permit, Kill], Code(255), ExitCause::Permitted),
         ];
@@ -345,6 +352,20 @@ mod tests {
             ledger.intend(NODE, Intent::Kill);
             ledger.forget_intent(NODE, forgotten);
             assert!(ledger.exited(exit(ExitStatus::Signal(9))));
+            assert_eq!(ledger.exits()[0].cause, wanted);
+        }
+    }
+
+    #[test]
+    fn a_removal_that_nobody_was_asked_for_excuses_nothing_and_an_earlier_one_does() {
+        for (earlier, wanted) in [(false, ExitCause::Unexplained), (true, ExitCause::Fault)] {
+            let mut ledger = ledger();
+            if earlier {
+                ledger.intend(NODE, Intent::Remove);
+            }
+            ledger.intend(NODE, Intent::Remove);
+            ledger.forget_intent(NODE, Intent::Remove);
+            assert!(ledger.exited(exit(ExitStatus::Code(255))));
             assert_eq!(ledger.exits()[0].cause, wanted);
         }
     }

@@ -64,6 +64,30 @@ fn a_cluster_that_loses_power_and_syncs_loses_nothing() {
     assert!(!std::fs::read_to_string("/proc/self/mounts").unwrap().contains("nodes/n1/data"));
 }
 
+/// Its predecessor's files lie on a disk that only the guardian and the nodes see, and must be gone there.
+#[test]
+fn a_node_is_replaced_on_a_disk_of_ours_and_finds_nothing_of_its_predecessor() {
+    if !there_are_disks() {
+        return;
+    }
+    let place = Place::new();
+    let entries = [
+        entry(1, "disk-slow", 500, "one", json!({ "ms": 20 })),
+        entry(2, "membership", 1500, "follower", Value::Null),
+    ];
+    place.file("schedule.json", schedule(&entries));
+    let left =
+        place.harness("run --nodes 3 --rate 200 --time 6s --seed 5 --schedule schedule.json");
+    assert!(matches!(left.code, 0 | 2), "{} {}", left.stdout, left.stderr);
+    let receipts = place.read("results/latest/faults.jsonl");
+    let last: Value = serde_json::from_str(receipts.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&last["fault"], &last["effective"]),
+        (&json!("membership"), &json!(true)),
+        "{last}"
+    );
+}
+
 #[test]
 fn a_harness_that_is_killed_leaves_no_disk() {
     if !there_are_disks() {
