@@ -2,7 +2,7 @@
 //!
 //! One thread, one loop over two descriptors. A request that must wait (a slow sync, a hung disk) is kept with its
 //! answer owed, and everything else goes on. The kernel lets a process that was killed wait for an answer that is
-//! owed, so who waits is looked at every [`LOOK_EVERY`], and the dead are let go: a request of theirs is not carried
+//! owed, so who waits is looked at every `LOOK_EVERY`, and the dead are let go: a request of theirs is not carried
 //! out, which is what the loss of power needs too.
 //!
 //! The kernel keeps neither names nor attributes of it, and forgets the bytes it holds of a file when that is opened:
