@@ -48,10 +48,6 @@ impl Fault for BitFlip {
         Power::Kill
     }
 
-    fn cannot_bite(&self, nodes: usize) -> Option<String> {
-        (nodes == 0).then(|| "there is no node with files".to_owned())
-    }
-
     fn wants_new_files(&self) -> bool {
         true
     }

@@ -5,6 +5,7 @@
 //! fail it, and then a finding would accuse nobody. What the *machine* has to offer is asked of the fault
 //! itself ([`crate::Fault::machine`]).
 
+use crate::disk::namespace;
 use serde::{Deserialize, Serialize};
 
 /// What a system must allow for a fault to be possible.
@@ -47,6 +48,20 @@ impl Power {
             Self::Clock => "its nodes cannot be given clocks of their own",
             Self::Message => "the messages between its nodes cannot be handled one by one",
         }
+    }
+
+    /// What the machine must have for it, in a few words; none if it needs nothing.
+    #[must_use]
+    pub fn needs(self) -> Option<&'static str> {
+        (self == Self::Disk).then_some(namespace::NEEDS)
+    }
+
+    /// Whether this machine has that.
+    ///
+    /// # Errors
+    /// What is missing, and what to do about it, as a fragment.
+    pub fn machine(self) -> Result<(), String> {
+        if self == Self::Disk { namespace::probe() } else { Ok(()) }
     }
 }
 

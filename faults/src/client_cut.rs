@@ -109,10 +109,6 @@ impl Fault for ClientCut {
         Power::Cut
     }
 
-    fn cannot_bite(&self, nodes: usize) -> Option<String> {
-        (nodes == 0).then(|| "there is no node whose clients could be cut off".to_owned())
-    }
-
     fn draw(&self, random: &mut Random, nodes: usize, _budget: &Budget) -> Draft {
         let target =
             random.weighted(&[(65, Target::Leader), (35, Target::One)]).unwrap_or(Target::One);

@@ -88,7 +88,7 @@ impl How {
     fn draw(random: &mut Random, budget: &Budget) -> Self {
         let (steps, rates) = (u64::from(budget.wall_steps), u64::from(budget.drift_ppm > 0));
         // Set back, a clock makes things last that should be over; set forwards, it only ends them early.
-        let back = random.chance(75);
+        let back = random.chance(85);
         let (step_ms, strobe_ms) = (step(random), 50 + random.below(450));
         let full = random.chance(50);
         let some = random.below(u64::from(budget.drift_ppm)) + 1;
@@ -147,10 +147,6 @@ impl Fault for Clock {
 
     fn power(&self) -> Power {
         Power::Clock
-    }
-
-    fn cannot_bite(&self, nodes: usize) -> Option<String> {
-        (nodes == 0).then(|| "there is no node with a clock".to_owned())
     }
 
     fn beyond(&self, budget: &Budget) -> Option<String> {

@@ -99,10 +99,6 @@ impl Fault for Crash {
         Power::Kill
     }
 
-    fn cannot_bite(&self, nodes: usize) -> Option<String> {
-        (nodes == 0).then(|| "there is no node to kill".to_owned())
-    }
-
     fn beyond(&self, budget: &Budget) -> Option<String> {
         let nothing = budget.crash == 0;
         nothing.then(|| "the system does not claim to survive a crash of a node".to_owned())

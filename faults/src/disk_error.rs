@@ -5,8 +5,8 @@
 //! while the sync is to fail, and listed. In the end every node of the target is started anew, to read what is there.
 
 use crate::claims::{Budget, Load, Power};
+use crate::disk::Order;
 use crate::disk::class::{counted, end_all, heal_all, not_back, restart_all, tell_all};
-use crate::disk::{Order, namespace};
 use crate::environment::{BoxFuture, EnvironmentError};
 use crate::fault::{Context, Draft, Fault, Proof};
 use crate::random::Random;
@@ -30,18 +30,6 @@ impl Fault for DiskError {
 
     fn power(&self) -> Power {
         Power::Disk
-    }
-
-    fn cannot_bite(&self, nodes: usize) -> Option<String> {
-        (nodes == 0).then(|| "there is no node with a disk".to_owned())
-    }
-
-    fn needs(&self) -> Option<&'static str> {
-        Some(namespace::NEEDS)
-    }
-
-    fn machine(&self) -> Result<(), String> {
-        namespace::probe()
     }
 
     fn draw(&self, random: &mut Random, nodes: usize, budget: &Budget) -> Draft {

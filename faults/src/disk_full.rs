@@ -5,8 +5,8 @@
 //! before there is space again, so that what they only pretended to have written is gone.
 
 use crate::claims::{Budget, Load, Power};
+use crate::disk::Order;
 use crate::disk::class::{counted, end_all, heal_all, how, not_back, restart_all, tell_all};
-use crate::disk::{Order, namespace};
 use crate::environment::{BoxFuture, EnvironmentError};
 use crate::fault::{Context, Draft, Fault, Proof};
 use crate::random::Random;
@@ -40,18 +40,6 @@ impl Fault for DiskFull {
 
     fn power(&self) -> Power {
         Power::Disk
-    }
-
-    fn cannot_bite(&self, nodes: usize) -> Option<String> {
-        (nodes == 0).then(|| "there is no node with a disk".to_owned())
-    }
-
-    fn needs(&self) -> Option<&'static str> {
-        Some(namespace::NEEDS)
-    }
-
-    fn machine(&self) -> Result<(), String> {
-        namespace::probe()
     }
 
     fn draw(&self, random: &mut Random, nodes: usize, budget: &Budget) -> Draft {

@@ -4,8 +4,8 @@
 //! going on without it for ever. A process that is killed meanwhile ends, as with a disk that hangs for long.
 
 use crate::claims::{Budget, Load, Power};
+use crate::disk::Order;
 use crate::disk::class::{counted, heal_all, tell_all};
-use crate::disk::{Order, namespace};
 use crate::environment::{BoxFuture, EnvironmentError};
 use crate::fault::{Context, Draft, Fault, Proof};
 use crate::random::Random;
@@ -28,18 +28,6 @@ impl Fault for DiskHang {
 
     fn power(&self) -> Power {
         Power::Disk
-    }
-
-    fn cannot_bite(&self, nodes: usize) -> Option<String> {
-        (nodes == 0).then(|| "there is no node with a disk".to_owned())
-    }
-
-    fn needs(&self) -> Option<&'static str> {
-        Some(namespace::NEEDS)
-    }
-
-    fn machine(&self) -> Result<(), String> {
-        namespace::probe()
     }
 
     fn draw(&self, random: &mut Random, nodes: usize, budget: &Budget) -> Draft {

@@ -4,8 +4,8 @@
 //! what is on its way. Reads and writes are as fast as ever.
 
 use crate::claims::{Budget, Load, Power};
+use crate::disk::Order;
 use crate::disk::class::{counted, heal_all, how, tell_all};
-use crate::disk::{Order, namespace};
 use crate::environment::{BoxFuture, EnvironmentError};
 use crate::fault::{Context, Draft, Fault, Proof};
 use crate::random::Random;
@@ -41,18 +41,6 @@ impl Fault for DiskSlow {
 
     fn power(&self) -> Power {
         Power::Disk
-    }
-
-    fn cannot_bite(&self, nodes: usize) -> Option<String> {
-        (nodes == 0).then(|| "there is no node with a disk".to_owned())
-    }
-
-    fn needs(&self) -> Option<&'static str> {
-        Some(namespace::NEEDS)
-    }
-
-    fn machine(&self) -> Result<(), String> {
-        namespace::probe()
     }
 
     fn draw(&self, random: &mut Random, nodes: usize, budget: &Budget) -> Draft {

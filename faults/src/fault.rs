@@ -92,7 +92,9 @@ pub trait Fault: Send + Sync {
     fn power(&self) -> Power;
 
     /// Why it cannot bite on a cluster of this many nodes, if it cannot.
-    fn cannot_bite(&self, nodes: usize) -> Option<String>;
+    fn cannot_bite(&self, nodes: usize) -> Option<String> {
+        (nodes == 0).then(|| "there is no node".to_owned())
+    }
 
     /// Why all of it is more than a system with this budget claims to survive, if it is.
     fn beyond(&self, _budget: &Budget) -> Option<String> {
@@ -101,7 +103,7 @@ pub trait Fault: Send + Sync {
 
     /// What it needs of the machine, in a few words; none if it needs nothing.
     fn needs(&self) -> Option<&'static str> {
-        None
+        self.power().needs()
     }
 
     /// Whether this machine has that.
@@ -109,7 +111,7 @@ pub trait Fault: Send + Sync {
     /// # Errors
     /// What is missing, and what to do about it, as a fragment.
     fn machine(&self) -> Result<(), String> {
-        Ok(())
+        self.power().machine()
     }
 
     /// Why `--faults all` leaves it out even where it is to be had, if it does.

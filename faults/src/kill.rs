@@ -30,10 +30,6 @@ impl Fault for Kill {
         Power::Kill
     }
 
-    fn cannot_bite(&self, nodes: usize) -> Option<String> {
-        (nodes == 0).then(|| "there is no node to kill".to_owned())
-    }
-
     fn draw(&self, random: &mut Random, nodes: usize, budget: &Budget) -> Draft {
         let several = if budget.down > 1 && nodes > 2 { 15 } else { 0 };
         let choices = [(50, Target::Leader), (35, Target::One), (several, Target::LeaderMinority)];

@@ -28,10 +28,6 @@ impl Fault for Pause {
         Power::Pause
     }
 
-    fn cannot_bite(&self, nodes: usize) -> Option<String> {
-        (nodes == 0).then(|| "there is no node to pause".to_owned())
-    }
-
     fn draw(&self, random: &mut Random, nodes: usize, budget: &Budget) -> Draft {
         let several = if budget.down > 1 && nodes > 2 { 10 } else { 0 };
         let choices = [(65, Target::Leader), (25, Target::One), (several, Target::LeaderMinority)];

@@ -7,7 +7,7 @@
 
 use crate::claims::{Budget, Load, Power};
 use crate::disk::class::{Told, disks, heal_all, how, not_back, restart_all, tell_all};
-use crate::disk::{Lost, Order, Torn, namespace};
+use crate::disk::{Lost, Order, Torn};
 use crate::disk_full::{load_of, within_crashes};
 use crate::environment::{BoxFuture, EnvironmentError, ProcessState, Sighting};
 use crate::fault::{Context, Draft, Fault, Proof};
@@ -55,18 +55,6 @@ impl Fault for PowerLoss {
 
     fn power(&self) -> Power {
         Power::Disk
-    }
-
-    fn cannot_bite(&self, nodes: usize) -> Option<String> {
-        (nodes == 0).then(|| "there is no node with a disk".to_owned())
-    }
-
-    fn needs(&self) -> Option<&'static str> {
-        Some(namespace::NEEDS)
-    }
-
-    fn machine(&self) -> Result<(), String> {
-        namespace::probe()
     }
 
     fn beyond(&self, budget: &Budget) -> Option<String> {

@@ -32,10 +32,6 @@ impl Fault for Snapshot {
         Power::Snapshot
     }
 
-    fn cannot_bite(&self, nodes: usize) -> Option<String> {
-        (nodes == 0).then(|| "there is no node to take one".to_owned())
-    }
-
     fn draw(&self, random: &mut Random, _nodes: usize, _budget: &Budget) -> Draft {
         let choices = [(50, Target::Leader), (20, Target::One), (30, Target::All)];
         let target = random.weighted(&choices).unwrap_or(Target::One);

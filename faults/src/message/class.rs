@@ -25,7 +25,7 @@ impl Fault for Message {
 
     fn about(&self) -> &'static str {
         "loses, doubles, delays past each other and repeats single gRPC messages and calls between nodes; \
-         it knows nothing of what is in them, and no client's call is touched"
+         it knows nothing of what is in them, clients' calls are touched where one node hands them on to another, so a system needs sessions or the like to survive it"
     }
 
     fn power(&self) -> Power {
