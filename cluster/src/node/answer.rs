@@ -95,6 +95,7 @@ impl Answers {
             | Effect::Send(_)
             | Effect::Role { .. }
             | Effect::SendSnapshot { .. }
+            | Effect::Forgotten(_)
             | Effect::Restore(_)
             | Effect::Membership(_)
             | Effect::TransferEnded { moved: true, .. }

@@ -315,6 +315,7 @@ impl Driver {
                 Effect::Role { role, term, leader } => self.take_role(role, term, leader),
                 Effect::Mark(bug, mark) => self.mark(bug, mark),
                 Effect::SendSnapshot { to, snapshot } => self.snapshots.send(to, term, &snapshot),
+                Effect::Forgotten(entries) => self.snapshots.free(entries),
                 Effect::Restore(snapshot) => self.restore(&snapshot),
                 Effect::TransferEnded { tag: FAREWELL, .. }
                 | Effect::Rejected { tag: FAREWELL, .. } => self.leaving = Leaving::Done,

@@ -33,6 +33,8 @@ use crate::snapshot::{Files, Offer, Pace, SnapshotError};
 const CHUNK: usize = 256 << 10;
 /// Chunks read ahead of the connection.
 const AHEAD: usize = 4;
+/// Entries that are freed at a time.
+const FREED: usize = 1024;
 /// How long to wait after a snapshot that could not be written, unless the attempt itself took longer.
 const RETRY: Duration = Duration::from_secs(1);
 /// What a transfer may take besides four times what the rate alone makes it take.
@@ -172,6 +174,18 @@ impl Snapshots {
                 }
             };
             drop(news.send(news_of).await);
+        });
+    }
+
+    /// Frees entries of the log where nobody waits for it, and few at a time: the loop needs the allocator too.
+    pub(super) fn free(&mut self, mut entries: Vec<Entry>) {
+        self.forget_ended();
+        let stop = Arc::clone(&self.pace.stop);
+        self.tasks.spawn_blocking(move || {
+            while !entries.is_empty() && !stop.load(Ordering::Relaxed) {
+                entries.truncate(entries.len().saturating_sub(FREED));
+                std::thread::sleep(Duration::from_millis(1));
+            }
         });
     }
 

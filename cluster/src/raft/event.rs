@@ -229,6 +229,9 @@ pub enum Effect {
         /// The least that the file must cover.
         snapshot: Snapshot,
     },
+    /// Nobody will ask for these entries again: a snapshot covers them. They are handed out because to free many takes
+    /// long, and the driver knows where that keeps nobody waiting.
+    Forgotten(Vec<Entry>),
     /// Replace the state machine by the snapshot that arrived, before any later [`Effect::Apply`].
     Restore(Snapshot),
     /// The read may be answered from the state as of `index` or later. All entries up to `index`

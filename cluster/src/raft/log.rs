@@ -69,12 +69,13 @@ impl Log {
         }
     }
 
-    /// Forgets the entries up to `index`, which the log has and a snapshot covers.
-    pub(super) fn forget_up_to(&mut self, index: Index) {
-        let Some(term) = self.term_at(index) else { return };
+    /// Forgets the entries up to `index`, which the log has and a snapshot covers, and returns them.
+    pub(super) fn forget_up_to(&mut self, index: Index) -> Vec<Entry> {
+        let Some(term) = self.term_at(index) else { return Vec::new() };
         let count = self.between(self.base.index, index).len();
-        self.entries.drain(..count);
+        let kept = self.entries.split_off(count);
         self.base = Position { term, index };
+        std::mem::replace(&mut self.entries, kept)
     }
 
     /// The index before which all may be forgotten if a tail that ends at `last` is to stay: so many

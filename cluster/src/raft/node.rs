@@ -144,7 +144,7 @@ impl Raft {
                 self.hand_out(effects);
                 self.advance_reads(effects);
             }
-            Event::SnapshotTaken(snapshot) => self.snapshot_taken(snapshot),
+            Event::SnapshotTaken(snapshot) => self.snapshot_taken(snapshot, effects),
             Event::SnapshotArrived { from, term, snapshot } => {
                 self.snapshot_arrived(from, term, snapshot, effects);
             }

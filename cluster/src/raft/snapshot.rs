@@ -47,7 +47,7 @@ impl Raft {
     }
 
     /// This node's own snapshot is durable.
-    pub(super) fn snapshot_taken(&mut self, snapshot: Snapshot) {
+    pub(super) fn snapshot_taken(&mut self, snapshot: Snapshot, effects: &mut Vec<Effect>) {
         if self.snapshot.as_ref().is_some_and(|known| known.last >= snapshot.last) {
             return;
         }
@@ -57,7 +57,7 @@ impl Raft {
         let spare = self.log.before_tail(last, limits.tail_entries, limits.tail_bytes);
         let index = spare.min(self.applied).min(self.least_under_way());
         if index > self.log.base().index {
-            self.log.forget_up_to(index);
+            effects.push(Effect::Forgotten(self.log.forget_up_to(index)));
             self.gate.write_compaction(self.log.base());
         }
     }

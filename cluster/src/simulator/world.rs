@@ -247,6 +247,7 @@ impl World {
                 Effect::Restore(snapshot) => self.restore(id, &snapshot),
                 // Every node can reach every other, whoever is a member.
                 Effect::Membership(_) => {}
+                Effect::Forgotten(_) => {}
                 Effect::ChangeDone { .. } => self.oracle.facts.changes += 1,
                 Effect::TransferEnded { moved, .. } => {
                     self.oracle.facts.transfers += u64::from(moved);

@@ -1,8 +1,8 @@
 //! Writing a snapshot: bounded in rate, and never visible before it is whole.
 //!
-//! A disk that is handed a gigabyte at once makes the log's next sync wait for all of it. So the file is synced
-//! every few megabytes, and the writer sleeps in between to keep to its [`Pace`]. After an error the file is
-//! given up: a sync that succeeds after one that failed proves nothing.
+//! A disk that is handed a gigabyte at once makes the log's next sync wait for all of it. So the file is handed over
+//! a megabyte at a time and synced once, at its end, and the writer sleeps in between to keep to its [`Pace`]. After
+//! an error the file is given up: a sync that succeeds after one that failed proves nothing.
 
 use std::io;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use crate::kv::Store;
 use crate::raft::Snapshot;
 use crate::wal::{Disk, DiskFile};
 
-/// Bytes after which the file is synced.
-const STEP: u64 = 4 << 20;
+/// Bytes after which the file is handed over to the disk.
+const STEP: u64 = 1 << 20;
 
 /// How fast to go, and whether to go on.
 #[derive(Clone, Debug)]
@@ -48,29 +48,29 @@ impl Pace {
     }
 }
 
-/// A file that grows and is synced in steps.
+/// A file that grows and is handed over in steps.
 pub(super) struct Sink {
     file: Box<dyn DiskFile>,
     written: u64,
-    synced: u64,
+    handed_over: u64,
 }
 
 impl Sink {
     pub(super) fn create(disk: &dyn Disk, name: &str) -> io::Result<Sink> {
-        Ok(Sink { file: disk.create_empty(name)?, written: 0, synced: 0 })
+        Ok(Sink { file: disk.create_empty(name)?, written: 0, handed_over: 0 })
     }
 
     /// Goes on with a file of this many bytes.
     pub(super) fn go_on(disk: &dyn Disk, name: &str, written: u64) -> io::Result<Sink> {
-        Ok(Sink { file: disk.open(name)?, written, synced: written })
+        Ok(Sink { file: disk.open(name)?, written, handed_over: written })
     }
 
     pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write(self.written, bytes)?;
         self.written += bytes.len() as u64;
-        if self.written - self.synced >= STEP {
-            self.file.sync()?;
-            self.synced = self.written;
+        if self.written - self.handed_over >= STEP {
+            self.file.hand_over(self.handed_over, self.written - self.handed_over)?;
+            self.handed_over = self.written;
         }
         Ok(())
     }

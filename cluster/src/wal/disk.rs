@@ -6,12 +6,15 @@
 //! else. The seam knows nothing of records.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, Flock, FlockArg, fallocate};
+
+use super::reaper::Reaper;
 
 /// A flat set of named files.
 pub trait Disk: Send + Sync {
@@ -47,6 +50,11 @@ pub trait Disk: Send + Sync {
 pub trait DiskFile: Send {
     /// Writes all bytes at `offset`; they may be lost until [`DiskFile::sync`] returned.
     fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Waits until these written bytes have left memory, so that a sync to come has little to do and nobody else's
+    /// sync waits for them. It promises nothing, but an error means what one of [`DiskFile::sync`] means.
+    fn hand_over(&mut self, _offset: u64, _length: u64) -> io::Result<()> {
+        Ok(())
+    }
     /// Returns once every earlier write is on stable storage. After an error nothing is known of those
     /// writes, and a later success means nothing: the caller must not try again.
     fn sync(&mut self) -> io::Result<()>;
@@ -57,6 +65,7 @@ pub trait DiskFile: Send {
 pub struct Directory {
     path: PathBuf,
     handle: File,
+    reaper: Reaper,
     _lock: Flock<File>,
 }
 
@@ -94,7 +103,8 @@ impl Directory {
                 named("lock the data directory", error)
             }
         })?;
-        Ok(Directory { path: path.to_owned(), handle, _lock: lock })
+        let reaper = Reaper::start().map_err(|e| named("start a thread for", e))?;
+        Ok(Directory { path: path.to_owned(), handle, reaper, _lock: lock })
     }
 }
 
@@ -154,7 +164,14 @@ impl Disk for Directory {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.path.join(name))
+        let path = self.path.join(name);
+        // Held open, it keeps its content; of what cannot be opened the space is given back in one go.
+        let file = OpenOptions::new().write(true).open(&path);
+        fs::remove_file(&path)?;
+        if let Ok(file) = file {
+            self.reaper.close(file);
+        }
+        Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -162,23 +179,44 @@ impl Disk for Directory {
     }
 }
 
-/// Writes zeros and syncs them. The space is reserved first, so that a full disk says so at once, and not after all
-/// that was left of it has been written.
-fn fill(mut file: &File, size: u64) -> io::Result<()> {
-    const CHUNK: usize = 1 << 20;
+/// Writes zeros and syncs them, a piece at a time: records that are synced meanwhile wait for one piece and not for
+/// the whole file. The space is reserved first, so that a full disk says so at once, and not after all that was left
+/// of it has been written.
+fn fill(file: &File, size: u64) -> io::Result<()> {
+    const PIECE: usize = 1 << 20;
     match fallocate(file, FallocateFlags::empty(), 0, size as i64) {
         // Not every file system can.
         Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {}
         Err(error) => return Err(error.into()),
     }
-    let zeros = vec![0; CHUNK];
-    let mut left = size;
-    while left > 0 {
-        let length = left.min(CHUNK as u64);
-        file.write_all(&zeros[..length as usize])?;
-        left -= length;
+    let zeros = vec![0; PIECE];
+    let mut at = 0;
+    while at < size {
+        let length = (size - at).min(PIECE as u64);
+        file.write_all_at(&zeros[..length as usize], at)?;
+        hand_over(file, at, length)?;
+        at += length;
     }
     file.sync_all()
+}
+
+/// A sync of the file would do as well, but each would cost a commit of the file system's journal, and other files
+/// of the disk wait for those.
+fn hand_over(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    use nix::libc::{
+        SYNC_FILE_RANGE_WAIT_AFTER, SYNC_FILE_RANGE_WAIT_BEFORE, SYNC_FILE_RANGE_WRITE,
+        sync_file_range,
+    };
+    let flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    // SAFETY: the call takes numbers alone, and the descriptor is open for as long as `file` is borrowed.
+    let result = unsafe {
+        sync_file_range(file.as_raw_fd(), offset.cast_signed(), length.cast_signed(), flags)
+    };
+    match Errno::result(result) {
+        // Not every file system can.
+        Ok(_) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::ESPIPE) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 struct RealFile(File);
@@ -186,6 +224,10 @@ struct RealFile(File);
 impl DiskFile for RealFile {
     fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all_at(bytes, offset)
+    }
+
+    fn hand_over(&mut self, offset: u64, length: u64) -> io::Result<()> {
+        hand_over(&self.0, offset, length)
     }
 
     fn sync(&mut self) -> io::Result<()> {

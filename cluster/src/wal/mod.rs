@@ -29,6 +29,7 @@ mod full_tests;
 #[cfg(test)]
 mod memory;
 pub mod policy;
+mod reaper;
 mod recovery;
 mod replay;
 mod room;

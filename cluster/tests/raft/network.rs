@@ -257,6 +257,7 @@ impl Network {
 fn describe(id: NodeId, effect: &Effect) -> Option<String> {
     Some(match effect {
         Effect::SetTimer(_) | Effect::StopTimer(_) | Effect::Mark(_, Mark::Reached) => return None,
+        Effect::Forgotten(_) => return None,
         Effect::Persist(batch) => format!("n{id} writes {}", describe_batch(batch)),
         Effect::Send(message) => message.to_string(),
         Effect::Appended { tag, term, index } => format!("n{id} proposal {tag} is {index}@{term}"),
