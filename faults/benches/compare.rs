@@ -1,5 +1,6 @@
 //! The hub beside haproxy and a direct connection, in one run: what each adds to a round trip of 1 KiB, how many it
-//! carries, and what that costs in processor time; then how long a fault call takes until nothing passes any more.
+//! carries, and what that costs in processor time; then how near a slow link comes to what was asked of it, and how
+//! long a fault call takes until nothing passes any more.
 //!
 //! `cargo bench -p faults --bench compare`; the figures are in `docs/performance.md`. Client and echo run on a thread
 //! each and are the same for all three. Rounds take turns, so that whatever else the machine does hits all alike.
@@ -10,7 +11,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark that prints its own table")]
 
 use faults::proxy::{Hub, Upstream};
-use faults::{Heal, Link, Plan};
+use faults::{Heal, Link, Pace, Plan, Rule};
 use history::NodeId;
 use std::future::Future;
 use std::io::{Read, Write};
@@ -283,6 +284,59 @@ fn calls(hub: &Hub, held: Link, through: SocketAddr, busy: SocketAddr) {
     );
 }
 
+/// Bytes a second from the client to the echo and back over a fresh connection, for as long as `bytes` take.
+async fn bulk(through: SocketAddr, bytes: usize) -> f64 {
+    let stream = TcpStream::connect(through).await.expect("the hub listens");
+    let (mut reader, mut writer) = stream.into_split();
+    let begin = Instant::now();
+    let sending = async {
+        for piece in vec![7; bytes].chunks(MESSAGE_BYTES) {
+            writer.write_all(piece).await.expect("the path writes");
+        }
+    };
+    let receiving = async {
+        let mut back = vec![0; bytes];
+        reader.read_exact(&mut back).await.expect("the path answers");
+    };
+    tokio::join!(sending, receiving);
+    bytes as f64 / begin.elapsed().as_secs_f64()
+}
+
+/// How near a slow link comes to what was asked of it: a rate, a latency, and much data under a latency.
+fn paces(hub: &Hub, slow: Link, through: &Path) {
+    const RATE: u64 = 1_000_000;
+    const LATENCY: Duration = Duration::from_millis(20);
+    let rule = |rule: Rule| Plan { rules: [(slow, rule)].into(), ..Plan::default() };
+    let pace = Pace { bytes_per_second: RATE, ..Pace::default() };
+    alone(async {
+        let mut ratios: Vec<[f64; 3]> = Vec::new();
+        for _ in 0..ROUNDS {
+            hub.apply(rule(Rule { pace, ..Rule::default() })).await.expect("the hub answers");
+            let rate = bulk(through.address, RATE as usize).await / RATE as f64;
+            hub.apply(Plan::default()).await.expect("the hub answers");
+            let free = bulk(through.address, 32 << 20).await;
+            hub.apply(rule(Rule::delayed(LATENCY))).await.expect("the hub answers");
+            let late = bulk(through.address, 32 << 20).await;
+            let mut streams =
+                vec![TcpStream::connect(through.address).await.expect("the hub listens")];
+            let mut times = Vec::new();
+            drive(&mut streams, SPAN, &mut times).await;
+            hub.apply(Plan::default()).await.expect("the hub answers");
+            let p50 = median(times.iter().map(|time| *time as f64 / 1e6).collect());
+            ratios.push([rate, p50, late / free]);
+        }
+        let of = |place: usize| median(ratios.iter().map(|round| round[place]).collect());
+        println!(
+            "a rate of 1 MB/s: {:.3} of it; a latency of {} ms: p50 of a round trip {:.2} ms; much data under it: {:.2} of \
+             what goes through without",
+            of(0),
+            LATENCY.as_millis(),
+            of(1),
+            of(2),
+        );
+    });
+}
+
 fn main() {
     // `cargo test --benches` only asks whether it starts.
     if !std::env::args().any(|argument| argument == "--bench") {
@@ -318,6 +372,7 @@ fn main() {
         }
     };
     compare(&paths);
+    paces(&hub, Link::new(nodes[0], nodes[1]), &paths[1]);
     calls(&hub, Link::new(nodes[1], nodes[0]), port(0, 1), port(2, 1));
     drop(other);
 }

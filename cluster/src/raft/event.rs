@@ -120,8 +120,9 @@ pub struct HardState {
     pub vote: Option<NodeId>,
 }
 
-/// One atomic addition to the write-ahead log. Batches become durable in the order of their
-/// tickets; within a batch: hard state, then reset, then truncation, then entries, then compaction.
+/// One addition to the write-ahead log. Batches become durable in the order of their tickets; within a batch: hard
+/// state, then reset, then truncation, then entries, then compaction. A crash leaves a prefix of this order, which may
+/// end within a batch that was not reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Batch {
     /// 1, 2, 3 … since this node started. Come back as [`Event::Durable`]; one for the newest of
