@@ -109,6 +109,15 @@ pub enum Event {
     },
     /// Where the work stands, a few times a second.
     Beat(Beat),
+    /// How far a simulation has come, in simulated time; shown like a beat.
+    Simulated {
+        /// Of all clusters so far.
+        simulated: Duration,
+        /// What was asked for.
+        total: Duration,
+        /// Clusters that were played and judged.
+        clusters: u64,
+    },
     /// Something that may make the run weaker than it looks.
     Warning(String),
     /// Every fault is healed.

@@ -6,18 +6,20 @@
 //! which nothing went wrong is no pass; a witness that is missing makes it unknown. Each cluster of the
 //! simulation is judged by itself, and the first that fails ends it.
 //!
-//! The one clock is the budget of a search, which can turn an answer into unknown and into nothing else.
+//! Two clocks are looked at: the budget of a search, which can turn an answer into unknown and into nothing else, and
+//! that of the progress on stderr, which is no part of the answer.
 
 use crate::check::{self, Recorded, Search};
 use crate::cli::SimulateArgs;
+use crate::event::{Event, Sink};
 use crate::exit::{Exit, Failure};
 use crate::system::reference::simulate::{Episode, Simulation, Smallest, smallest};
 use crate::terminal::style::Style;
-use crate::terminal::{self, simulated, summary};
+use crate::terminal::{self, Terminal, simulated, summary};
 use crate::verdict::{Check, Mark, Ruling, Seconds, VerdictDocument};
 use history::History;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What every clean simulation must have gone through to be called valid.
 const DEMANDED: [&str; 7] = [
@@ -43,9 +45,13 @@ pub fn execute(args: &SimulateArgs) -> Result<Exit, Failure> {
     };
     simulation.refuse_what_it_cannot_reach()?;
     let mut sum = Sum::default();
-    for episode in simulation.episodes()? {
+    let (episodes, start) = (simulation.episodes()?, Instant::now());
+    let progress = Terminal::new(false);
+    progress.emit(start.elapsed(), sum.progress(&simulation));
+    for episode in episodes {
         let episode = episode?;
         sum.add(&episode)?;
+        progress.emit(start.elapsed(), sum.progress(&simulation));
         if sum.failed() {
             sum.smallest = smallest(&episode, |history| {
                 let judged = judge(history, &sum.search);
@@ -55,6 +61,7 @@ pub fn execute(args: &SimulateArgs) -> Result<Exit, Failure> {
             break;
         }
     }
+    progress.finish();
     let (document, smallest) = sum.document(&simulation);
     let exit = Exit::from(document.verdict);
     let text = if args.json {
@@ -138,6 +145,11 @@ impl Sum {
             }
         }
         Ok(())
+    }
+
+    fn progress(&self, simulation: &Simulation) -> Event {
+        let total = Duration::from_secs(simulation.seconds);
+        Event::Simulated { simulated: self.simulated, total, clusters: self.judged.0 }
     }
 
     fn failed(&self) -> bool {

@@ -54,10 +54,15 @@ impl Terminal {
     }
 
     fn show(&self, state: &mut State, at: Duration, event: &Event) -> Option<String> {
-        if let Event::Beat(beat) = event {
+        let elapsed = match event {
+            Event::Beat(beat) => Some(beat.elapsed),
+            Event::Simulated { .. } => Some(at),
+            _ => None,
+        };
+        if let Some(elapsed) = elapsed {
             let every = if self.live { REDRAW } else { BEAT };
             let due = state.beat.is_none_or(|last| at >= last + every);
-            if !due || (!self.live && beat.elapsed < BEAT) {
+            if !due || (!self.live && elapsed < BEAT) {
                 return None;
             }
             state.beat = Some(at);

@@ -39,6 +39,9 @@ pub fn line(event: &Event, at: Duration) -> Option<String> {
         Event::Injected { fault, detail } => ("Fault", format!("{fault:<10} {detail}"), true),
         Event::Healed { fault, detail } => ("Healed", format!("{fault:<10} {detail}"), true),
         Event::Beat(beat) => ("Working", facts_of(beat), false),
+        Event::Simulated { simulated, total, clusters } => {
+            ("Simulating", played(*simulated, *total, *clusters), true)
+        }
         Event::Warning(text) => ("Warning", text.clone(), false),
         Event::AllHealed { first_ok: None } => ("Healing", "all faults healed".to_owned(), true),
         Event::AllHealed { first_ok: Some(took) } => {
@@ -91,13 +94,25 @@ pub fn live(event: &Event, at: Duration) -> Option<String> {
             count(*operations, "operation"),
             count(*keys, "key")
         )),
-        Event::Beat(beat) => Some(format!("  {}  {}", bar(beat), facts_of(beat))),
+        Event::Beat(beat) => {
+            Some(format!("  {}  {}", bar(beat.elapsed, beat.total), facts_of(beat)))
+        }
+        Event::Simulated { simulated, total, clusters } => Some(format!(
+            "  {}  {}",
+            bar(*simulated, *total),
+            played(*simulated, *total, *clusters)
+        )),
         _ => None,
     }
 }
 
-fn bar(beat: &Beat) -> String {
-    let share = beat.elapsed.as_secs_f64() / beat.total.as_secs_f64().max(0.001);
+fn played(simulated: Duration, total: Duration, clusters: u64) -> String {
+    let (simulated, total) = (thousands(simulated.as_secs()), thousands(total.as_secs()));
+    format!("{simulated} of {total} simulated seconds, {}", count(clusters, "cluster"))
+}
+
+fn bar(done: Duration, total: Duration) -> String {
+    let share = done.as_secs_f64() / total.as_secs_f64().max(0.001);
     // Between 0 and BAR, so the cast loses nothing.
     let full = (share.clamp(0.0, 1.0) * BAR as f64) as usize;
     let head = if full < BAR { "╸" } else { "" };

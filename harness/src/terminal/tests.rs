@@ -66,6 +66,11 @@ fn events() -> Vec<Event> {
         Event::Healed { fault: word("partition"), detail: word("n1 n3 ┃ n2 n4 n5") },
         Event::Beat(beat()),
         Event::Beat(Beat { total: Duration::from_secs(60), ..Beat::default() }),
+        Event::Simulated {
+            simulated: Duration::from_secs(32_400),
+            total: Duration::from_secs(200_000),
+            clusters: 54,
+        },
         Event::Warning(word("n3 did not answer for 4 s")),
         Event::AllHealed { first_ok: Some(Duration::from_millis(600)) },
         Event::AllHealed { first_ok: None },

@@ -84,7 +84,7 @@ fn describe(facts: &Facts<'_>, coverage: &Coverage) -> String {
         .iter()
         .map(|(class, one)| match one.effective {
             1 => format!("1 {class}"),
-            n if class.ends_with('s') => format!("{n} {class}es"),
+            n if class.ends_with(['s', 'h']) => format!("{n} {class}es"),
             n => format!("{n} {class}s"),
         })
         .collect();

@@ -1,14 +1,17 @@
 //! After the last heal the whole system serves again, soon.
+//!
+//! What was not asked for after the heal cannot be late: the limit runs from the first attempt. In a long run whole
+//! minutes may pass between the last heal and the final reads, in which no client happens to write through some node.
 
-use super::facts::{ok_operations, only_reads};
+use super::facts::only_reads;
 use super::{Check, Facts, Ruling};
 use crate::duration::short;
 use crate::results::{ExitCause, Observed};
-use history::{Nanos, NodeId};
+use history::{Nanos, NodeId, Outcome};
 use std::time::Duration;
 
 /// After the last heal, an ok write and an ok read through every live node within the limit. Missed is
-/// invalid, or unknown when the harness itself was starved or the run ended too soon to tell.
+/// invalid, or unknown when the harness itself was starved, the run ended too soon to tell, or nobody tried.
 #[must_use]
 pub fn recovery(facts: &Facts<'_>) -> Check {
     let limit = facts.recovery_limit;
@@ -25,14 +28,22 @@ pub fn recovery(facts: &Facts<'_>) -> Check {
     let mut last = Duration::ZERO;
     let (live, down) = nodes(facts);
     let served = served_after(facts, &live, healed);
+    let mut untried = Vec::new();
     for (what, took) in &served {
         match *took {
-            Some(took) if took <= limit => last = last.max(took),
-            Some(took) => missing.push(format!("{what} only after {}", short(took))),
-            None => missing.push(format!("no {what}")),
+            Served::After(took) if took <= limit => last = last.max(took),
+            Served::After(took) => missing.push(format!("{what} only after {}", short(took))),
+            Served::Never => missing.push(format!("no {what}")),
+            Served::Untried => untried.push(format!("no {what}")),
         }
     }
-    if served.len() == missing.len() && served.iter().all(|(_, served)| served.is_none()) {
+    if missing.is_empty() && !untried.is_empty() {
+        return check(
+            Ruling::Unknown,
+            format!("{} was tried after the last heal", untried.join(", ")),
+        );
+    }
+    if served.len() == missing.len() && served.iter().all(|(_, served)| *served == Served::Never) {
         missing = vec!["nothing was answered".to_owned()];
     }
     if missing.is_empty() && !down.is_empty() {
@@ -70,22 +81,41 @@ fn unhealed(facts: &Facts<'_>) -> String {
     open.collect::<Vec<_>>().join(", ")
 }
 
-/// For a write and for a read through each live node: how long after the heal it first worked.
-fn served_after(
-    facts: &Facts<'_>,
-    live: &[NodeId],
-    healed: Nanos,
-) -> Vec<(String, Option<Duration>)> {
-    let after =
-        || ok_operations(&facts.history.operations).filter(move |(op, _)| op.invoked >= healed);
-    let since = |time: Nanos| Duration::from_nanos(time.0 - healed.0);
+/// What came of the attempts after the heal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    /// There were none.
+    Untried,
+    /// None was ok.
+    Never,
+    /// How long after the first one an ok answer came.
+    After(Duration),
+}
+
+/// What came of writes and of reads through each live node.
+fn served_after(facts: &Facts<'_>, live: &[NodeId], healed: Nanos) -> Vec<(String, Served)> {
+    let tried = |node: NodeId, reads: bool| {
+        let operations = facts.history.operations.iter();
+        operations.filter(move |op| {
+            op.invoked >= healed && op.node == Some(node) && only_reads(&op.f) == reads
+        })
+    };
     let mut served = Vec::new();
     for node in live {
         for (what, reads) in [("write", false), ("read", true)] {
-            let through =
-                after().filter(|(op, _)| only_reads(&op.f) == reads && op.node == Some(*node));
-            let first = through.map(|(_, time)| time).min();
-            served.push((format!("{what} through {node}"), first.map(since)));
+            let first = tried(*node, reads).map(|op| op.invoked).min();
+            let ok = tried(*node, reads).filter_map(|op| match op.outcome {
+                Outcome::Ok { time, .. } => Some(time),
+                _ => None,
+            });
+            let result = match (first, ok.min()) {
+                (None, _) => Served::Untried,
+                (Some(_), None) => Served::Never,
+                (Some(first), Some(ok)) => {
+                    Served::After(Duration::from_nanos(ok.0.saturating_sub(first.0)))
+                }
+            };
+            served.push((format!("{what} through {node}"), result));
         }
     }
     served
