@@ -6,7 +6,10 @@
 
 use crate::budget::{Budget, Halt};
 use crate::hash::Table;
+use crate::problem::Problem;
+use crate::search::Room;
 use crate::{Call, Leaves, Needs, Spec};
+use std::cell::Cell;
 use std::sync::OnceLock;
 
 /// A state, by its place in [`Partition::states`].
@@ -41,6 +44,9 @@ pub(crate) struct Partition<S: Spec> {
     open_shapes: Vec<(Need, Leave)>,
     operations: OnceLock<Vec<u32>>,
     touches: OnceLock<bool>,
+    /// The room of the last problem and of the last search, for the next.
+    pub(crate) layout: Cell<Problem>,
+    pub(crate) room: Cell<Room>,
 }
 
 impl<S: Spec> Partition<S> {
@@ -64,9 +70,17 @@ impl<S: Spec> Partition<S> {
             let ret = call.answer.as_ref().map(|answer| &answer.ret);
             shapes.push(states.shape(S::shape(&call.op, ret)));
         }
-        let states = states.states;
-        let (open_shapes, operations, touches) = (Vec::new(), OnceLock::new(), OnceLock::new());
-        Ok(Self { key, calls, states, shapes, open_shapes, operations, touches })
+        Ok(Self {
+            key,
+            calls,
+            states: states.states,
+            shapes,
+            open_shapes: Vec::new(),
+            operations: OnceLock::new(),
+            touches: OnceLock::new(),
+            layout: Cell::default(),
+            room: Cell::default(),
+        })
     }
 
     /// Numbers besides what the shapes of the calls would be without their answers, which is what
@@ -167,10 +181,14 @@ pub(crate) fn touch<S: Spec>(calls: &[Call<S>]) -> bool {
     })
 }
 
+/// So few states are sooner looked through than hashed.
+const FEW_STATES: usize = 8;
+
 /// Numbers states.
 #[derive(Clone)]
 pub(crate) struct Interner<S> {
     pub(crate) states: Vec<S>,
+    /// None while they are few.
     numbers: Table<S, StateId>,
     /// What the states hold besides themselves.
     heap: u64,
@@ -189,13 +207,21 @@ impl<S: Spec> Interner<S> {
     }
 
     pub(crate) fn number(&mut self, state: S) -> StateId {
-        if let Some(number) = self.numbers.get(&state) {
-            return *number;
+        let known = match self.numbers.is_empty() {
+            true => self.states.iter().position(|known| *known == state).map(|at| at as StateId),
+            false => self.numbers.get(&state).copied(),
+        };
+        if let Some(number) = known {
+            return number;
         }
         let number = self.states.len() as StateId;
         self.heap += 2 * state.heap_bytes();
         self.states.push(state.clone());
-        self.numbers.insert(state, number);
+        if !self.numbers.is_empty() {
+            self.numbers.insert(state, number);
+        } else if self.states.len() > FEW_STATES {
+            self.numbers.extend(self.states.iter().cloned().zip(0..));
+        }
         number
     }
 

@@ -94,30 +94,31 @@ impl<S: Spec> Teller<'_, S> {
     fn precedences(&self) -> Vec<String> {
         let precedes = |a: u32, b: u32| self.partition.precedes(a as usize, b as usize);
         let calls = &self.core.calls;
-        let mut sentences = Vec::new();
+        let mut pairs = Vec::new();
         for &b in calls {
             for &a in calls {
                 let between = |other: &u32| precedes(a, *other) && precedes(*other, b);
-                if !precedes(a, b) || calls.iter().any(between) {
-                    continue;
+                if precedes(a, b) && !calls.iter().any(between) {
+                    pairs.push((a, b));
                 }
-                let end = self.call(a).answer.as_ref().map_or(0, |answer| answer.end);
-                let gap = self.call(b).start.saturating_sub(end);
-                let (first, second) = (self.name(a), self.name(b));
-                sentences.push(match self.options.coordinates {
-                    Coordinates::Nanoseconds => {
-                        format!("{first} had finished {} before {second} began.", duration(gap))
-                    }
-                    Coordinates::Positions => {
-                        format!("{first} had finished before {second} began.")
-                    }
-                });
             }
         }
         // The last ones are nearest to what went wrong.
-        let surplus = sentences.len().saturating_sub(MOST_FACTS);
-        sentences.drain(..surplus);
-        sentences
+        let surplus = pairs.len().saturating_sub(MOST_FACTS);
+        pairs.drain(..surplus);
+        pairs.into_iter().map(|(a, b)| self.precedence(a, b)).collect()
+    }
+
+    fn precedence(&self, a: u32, b: u32) -> String {
+        let end = self.call(a).answer.as_ref().map_or(0, |answer| answer.end);
+        let gap = self.call(b).start.saturating_sub(end);
+        let (first, second) = (self.name(a), self.name(b));
+        match self.options.coordinates {
+            Coordinates::Nanoseconds => {
+                format!("{first} had finished {} before {second} began.", duration(gap))
+            }
+            Coordinates::Positions => format!("{first} had finished before {second} began."),
+        }
     }
 
     /// The operations that may have happened.

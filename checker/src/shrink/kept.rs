@@ -1,7 +1,7 @@
 //! A set of calls, by their places in the evidence: a bit for each.
 
 /// A set of items.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Kept {
     words: Vec<u64>,
     count: usize,
@@ -10,6 +10,20 @@ pub(crate) struct Kept {
 impl Kept {
     pub(super) fn none(items: usize) -> Self {
         Self { words: vec![0; items.div_ceil(64)], count: 0 }
+    }
+
+    /// Becomes the empty set, in the room it has.
+    pub(super) fn empty(&mut self, items: usize) {
+        self.words.clear();
+        self.words.resize(items.div_ceil(64), 0);
+        self.count = 0;
+    }
+
+    /// Becomes another set, in the room it has.
+    pub(super) fn copy(&mut self, other: &Self) {
+        self.words.clear();
+        self.words.extend_from_slice(&other.words);
+        self.count = other.count;
     }
 
     pub(super) fn all(items: usize) -> Self {
@@ -47,14 +61,29 @@ impl Kept {
     /// In ascending order.
     pub(crate) fn members(&self) -> Vec<usize> {
         let mut members = Vec::with_capacity(self.count);
-        for (place, &word) in self.words.iter().enumerate() {
-            let mut rest = word;
-            while rest != 0 {
-                members.push(64 * place + rest.trailing_zeros() as usize);
-                rest &= rest - 1;
-            }
-        }
+        members.extend(self.iter());
         members
+    }
+
+    /// The same, one after another.
+    pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let member = self.first_from(next)?;
+            next = member + 1;
+            Some(member)
+        })
+    }
+
+    /// The first member from `item` on.
+    pub(super) fn first_from(&self, item: usize) -> Option<usize> {
+        let mut place = item / 64;
+        let mut rest = self.words.get(place)? & (u64::MAX << (item % 64));
+        while rest == 0 {
+            place += 1;
+            rest = *self.words.get(place)?;
+        }
+        Some(64 * place + rest.trailing_zeros() as usize)
     }
 
     /// The last member before `item` for which `is` holds.
@@ -109,7 +138,14 @@ mod tests {
             for item in 0..items {
                 let odd = left.iter().rfind(|other| **other < item && *other % 2 == 1);
                 assert_eq!(kept.last_before(item, |other| other % 2 == 1), odd.copied());
+                let next = left.iter().find(|other| **other >= item);
+                assert_eq!(kept.first_from(item), next.copied());
             }
+            let mut other = Kept::all(200);
+            other.copy(&kept);
+            assert_eq!(other, kept);
+            other.empty(items);
+            assert_eq!(other, Kept::none(items));
         }
     }
 
