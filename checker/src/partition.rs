@@ -98,8 +98,11 @@ impl<S: Spec> Partition<S> {
             states.number(state);
         }
         self.open_shapes.clear();
-        for call in &self.calls {
-            self.open_shapes.push(states.shape(S::shape(&call.op, None)));
+        for (call, shape) in self.calls.iter().zip(&self.shapes) {
+            self.open_shapes.push(match call.answer {
+                Some(_) => states.shape(S::shape(&call.op, None)),
+                None => *shape,
+            });
         }
         self.states = states.states;
         budget.spend(self.calls.len() as u64)
@@ -181,14 +184,10 @@ pub(crate) fn touch<S: Spec>(calls: &[Call<S>]) -> bool {
     })
 }
 
-/// So few states are sooner looked through than hashed.
-const FEW_STATES: usize = 8;
-
 /// Numbers states.
 #[derive(Clone)]
 pub(crate) struct Interner<S> {
     pub(crate) states: Vec<S>,
-    /// None while they are few.
     numbers: Table<S, StateId>,
     /// What the states hold besides themselves.
     heap: u64,
@@ -207,21 +206,13 @@ impl<S: Spec> Interner<S> {
     }
 
     pub(crate) fn number(&mut self, state: S) -> StateId {
-        let known = match self.numbers.is_empty() {
-            true => self.states.iter().position(|known| *known == state).map(|at| at as StateId),
-            false => self.numbers.get(&state).copied(),
-        };
-        if let Some(number) = known {
-            return number;
+        if let Some(number) = self.numbers.get(&state) {
+            return *number;
         }
         let number = self.states.len() as StateId;
         self.heap += 2 * state.heap_bytes();
         self.states.push(state.clone());
-        if !self.numbers.is_empty() {
-            self.numbers.insert(state, number);
-        } else if self.states.len() > FEW_STATES {
-            self.numbers.extend(self.states.iter().cloned().zip(0..));
-        }
+        self.numbers.insert(state, number);
         number
     }
 

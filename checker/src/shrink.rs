@@ -281,7 +281,9 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
     fn begin_with(&mut self, seeds: &[u32]) -> Result<(), Halt> {
         let seeds = self.evidence.items_at(seeds);
         let most = seeds.len() + MANY_CALLS;
-        if self.evidence.complete(&seeds, most, &mut self.draft, self.budget)? && self.is_better()? {
+        if self.evidence.complete(&seeds, most, &mut self.draft, self.budget)?
+            && self.is_better()?
+        {
             return Ok(());
         }
         self.evidence.terse = true;
@@ -426,7 +428,8 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
     /// Takes the smallest sound set with these calls for the best, if it is smaller and illegal.
     fn attempt(&mut self, calls: &[usize]) -> Result<bool, Halt> {
         let most = self.best.len();
-        Ok(self.evidence.complete(calls, most, &mut self.draft, self.budget)? && self.is_better()?)
+        Ok(self.evidence.complete(calls, most, &mut self.draft, self.budget)?
+            && self.is_better()?)
     }
 
     /// Takes a sound set without these calls for the best, if it is illegal.

@@ -257,7 +257,9 @@ fn parts<D: Decode>(decode: &D, history: &History) -> Vec<Part<Vec<u32>>> {
         };
         let slot = shared.map(|(text, _)| slot(text, slots));
         let number = match (shared, slot.and_then(|slot| known[slot]), nameless) {
-            (Some((text, length)), Some(known), _) if (text, length) == (known.0, known.1) => known.2,
+            (Some((text, length)), Some(known), _) if (text, length) == (known.0, known.1) => {
+                known.2
+            }
             (None, _, Some(nameless)) if own => nameless,
             _ => {
                 let key = decode.key(operation);

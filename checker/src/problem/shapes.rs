@@ -71,11 +71,13 @@ mod tests {
         for states in [1, 2, FEW_STATES, FEW_STATES + 1, 1] {
             shapes.renew(states);
             let each = 0..states as u32;
-            let needs = each.clone().flat_map(|state| [Need::Exactly(state), Need::AnythingBut(state)]);
+            let needs =
+                each.clone().flat_map(|state| [Need::Exactly(state), Need::AnythingBut(state)]);
             let needs: Vec<Need> = needs.chain([Need::Nothing]).collect();
             let leaves: Vec<Leave> = each.map(Leave::Always).chain([Leave::Unchanged]).collect();
             for again in [false, true] {
-                let all = needs.iter().flat_map(|need| leaves.iter().map(move |leave| (need, leave)));
+                let all =
+                    needs.iter().flat_map(|need| leaves.iter().map(move |leave| (need, leave)));
                 for (next, (need, leave)) in (0..).zip(all) {
                     let offered = if again { u32::MAX - 1 } else { next };
                     assert_eq!(shapes.number(*need, *leave, offered), next, "{need:?} {leave:?}");
