@@ -54,6 +54,8 @@ mod kept;
 mod known;
 mod left_out;
 mod past;
+#[cfg(test)]
+mod tests;
 
 use crate::budget::{Budget, Halt, Limits};
 use crate::partition::Partition;
