@@ -103,15 +103,19 @@ impl<'a> Budget<'a> {
     ///
     /// # Errors
     /// What ended it.
+    #[inline]
     pub fn spend(&mut self, steps: u64) -> Result<(), Halt> {
         self.spent = self.spent.saturating_add(steps);
-        if let Some(halt) = self.halted {
-            return Err(halt);
-        }
-        if self.until_asked > steps && self.spent <= self.limits.steps {
+        if self.until_asked > steps && self.spent <= self.limits.steps && self.halted.is_none() {
             self.until_asked -= steps;
             return Ok(());
         }
+        self.ask()
+    }
+
+    /// Whether there are steps left, now that there may be none.
+    #[cold]
+    fn ask(&mut self) -> Result<(), Halt> {
         if self.halted.is_none() {
             if self.spent > self.limits.steps {
                 self.halted = Some(Halt::Steps);

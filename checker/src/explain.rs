@@ -8,9 +8,9 @@
 mod longest;
 mod sentences;
 
-use crate::partition::Partition;
+use crate::partition::{Leave, Need, Partition, StateId};
 use crate::shrink::Core;
-use crate::{Blocked, Configuration, Leaves, Needs, Options, Spec, Step, Violation};
+use crate::{Blocked, Configuration, Needs, Options, Spec, Step, Violation};
 use longest::{Longest, longest};
 
 /// A counterexample of more operations is summed up, and not told step by step.
@@ -133,20 +133,19 @@ fn why<S: Spec>(partition: &Partition<S>, place: u32, state: &S) -> Option<Strin
     })
 }
 
-/// The state that an operation needs, if it is exactly one.
-fn needed<S: Spec>(partition: &Partition<S>, place: u32) -> Option<S> {
-    let call = &partition.calls[place as usize];
-    match S::shape(&call.op, Some(&call.answer.as_ref()?.ret)).needs {
-        Needs::Exactly(state) => Some(state),
-        Needs::Nothing | Needs::AnythingBut(_) | Needs::Unclear => None,
+/// The state that an answered operation needs, if it is exactly one.
+fn needed<S: Spec>(partition: &Partition<S>, place: u32) -> Option<StateId> {
+    partition.calls[place as usize].answer.as_ref()?;
+    match partition.shapes[place as usize].0 {
+        Need::Exactly(state) => Some(state),
+        Need::Nothing | Need::AnythingBut(_) | Need::Unclear => None,
     }
 }
 
 /// The state that an operation leaves where it happens, if it is always the same.
-fn left<S: Spec>(partition: &Partition<S>, place: u32) -> Option<S> {
-    let call = &partition.calls[place as usize];
-    match S::shape(&call.op, call.answer.as_ref().map(|answer| &answer.ret)).leaves {
-        Leaves::Always(state) => Some(state),
-        Leaves::Unchanged | Leaves::Unclear => None,
+fn left<S: Spec>(partition: &Partition<S>, place: u32) -> Option<StateId> {
+    match partition.shapes[place as usize].1 {
+        Leave::Always(state) => Some(state),
+        Leave::Unchanged | Leave::Unclear => None,
     }
 }

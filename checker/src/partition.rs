@@ -6,7 +6,10 @@
 
 use crate::budget::{Budget, Halt};
 use crate::hash::Table;
+use crate::problem::Problem;
+use crate::search::Room;
 use crate::{Call, Leaves, Needs, Spec};
+use std::cell::Cell;
 use std::sync::OnceLock;
 
 /// A state, by its place in [`Partition::states`].
@@ -41,6 +44,9 @@ pub(crate) struct Partition<S: Spec> {
     open_shapes: Vec<(Need, Leave)>,
     operations: OnceLock<Vec<u32>>,
     touches: OnceLock<bool>,
+    /// The room of the last problem and of the last search, for the next.
+    pub(crate) layout: Cell<Problem>,
+    pub(crate) room: Cell<Room>,
 }
 
 impl<S: Spec> Partition<S> {
@@ -64,9 +70,17 @@ impl<S: Spec> Partition<S> {
             let ret = call.answer.as_ref().map(|answer| &answer.ret);
             shapes.push(states.shape(S::shape(&call.op, ret)));
         }
-        let states = states.states;
-        let (open_shapes, operations, touches) = (Vec::new(), OnceLock::new(), OnceLock::new());
-        Ok(Self { key, calls, states, shapes, open_shapes, operations, touches })
+        Ok(Self {
+            key,
+            calls,
+            states: states.states,
+            shapes,
+            open_shapes: Vec::new(),
+            operations: OnceLock::new(),
+            touches: OnceLock::new(),
+            layout: Cell::default(),
+            room: Cell::default(),
+        })
     }
 
     /// Numbers besides what the shapes of the calls would be without their answers, which is what
@@ -84,8 +98,11 @@ impl<S: Spec> Partition<S> {
             states.number(state);
         }
         self.open_shapes.clear();
-        for call in &self.calls {
-            self.open_shapes.push(states.shape(S::shape(&call.op, None)));
+        for (call, shape) in self.calls.iter().zip(&self.shapes) {
+            self.open_shapes.push(match call.answer {
+                Some(_) => states.shape(S::shape(&call.op, None)),
+                None => *shape,
+            });
         }
         self.states = states.states;
         budget.spend(self.calls.len() as u64)

@@ -10,9 +10,12 @@
 //! are the same operation) the one invoked first is used first, so that a number says which of them
 //! are used. Those numbers lie packed in words of their own ([`Field`]).
 
+mod shapes;
+
 use crate::Spec;
 use crate::hash::Table;
 use crate::partition::{Leave, Need, Partition, StateId};
+use shapes::Shapes;
 
 /// A row that is not there.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -81,10 +84,12 @@ impl Field {
 #[derive(Debug, Default)]
 struct Scratch {
     numbers: Vec<u32>,
-    order: Vec<(u64, bool, u32)>,
+    ends: Vec<(u64, u32)>,
     free: Vec<u32>,
-    answered: Table<(Need, Leave), u32>,
-    unknown: Table<(Need, Leave, u32), u32>,
+    answered: Shapes,
+    unknown: Shapes,
+    /// Of those of unknown outcome, where shapes do not tell all.
+    operations: Table<(Need, Leave, u32), u32>,
     /// Classes of an earlier problem, for their room.
     classes: Vec<Vec<u32>>,
 }
@@ -120,17 +125,14 @@ pub(crate) struct Problem {
 impl Problem {
     /// Lays out the calls at `subset` (ascending) up to and including the coordinate `horizon`.
     pub(crate) fn new<S: Spec>(partition: &Partition<S>, subset: &[u32], horizon: u64) -> Self {
-        Self::default().renew(partition, subset, horizon)
+        partition.layout.take().lay_out(partition, subset, horizon, true)
     }
 
-    /// The same in the room of this one.
-    pub(crate) fn renew<S: Spec>(
-        self,
-        partition: &Partition<S>,
-        subset: &[u32],
-        horizon: u64,
-    ) -> Self {
-        self.lay_out(partition, subset, horizon, true)
+    /// Leaves its room to the next of the same partition.
+    pub(crate) fn leave<S: Spec>(self, partition: &Partition<S>) {
+        if self.rows.len() <= MOST_KEPT {
+            partition.layout.set(self);
+        }
     }
 
     /// How many bytes it takes, about.
@@ -142,7 +144,7 @@ impl Problem {
     /// The same without any use of shapes: every step is tried, and the rules that need shapes do
     /// not apply.
     pub(crate) fn plain<S: Spec>(partition: &Partition<S>, subset: &[u32]) -> Self {
-        Self::default().lay_out(partition, subset, u64::MAX, false)
+        partition.layout.take().lay_out(partition, subset, u64::MAX, false)
     }
 
     fn lay_out<S: Spec>(
@@ -270,26 +272,28 @@ impl Problem {
 
     /// Equal coordinates are concurrent: every invocation comes before every return.
     fn order_moments<S: Spec>(&mut self, partition: &Partition<S>) {
-        let order = &mut self.scratch.order;
-        order.clear();
-        order.reserve(2 * self.rows.len());
+        let ends = &mut self.scratch.ends;
+        ends.clear();
         for (place, row) in (0_u32..).zip(&self.rows) {
-            let call = &partition.calls[row.call as usize];
-            order.push((call.start, false, place));
-            if let Some(answer) = call.answer.as_ref().filter(|_| row.answered) {
-                order.push((answer.end, true, place));
-            }
+            let answer = partition.calls[row.call as usize].answer.as_ref();
+            ends.extend(answer.filter(|_| row.answered).map(|answer| (answer.end, place)));
         }
-        order.sort_unstable();
-        for (moment, &(_, returns, place)) in (0_u32..).zip(order.iter()) {
-            let row = &mut self.rows[place as usize];
-            if returns {
-                row.returned = moment;
-                self.moments.push(Moment::Return(place));
-            } else {
-                row.invoked = moment;
-                self.moments.push(Moment::Invoke(place));
+        ends.sort_unstable();
+        let (rows, moments) = (&mut self.rows, &mut self.moments);
+        let mut ends = ends.iter().peekable();
+        // Rows are in the order of their starts already.
+        for place in 0..rows.len() {
+            let start = partition.calls[rows[place].call as usize].start;
+            while let Some((_, returned)) = ends.next_if(|(end, _)| *end < start) {
+                rows[*returned as usize].returned = moments.len() as u32;
+                moments.push(Moment::Return(*returned));
             }
+            rows[place].invoked = moments.len() as u32;
+            moments.push(Moment::Invoke(place as u32));
+        }
+        for (_, returned) in ends {
+            rows[*returned as usize].returned = moments.len() as u32;
+            moments.push(Moment::Return(*returned));
         }
     }
 
@@ -312,29 +316,30 @@ impl Problem {
     }
 
     fn classify<S: Spec>(&mut self, partition: &Partition<S>) {
-        let Scratch { answered, unknown, classes, .. } = &mut self.scratch;
-        answered.clear();
-        unknown.clear();
+        let Scratch { answered, unknown, operations, classes, .. } = &mut self.scratch;
+        answered.renew(self.states);
+        unknown.renew(self.states);
+        operations.clear();
         for place in 0..self.rows.len() {
             let row = &mut self.rows[place];
             if row.answered {
                 let next = self.classes as u32;
                 // Without shapes nothing says that two answers are the same.
                 row.class = match self.shaped {
-                    true => *answered.entry((row.need, row.leave)).or_insert(next),
+                    true => answered.number(row.need, row.leave, next),
                     false => next,
                 };
                 self.classes += usize::from(row.class == next);
             } else {
-                let operation = match self.shaped {
-                    true => 0,
-                    false => partition.operations()[row.call as usize],
-                };
                 let next = self.unknown.len() as u32;
-                // One that must wait for its predecessor need not be the first of its class.
-                row.class = match row.previous {
-                    NONE => *unknown.entry((row.need, row.leave, operation)).or_insert(next),
-                    _ => next,
+                row.class = if row.previous != NONE {
+                    // One that must wait for its predecessor need not be the first of its class.
+                    next
+                } else if self.shaped {
+                    unknown.number(row.need, row.leave, next)
+                } else {
+                    let operation = partition.operations()[row.call as usize];
+                    *operations.entry((row.need, row.leave, operation)).or_insert(next)
                 };
                 if row.class == next {
                     let mut class = classes.pop().unwrap_or_default();

@@ -128,6 +128,7 @@ fn run_search<S: Spec>(
     let (found, progress) =
         budget.at_most(few, |budget| search(partition, &problem, Rules::ALL, budget));
     if found != Found::Halted(Halt::Steps) {
+        problem.leave(partition);
         return Ok((found, progress, None));
     }
     // It may also have been stopped meanwhile.

@@ -111,18 +111,7 @@ pub(crate) fn search<S: Spec>(
     rules: Rules,
     budget: &mut Budget<'_>,
 ) -> (Found, Progress) {
-    search_in(&mut Room::default(), partition, problem, rules, budget)
-}
-
-/// The same in the room of an earlier search.
-pub(crate) fn search_in<S: Spec>(
-    room: &mut Room,
-    partition: &Partition<S>,
-    problem: &Problem,
-    rules: Rules,
-    budget: &mut Budget<'_>,
-) -> (Found, Progress) {
-    let mut search = Search::new(partition, problem, rules, std::mem::take(room));
+    let mut search = Search::new(partition, problem, rules, partition.room.take());
     let found = match search.run(budget) {
         Ok(true) => Found::Legal(search.order()),
         Ok(false) => Found::Illegal,
@@ -137,7 +126,7 @@ pub(crate) fn search_in<S: Spec>(
         Some(Moment::Invoke(_)) | None => None,
     };
     let progress = Progress { explored: search.memo.len() as u64, returns, stuck };
-    *room = search.leave();
+    partition.room.set(search.leave());
     (found, progress)
 }
 
@@ -323,10 +312,7 @@ impl<'a, S: Spec> Search<'a, S> {
         while again {
             again = false;
             for slot in 0..self.occupant.len() {
-                let place = self.occupant[slot];
-                if place == NONE || self.is_done(place) {
-                    continue;
-                }
+                let Some(place) = self.waiting(slot) else { continue };
                 let row = self.row(place);
                 if row.is_pure() && self.may_follow(place) && self.is_possible(place) {
                     again |= row.followed;
@@ -363,10 +349,8 @@ impl<'a, S: Spec> Search<'a, S> {
     /// now.
     fn let_absorb(&mut self) {
         for slot in 0..self.occupant.len() {
-            let place = self.occupant[slot];
-            if place != NONE
+            if let Some(place) = self.waiting(slot)
                 && self.row(place).is_blind()
-                && !self.is_done(place)
                 // Its own predecessor must have been there before that blind call, not be that
                 // call.
                 && self.may_follow(place)
@@ -384,11 +368,8 @@ impl<'a, S: Spec> Search<'a, S> {
         if !fresh {
             return Ok(());
         }
-        let saved = 8 * (self.saved.capacity() + 3 * self.moves.capacity() + self.path.capacity());
-        let frames = self.frames.capacity() * size_of::<Frame>();
-        let origins = self.origins.capacity() * size_of::<Origin>();
         let tables = self.memo.bytes() + self.steps.bytes() + self.frontier.bytes();
-        budget.hold(tables + (saved + frames + origins) as u64)?;
+        budget.hold(tables + self.bytes())?;
         let node = self.origins.len() as u32;
         self.origins.push(self.last);
         let next = self.moves.len();
@@ -396,6 +377,14 @@ impl<'a, S: Spec> Search<'a, S> {
         budget.spend((self.moves.len() - next) as u64)?;
         self.push_frame(node, next);
         Ok(())
+    }
+
+    /// How many bytes its stacks take, about.
+    fn bytes(&self) -> u64 {
+        let saved = 8 * (self.saved.capacity() + 3 * self.moves.capacity() + self.path.capacity());
+        let frames = self.frames.capacity() * size_of::<Frame>();
+        let origins = self.origins.capacity() * size_of::<Origin>();
+        (saved + frames + origins) as u64
     }
 
     /// Makes a frame of this configuration, whose moves are listed from `next` on.
@@ -467,6 +456,12 @@ impl<'a, S: Spec> Search<'a, S> {
         let row = self.row(place);
         (row.returned as usize) < self.moment
             || self.masks[row.bit as usize / 64] >> (row.bit % 64) & 1 == 1
+    }
+
+    /// The open call in a slot, if it is not linearized.
+    fn waiting(&self, slot: usize) -> Option<u32> {
+        let done = self.masks[slot / 64] >> (slot % 64) & 1 == 1;
+        (!done).then_some(self.occupant[slot]).filter(|place| *place != NONE)
     }
 
     /// Whether the call of the same process that touches this one is linearized.

@@ -54,13 +54,15 @@ mod kept;
 mod known;
 mod left_out;
 mod past;
+#[cfg(test)]
+mod tests;
 
 use crate::budget::{Budget, Halt, Limits};
 use crate::partition::Partition;
 use crate::problem::Problem;
-use crate::search::{Found, Room, Rules, search, search_in};
+use crate::search::{Found, Rules, search};
 use crate::{Call, Options, Spec};
-pub(crate) use evidence::Evidence;
+pub(crate) use evidence::{Draft, Evidence};
 pub(crate) use kept::Kept;
 use known::Known;
 pub(crate) use past::Past;
@@ -251,17 +253,17 @@ struct Shrinker<'a, 'b, S: Spec> {
     /// Calls without which nothing is illegal, unless it keeps another of them: those that return at the horizon, if
     /// all before it is legal. None is known if there are none.
     last: Vec<usize>,
-    /// The problem that was searched last, and the room that took.
-    problem: Problem,
-    room: Room,
+    /// The set that is tried, and where its calls are.
+    draft: Draft,
+    places: Vec<u32>,
 }
 
 impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
     /// Begins with all there is.
     fn new(partition: &'a Partition<S>, evidence: Evidence, budget: &'a mut Budget<'b>) -> Self {
         let (best, known, last) = (evidence.all(), Known::default(), Vec::new());
-        let (problem, room) = (Problem::default(), Room::default());
-        Self { partition, evidence, budget, best, known, last, problem, room }
+        let (draft, places) = (Draft::default(), Vec::new());
+        Self { partition, evidence, budget, best, known, last, draft, places }
     }
 
     fn finish(mut self, begun: Result<(), Halt>, earliest: bool) -> Core {
@@ -273,18 +275,17 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
             self.evidence.terse = true;
             finished = self.run(earliest);
         }
-        let calls = self.evidence.places(&self.best);
+        let calls = self.evidence.places(&self.best).collect();
         Core { calls, exact: earliest && finished.is_ok() }
     }
 
     /// Begins with the calls in conflict and what they rely on, if that is illegal.
     fn begin_with(&mut self, seeds: &[u32]) -> Result<(), Halt> {
         let seeds = self.evidence.items_at(seeds);
-        let readable = self.evidence.complete(&seeds, seeds.len() + MANY_CALLS, self.budget)?;
-        if let Some(kept) = readable
-            && self.is_illegal(&kept)?
+        let most = seeds.len() + MANY_CALLS;
+        if self.evidence.complete(&seeds, most, &mut self.draft, self.budget)?
+            && self.is_better()?
         {
-            self.best = kept;
             return Ok(());
         }
         self.evidence.terse = true;
@@ -296,12 +297,7 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
     /// Begins with all that is sound with nothing before it, if that is illegal. Says whether it is.
     fn begin_with_all(&mut self) -> Result<bool, Halt> {
         self.evidence.terse = true;
-        let kept = self.evidence.without(&self.best, &[], self.budget)?;
-        let illegal = !kept.is_empty() && self.is_illegal(&kept)?;
-        if illegal {
-            self.best = kept;
-        }
-        Ok(illegal)
+        self.attempt_without(&[])
     }
 
     /// Begins with as few of the last calls as are illegal with nothing before them. Says whether
@@ -312,9 +308,7 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
         self.evidence.terse = true;
         while last < count {
             let dropped: Vec<usize> = (0..count - last).collect();
-            let kept = self.evidence.without(&self.best, &dropped, self.budget)?;
-            if !kept.is_empty() && self.is_illegal(&kept)? {
-                self.best = kept;
+            if self.attempt_without(&dropped)? {
                 return Ok(true);
             }
             last *= 2;
@@ -372,12 +366,13 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
         if let Some(known) = known {
             return Ok(known);
         }
-        let subset = self.evidence.places(kept);
-        let problem = std::mem::take(&mut self.problem);
-        self.problem = problem.renew(self.partition, &subset, self.evidence.horizon());
-        self.budget.spend(subset.len() as u64 + 8)?;
-        let (room, problem) = (&mut self.room, &self.problem);
-        let illegal = match search_in(room, self.partition, problem, Rules::ALL, self.budget).0 {
+        self.places.clear();
+        self.places.extend(self.evidence.places(kept));
+        let problem = Problem::new(self.partition, &self.places, self.evidence.horizon());
+        self.budget.spend(self.places.len() as u64 + 8)?;
+        let (found, _) = search(self.partition, &problem, Rules::ALL, self.budget);
+        problem.leave(self.partition);
+        let illegal = match found {
             Found::Halted(halt) => return Err(halt),
             Found::Illegal => true,
             Found::Legal(_) => false,
@@ -435,14 +430,25 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
     /// Takes the smallest sound set with these calls for the best, if it is smaller and illegal.
     fn attempt(&mut self, calls: &[usize]) -> Result<bool, Halt> {
         let most = self.best.len();
-        let Some(kept) = self.evidence.complete(calls, most, self.budget)? else {
-            return Ok(false);
-        };
-        let better = kept.len() < most && self.is_illegal(&kept)?;
-        if better {
-            self.best = kept;
+        Ok(self.evidence.complete(calls, most, &mut self.draft, self.budget)?
+            && self.is_better()?)
+    }
+
+    /// Takes a sound set without these calls for the best, if it is illegal.
+    fn attempt_without(&mut self, dropped: &[usize]) -> Result<bool, Halt> {
+        self.evidence.without(&self.best, dropped, &mut self.draft, self.budget)?;
+        Ok(!self.draft.kept.is_empty() && self.is_better()?)
+    }
+
+    /// Takes the draft for the best, if it is illegal.
+    fn is_better(&mut self) -> Result<bool, Halt> {
+        let mut kept = std::mem::take(&mut self.draft.kept);
+        let illegal = self.is_illegal(&kept)?;
+        if illegal {
+            std::mem::swap(&mut self.best, &mut kept);
         }
-        Ok(better)
+        self.draft.kept = kept;
+        Ok(illegal)
     }
 
     /// Leaves out what can be left out, in large pieces first, then call by call.
@@ -463,10 +469,7 @@ impl<'a, 'b, S: Spec> Shrinker<'a, 'b, S> {
                 if dropped.is_empty() || self.is_legal_without(&dropped) {
                     continue;
                 }
-                let kept = self.evidence.without(&self.best, &dropped, self.budget)?;
-                if !kept.is_empty() && self.is_illegal(&kept)? {
-                    self.best = kept;
-                }
+                self.attempt_without(&dropped)?;
             }
             if piece == 1 {
                 return Ok(());

@@ -8,6 +8,7 @@ mod differential;
 mod draw;
 mod explaining;
 mod fast;
+mod guessing;
 mod hard;
 mod laws;
 mod limits;

@@ -32,8 +32,8 @@ const SIZE_OF_UNKNOWN: usize = 50;
 /// Operations that are brought near at a time: more would be gone again when their turn comes.
 const TOUCHED: usize = 32;
 
-/// Slots for keys that were met; a power of two, since some hundred to some thousand keys are alive at a time.
-const SLOTS: usize = 4096;
+/// Slots for keys that were met at most; a power of two, since some hundred to some thousand keys are alive at a time.
+const MOST_SLOTS: usize = 4096;
 
 /// An operation that is none of the workload's, or that lacks what its function needs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -245,15 +245,22 @@ fn parts<D: Decode>(decode: &D, history: &History) -> Vec<Part<Vec<u32>>> {
     let mut parts: Vec<Part<Vec<u32>>> = Vec::new();
     let mut numbers: HashMap<Option<String>, usize> = HashMap::new();
     // Names are shared, so that most are known by where they are; the last one met in each slot stays.
-    let mut known: Vec<Option<(*const u8, usize, usize)>> = vec![None; SLOTS];
+    let slots = history.operations.len().next_power_of_two().clamp(2, MOST_SLOTS);
+    let mut known: Vec<Option<(*const u8, usize, usize)>> = vec![None; slots];
+    // Those without a name are known by that.
+    let mut nameless: Option<usize> = None;
     for (place, operation) in (0_u32..).zip(&history.operations) {
+        let own = decode.by_own_key();
         let shared = match &operation.key {
-            Some(key) if decode.by_own_key() => Some((key.as_ptr(), key.len())),
+            Some(key) if own => Some((key.as_ptr(), key.len())),
             _ => None,
         };
-        let slot = shared.map(|(text, _)| slot(text));
-        let number = match (shared, slot.and_then(|slot| known[slot])) {
-            (Some((text, length)), Some(known)) if (text, length) == (known.0, known.1) => known.2,
+        let slot = shared.map(|(text, _)| slot(text, slots));
+        let number = match (shared, slot.and_then(|slot| known[slot]), nameless) {
+            (Some((text, length)), Some(known), _) if (text, length) == (known.0, known.1) => {
+                known.2
+            }
+            (None, _, Some(nameless)) if own => nameless,
             _ => {
                 let key = decode.key(operation);
                 *numbers.entry(key).or_insert_with_key(|key| {
@@ -262,6 +269,9 @@ fn parts<D: Decode>(decode: &D, history: &History) -> Vec<Part<Vec<u32>>> {
                 })
             }
         };
+        if own && shared.is_none() {
+            nameless = Some(number);
+        }
         if let (Some((text, length)), Some(slot)) = (shared, slot) {
             known[slot] = Some((text, length, number));
         }
@@ -276,9 +286,9 @@ fn parts<D: Decode>(decode: &D, history: &History) -> Vec<Part<Vec<u32>>> {
 }
 
 /// Mixes the address of a text; what is allocated one after the other differs in the middle bits.
-fn slot(text: *const u8) -> usize {
+fn slot(text: *const u8, slots: usize) -> usize {
     let mixed = (text as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> (u64::BITS - SLOTS.trailing_zeros())) as usize
+    (mixed >> (u64::BITS - slots.trailing_zeros())) as usize
 }
 
 /// Who called whom.

@@ -1,7 +1,7 @@
 //! A counterexample in sentences.
 
 use super::{blocked, left, longest::Longest, needed, text};
-use crate::partition::Partition;
+use crate::partition::{Partition, StateId};
 use crate::shrink::Core;
 use crate::{Blocked, Call, Coordinates, Options, Spec};
 use std::collections::BTreeMap;
@@ -19,7 +19,12 @@ pub(super) fn sentences<S: Spec>(
     blocked: &[(u32, Blocked)],
     options: &Options<'_>,
 ) -> Vec<String> {
-    let teller = Teller { partition, core, found, options };
+    let name = |place: &u32| match (options.label)(partition.calls[*place as usize].index) {
+        Some(label) => format!("{} ({label})", text(partition, *place)),
+        None => text(partition, *place),
+    };
+    let names = core.calls.iter().map(name).collect();
+    let teller = Teller { partition, core, found, options, names };
     let mut sentences = teller.precedences();
     sentences.extend(teller.unknown());
     sentences.extend(teller.order());
@@ -75,6 +80,8 @@ struct Teller<'a, S: Spec> {
     core: &'a Core,
     found: &'a Longest<S>,
     options: &'a Options<'a>,
+    /// Of each call of the core, the operation with who called whom.
+    names: Vec<String>,
 }
 
 impl<S: Spec> Teller<'_, S> {
@@ -82,42 +89,40 @@ impl<S: Spec> Teller<'_, S> {
         &self.partition.calls[place as usize]
     }
 
-    /// An operation with who called whom.
-    fn name(&self, place: u32) -> String {
-        match (self.options.label)(self.call(place).index) {
-            Some(label) => format!("{} ({label})", text(self.partition, place)),
-            None => text(self.partition, place),
-        }
+    /// An operation of the core with who called whom.
+    fn name(&self, place: u32) -> &str {
+        self.core.calls.binary_search(&place).map_or("", |call| &self.names[call])
     }
 
     /// Which operations had ended before which began, leaving out what follows from the rest.
     fn precedences(&self) -> Vec<String> {
         let precedes = |a: u32, b: u32| self.partition.precedes(a as usize, b as usize);
         let calls = &self.core.calls;
-        let mut sentences = Vec::new();
+        let mut pairs = Vec::new();
         for &b in calls {
             for &a in calls {
                 let between = |other: &u32| precedes(a, *other) && precedes(*other, b);
-                if !precedes(a, b) || calls.iter().any(between) {
-                    continue;
+                if precedes(a, b) && !calls.iter().any(between) {
+                    pairs.push((a, b));
                 }
-                let end = self.call(a).answer.as_ref().map_or(0, |answer| answer.end);
-                let gap = self.call(b).start.saturating_sub(end);
-                let (first, second) = (self.name(a), self.name(b));
-                sentences.push(match self.options.coordinates {
-                    Coordinates::Nanoseconds => {
-                        format!("{first} had finished {} before {second} began.", duration(gap))
-                    }
-                    Coordinates::Positions => {
-                        format!("{first} had finished before {second} began.")
-                    }
-                });
             }
         }
         // The last ones are nearest to what went wrong.
-        let surplus = sentences.len().saturating_sub(MOST_FACTS);
-        sentences.drain(..surplus);
-        sentences
+        let surplus = pairs.len().saturating_sub(MOST_FACTS);
+        pairs.drain(..surplus);
+        pairs.into_iter().map(|(a, b)| self.precedence(a, b)).collect()
+    }
+
+    fn precedence(&self, a: u32, b: u32) -> String {
+        let end = self.call(a).answer.as_ref().map_or(0, |answer| answer.end);
+        let gap = self.call(b).start.saturating_sub(end);
+        let (first, second) = (self.name(a), self.name(b));
+        match self.options.coordinates {
+            Coordinates::Nanoseconds => {
+                format!("{first} had finished {} before {second} began.", duration(gap))
+            }
+            Coordinates::Positions => format!("{first} had finished before {second} began."),
+        }
     }
 
     /// The operations that may have happened.
@@ -167,7 +172,7 @@ impl<S: Spec> Teller<'_, S> {
     /// Whether any operation left could bring about the state that a blocked one needs.
     fn no_way_back(&self, place: u32) -> Option<String> {
         let needed = needed(self.partition, place)?;
-        let leaves = |other: &&u32| left(self.partition, **other).as_ref() == Some(&needed);
+        let leaves = |other: &&u32| left(self.partition, **other) == Some(needed);
         let (done, to_come): (Vec<u32>, Vec<u32>) = self
             .core
             .calls
@@ -177,12 +182,13 @@ impl<S: Spec> Teller<'_, S> {
         if !to_come.is_empty() {
             return None;
         }
-        let state = needed.describe_state();
+        let state = self.partition.states[needed as usize].describe_state();
         Some(match &done[..] {
-            [] if needed == self.partition.states[0] => {
+            // The number of the initial state.
+            [] if needed == 0 => {
                 format!("The state was {state} at the very beginning, and nothing brings it back.")
             }
-            [] => match self.shield(place).filter(|_| self.was_left(place, &needed)) {
+            [] => match self.shield(place).filter(|_| self.was_left(place, needed)) {
                 Some(shield) => {
                     format!("What left {state} had finished before {} began.", self.name(shield))
                 }
@@ -195,11 +201,11 @@ impl<S: Spec> Teller<'_, S> {
 
     /// Whether some call of the whole partition that started before this one ended leaves the
     /// state.
-    fn was_left(&self, place: u32, state: &S) -> bool {
+    fn was_left(&self, place: u32, state: StateId) -> bool {
         let end = self.call(place).answer.as_ref().map_or(u64::MAX, |answer| answer.end);
         (0..self.partition.calls.len() as u32)
             .take_while(|other| self.call(*other).start <= end)
-            .any(|other| left(self.partition, other).as_ref() == Some(state))
+            .any(|other| left(self.partition, other) == Some(state))
     }
 
     /// The last call of the counterexample that certainly replaced the state before this one began.

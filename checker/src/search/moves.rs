@@ -6,7 +6,7 @@
 use super::{Move, Search};
 use crate::Spec;
 use crate::partition::{Leave, Need, StateId};
-use crate::problem::{Moment, NONE, Row};
+use crate::problem::{Moment, Row};
 
 /// What the open calls look for at one node.
 #[derive(Clone, Copy)]
@@ -30,8 +30,10 @@ impl<S: Spec> Search<'_, S> {
         self.list_blocked(blocked);
         let others = self.moves.len();
         for slot in 0..self.occupant.len() {
-            let place = self.occupant[slot];
-            if place != NONE && place != blocked && self.is_candidate(place) {
+            if let Some(place) = self.waiting(slot)
+                && place != blocked
+                && self.may_follow(place)
+            {
                 self.list_answered(place, looks);
                 self.list_unsettled(place);
             }
@@ -53,17 +55,14 @@ impl<S: Spec> Search<'_, S> {
         let node = self.node;
         let mut away = false;
         for slot in 0..self.occupant.len() {
-            let place = self.occupant[slot];
-            if place == NONE || self.is_done(place) {
-                continue;
-            }
+            let Some(place) = self.waiting(slot) else { continue };
             let row = self.row(place);
             match row.need {
                 Need::Exactly(state) => self.wanted[state as usize] = node,
                 Need::AnythingBut(state) => away |= state == self.state,
                 Need::Nothing | Need::Unclear => {}
             }
-            if !row.followed && self.is_candidate(place) {
+            if !row.followed && self.may_follow(place) {
                 let first = &mut self.first[row.class as usize];
                 let returned = |place: u32| self.problem.rows[place as usize].returned;
                 if first.0 != node || returned(first.1) > row.returned {
@@ -81,10 +80,6 @@ impl<S: Spec> Search<'_, S> {
             }
         }
         Looks { away, node }
-    }
-
-    fn is_candidate(&self, place: u32) -> bool {
-        !self.is_done(place) && self.may_follow(place)
     }
 
     /// The first member of a class of unknown calls that is invoked and not used.
@@ -119,11 +114,9 @@ impl<S: Spec> Search<'_, S> {
 
     /// Whether an open blind call other than this one may not be absorbed yet.
     fn hides_another(&self, hider: u32) -> bool {
-        self.occupant.iter().any(|&place| {
-            place != NONE && place != hider && self.is_candidate(place) && {
-                let row = self.row(place);
-                row.is_blind() && !self.is_absorbable(row)
-            }
+        (0..self.occupant.len()).filter_map(|slot| self.waiting(slot)).any(|place| {
+            let row = self.row(place);
+            place != hider && self.may_follow(place) && row.is_blind() && !self.is_absorbable(row)
         })
     }
 
@@ -174,9 +167,11 @@ impl<S: Spec> Search<'_, S> {
             false => self.list_steps(blocked),
         }
         for slot in 0..self.occupant.len() {
-            let place = self.occupant[slot];
             // An open pure call that is not settled is not possible.
-            if place != NONE && place != blocked && self.is_candidate(place) {
+            if let Some(place) = self.waiting(slot)
+                && place != blocked
+                && self.may_follow(place)
+            {
                 if self.row(place).is_pure() {
                     self.list_unsettled(place);
                 } else {

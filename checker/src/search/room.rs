@@ -1,7 +1,8 @@
 //! The room that a search takes, handed on to the next.
 //!
 //! A shrink searches many sets of a few calls each, one after another. To make room for such a
-//! search and to give it back is much of the work; so they all take the same.
+//! search and to give it back is much of the work; so all searches of a partition take the same.
+//! That of a large one is given back, though: it would count against the memory of the next.
 
 use super::frontier::Origin;
 use super::tally::Tally;
@@ -26,6 +27,9 @@ pub(crate) struct Room {
     pub(super) unused: Vec<u32>,
 }
 
+/// A room of more bytes is given back.
+const MOST_BYTES: u64 = 1 << 18;
+
 /// So many of `value`, in the room of `room`.
 pub(super) fn filled<T: Clone>(mut room: Vec<T>, count: usize, value: T) -> Vec<T> {
     room.clear();
@@ -43,6 +47,9 @@ pub(super) fn emptied<T>(mut room: Vec<T>, most: usize) -> Vec<T> {
 impl<S: Spec> Search<'_, S> {
     /// The room it took, for another search.
     pub(super) fn leave(self) -> Room {
+        if self.memo.bytes() + self.bytes() > MOST_BYTES {
+            return Room::default();
+        }
         Room {
             memo: self.memo.renew(0, 0, None),
             masks: self.masks,

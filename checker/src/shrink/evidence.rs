@@ -59,6 +59,18 @@ impl Item {
     }
 }
 
+/// A set in the making, and the room that takes: a shrink makes hundreds, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) kept: Kept,
+    /// Members of which it is still to be seen what they depend on.
+    work: Vec<usize>,
+    left_out: LeftOut<Vec<Option<u64>>>,
+    /// A set, and what is left out by it.
+    whole: Kept,
+    others: LeftOut<Vec<Option<u64>>>,
+}
+
 /// Every call up to the horizon that can have had an effect or was answered, or the last few of
 /// them.
 #[derive(Debug)]
@@ -146,19 +158,23 @@ impl Evidence {
     }
 
     /// Where the items of a set are in the partition.
-    pub(crate) fn places(&self, kept: &Kept) -> Vec<u32> {
-        kept.members().into_iter().map(|item| self.items[item].place).collect()
+    pub(crate) fn places(&self, kept: &Kept) -> impl Iterator<Item = u32> {
+        kept.iter().map(|item| self.items[item].place)
     }
 
-    /// The given items and all that must be kept with them; none if those are `most` or more.
+    /// Makes of the draft the given items and all that must be kept with them. False if those are
+    /// `most` or more.
     pub(crate) fn complete(
         &self,
         items: &[usize],
         most: usize,
+        draft: &mut Draft,
         budget: &mut Budget<'_>,
-    ) -> Result<Option<Kept>, Halt> {
-        let mut kept = Kept::none(self.items.len());
-        let mut work = items.to_vec();
+    ) -> Result<bool, Halt> {
+        let Draft { kept, work, .. } = draft;
+        kept.empty(self.items.len());
+        work.clear();
+        work.extend_from_slice(items);
         for &item in items {
             kept.add(item);
         }
@@ -168,9 +184,9 @@ impl Evidence {
             if item.depends_on_nothing() {
                 continue;
             }
-            let shield = if self.heeds_shields(item) { self.shield(place, &kept) } else { 0 };
+            let shield = if self.heeds_shields(item) { self.shield(place, kept) } else { 0 };
             if item.before.is_some_and(|end| end >= shield) {
-                return Ok(None);
+                return Ok(false);
             }
             for &other in self.suspects(item).into_iter().flatten() {
                 let shielded = self.items[other].end.is_some_and(|end| end < shield);
@@ -178,28 +194,29 @@ impl Evidence {
                     kept.add(other);
                     work.push(other);
                     if kept.len() >= most {
-                        return Ok(None);
+                        return Ok(false);
                     }
                 }
             }
         }
-        Ok(Some(kept))
+        Ok(kept.len() < most)
     }
 
-    /// A sound set without the given items: whatever depends on what is left out is left out too.
+    /// Makes of the draft a sound set without the given items: whatever depends on what is left out
+    /// is left out too. All drafts of one are of the same evidence.
     pub(crate) fn without(
         &self,
-        kept: &Kept,
+        whole: &Kept,
         dropped: &[usize],
+        draft: &mut Draft,
         budget: &mut Budget<'_>,
-    ) -> Result<Kept, Halt> {
-        let mut kept = kept.clone();
+    ) -> Result<(), Halt> {
+        self.leave_out_but(whole, draft);
+        let Draft { kept, left_out, .. } = draft;
+        kept.copy(whole);
         for &item in dropped {
             kept.remove(item);
-        }
-        let mut left_out = LeftOut::none(self.runs.len() - 1);
-        for place in (0..self.items.len()).filter(|place| !kept.has(*place)) {
-            left_out.add(&self.items[place]);
+            left_out.add(&self.items[item]);
         }
         // Again if something went that left a state: it may have shielded what was looked at
         // before, or be what that depends on. Nothing depends on what left all as it was.
@@ -207,20 +224,24 @@ impl Evidence {
         while changed {
             budget.spend(1 + self.items.len() as u64 / 2)?;
             changed = false;
-            let (mut shield, mut ended) = (0, 0);
-            for (place, item) in self.items.iter().enumerate() {
-                while let Some(&mutator) = self.mutators.get(ended)
+            let (mut latest_shield, mut ended, mut next) = (0, 0, 0);
+            while let Some(place) = kept.first_from(next) {
+                next = place + 1;
+                let item = &self.items[place];
+                if item.depends_on_nothing() {
+                    continue;
+                }
+                let heeds = self.heeds_shields(item);
+                while heeds
+                    && let Some(&mutator) = self.mutators.get(ended)
                     && self.items[mutator].end < Some(item.start)
                 {
                     if kept.has(mutator) {
-                        shield = shield.max(self.items[mutator].start);
+                        latest_shield = latest_shield.max(self.items[mutator].start);
                     }
                     ended += 1;
                 }
-                if !kept.has(place) || item.depends_on_nothing() {
-                    continue;
-                }
-                let shield = if self.heeds_shields(item) { shield } else { 0 };
+                let shield = if heeds { latest_shield } else { 0 };
                 let latest = left_out.latest_for(item).max(item.before);
                 if latest.is_some_and(|end| end >= shield) {
                     kept.remove(place);
@@ -229,7 +250,19 @@ impl Evidence {
                 }
             }
         }
-        Ok(kept)
+        Ok(())
+    }
+
+    /// Leaves out all but a set. Many drafts begin with the same set, one after the other.
+    fn leave_out_but(&self, whole: &Kept, draft: &mut Draft) {
+        if draft.whole != *whole || whole.is_empty() {
+            draft.whole.copy(whole);
+            draft.others.empty(self.runs.len() - 1);
+            for place in (0..self.items.len()).filter(|place| !whole.has(*place)) {
+                draft.others.add(&self.items[place]);
+            }
+        }
+        draft.left_out.copy(&draft.others);
     }
 
     /// The latest start of a kept call that certainly left a state of its own before `item`
@@ -245,8 +278,7 @@ impl Evidence {
 
     /// Whether a shield hides anything from some call of a set.
     pub(crate) fn shields_any(&self, kept: &Kept) -> bool {
-        kept.members()
-            .into_iter()
+        kept.iter()
             .map(|item| &self.items[item])
             .any(|item| !item.depends_on_nothing() && self.heeds_shields(item))
     }

@@ -1,15 +1,25 @@
 //! A set of calls, by their places in the evidence: a bit for each.
 
 /// A set of items.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Kept {
     words: Vec<u64>,
     count: usize,
 }
 
 impl Kept {
-    pub(super) fn none(items: usize) -> Self {
-        Self { words: vec![0; items.div_ceil(64)], count: 0 }
+    /// Becomes the empty set, in the room it has.
+    pub(super) fn empty(&mut self, items: usize) {
+        self.words.clear();
+        self.words.resize(items.div_ceil(64), 0);
+        self.count = 0;
+    }
+
+    /// Becomes another set, in the room it has.
+    pub(super) fn copy(&mut self, other: &Self) {
+        self.words.clear();
+        self.words.extend_from_slice(&other.words);
+        self.count = other.count;
     }
 
     pub(super) fn all(items: usize) -> Self {
@@ -47,14 +57,29 @@ impl Kept {
     /// In ascending order.
     pub(crate) fn members(&self) -> Vec<usize> {
         let mut members = Vec::with_capacity(self.count);
-        for (place, &word) in self.words.iter().enumerate() {
-            let mut rest = word;
-            while rest != 0 {
-                members.push(64 * place + rest.trailing_zeros() as usize);
-                rest &= rest - 1;
-            }
-        }
+        members.extend(self.iter());
         members
+    }
+
+    /// The same, one after another.
+    pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let member = self.first_from(next)?;
+            next = member + 1;
+            Some(member)
+        })
+    }
+
+    /// The first member from `item` on.
+    pub(super) fn first_from(&self, item: usize) -> Option<usize> {
+        let mut place = item / 64;
+        let mut rest = self.words.get(place)? & (u64::MAX << (item % 64));
+        while rest == 0 {
+            place += 1;
+            rest = *self.words.get(place)?;
+        }
+        Some(64 * place + rest.trailing_zeros() as usize)
     }
 
     /// The last member before `item` for which `is` holds.
@@ -96,10 +121,16 @@ impl Kept {
 mod tests {
     use super::Kept;
 
+    fn none(items: usize) -> Kept {
+        let mut kept = Kept::default();
+        kept.empty(items);
+        kept
+    }
+
     #[test]
     fn a_set_has_what_was_added_and_not_removed() {
         for items in [0, 1, 63, 64, 65, 130] {
-            let mut kept = Kept::none(items);
+            let mut kept = none(items);
             assert!(kept.is_empty() && kept.members().is_empty());
             (0..items).for_each(|item| kept.add(item));
             assert_eq!(kept, Kept::all(items));
@@ -109,13 +140,20 @@ mod tests {
             for item in 0..items {
                 let odd = left.iter().rfind(|other| **other < item && *other % 2 == 1);
                 assert_eq!(kept.last_before(item, |other| other % 2 == 1), odd.copied());
+                let next = left.iter().find(|other| **other >= item);
+                assert_eq!(kept.first_from(item), next.copied());
             }
+            let mut other = Kept::all(200);
+            other.copy(&kept);
+            assert_eq!(other, kept);
+            other.empty(items);
+            assert!(other.is_empty() && other.members().is_empty());
         }
     }
 
     #[test]
     fn a_part_has_nothing_else() {
-        let mut whole = Kept::none(130);
+        let mut whole = none(130);
         [1, 70, 129].iter().for_each(|item| whole.add(*item));
         let mut part = whole.clone();
         assert!(part.is_part_of(&whole).0);

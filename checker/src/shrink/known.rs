@@ -60,7 +60,8 @@ mod tests {
     use crate::shrink::kept::Kept;
 
     fn set(items: usize, members: &[usize]) -> Kept {
-        let mut kept = Kept::none(items);
+        let mut kept = Kept::default();
+        kept.empty(items);
         members.iter().for_each(|item| kept.add(*item));
         kept
     }

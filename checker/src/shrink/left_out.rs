@@ -53,9 +53,18 @@ pub(super) struct LeftOut<E> {
 }
 
 impl LeftOut<Vec<Option<u64>>> {
-    /// Nothing yet, of so many states.
-    pub(super) fn none(states: usize) -> Self {
-        Self { by_state: vec![None; states], latest: [None; 2], unclear: None }
+    /// Becomes nothing, of so many states, in the room it has.
+    pub(super) fn empty(&mut self, states: usize) {
+        self.by_state.clear();
+        self.by_state.resize(states, None);
+        (self.latest, self.unclear) = ([None; 2], None);
+    }
+
+    /// Becomes another, in the room it has.
+    pub(super) fn copy(&mut self, other: &Self) {
+        self.by_state.clear();
+        self.by_state.extend_from_slice(&other.by_state);
+        (self.latest, self.unclear) = (other.latest, other.unclear);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::budget::Budget;
 use crate::fast::blocks::decide;
 use crate::oracle::is_legal;
 use crate::partition::touch;
-use crate::shrink::Evidence;
+use crate::shrink::{Draft, Evidence};
 use crate::specs::register::{Op, Ret};
 use crate::{Call, Finding, Limits};
 
@@ -28,12 +28,12 @@ fn blocks_say(calls: &[Call<Plain>]) -> Option<bool> {
             let evidence = Evidence::new(&partition, u64::MAX);
             let seeds = evidence.items_at(&conflict);
             assert_eq!(seeds.len(), conflict.len(), "{conflict:?}");
-            let kept = evidence.complete(&seeds, usize::MAX, &mut budget);
-            let kept = kept.expect("the budget is large").expect("there is no most");
+            let draft = &mut Draft::default();
+            let whole = evidence.complete(&seeds, usize::MAX, draft, &mut budget);
+            assert_eq!(whole, Ok(true), "the budget is large, and there is no most");
             let part: Vec<Call<Plain>> = evidence
-                .places(&kept)
-                .iter()
-                .map(|place| partition.calls[*place as usize].clone())
+                .places(&draft.kept)
+                .map(|place| partition.calls[place as usize].clone())
                 .collect();
             assert!(!search_says(&part), "{conflict:?} is legal alone: {calls:#?}");
             Some(false)

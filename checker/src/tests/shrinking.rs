@@ -7,7 +7,7 @@ use crate::oracle::is_legal;
 use crate::partition::Partition;
 use crate::problem::Problem;
 use crate::search::{Found, Rules, search};
-use crate::shrink::{Evidence, Kept, Past, guess};
+use crate::shrink::{Draft, Evidence, Kept, Past, guess};
 use crate::specs::register::{Op, Ret};
 use crate::{Call, Leaves, Limits, Needs, Ruling, SequentialSpec, Shape, Spec};
 
@@ -29,7 +29,14 @@ fn as_of<S: Spec>(partition: &Partition<S>, evidence: &Evidence, kept: &Kept) ->
         call
     };
     let places = evidence.places(kept);
-    places.into_iter().map(|place| open_after(partition.calls[place as usize].clone())).collect()
+    places.map(|place| open_after(partition.calls[place as usize].clone())).collect()
+}
+
+/// The sound set without these, by a draft of its own.
+fn without(evidence: &Evidence, whole: &Kept, out: &[usize], budget: &mut Budget<'_>) -> Kept {
+    let mut draft = Draft::default();
+    evidence.without(whole, out, &mut draft, budget).unwrap();
+    draft.kept
 }
 
 /// The heart of the shrink: whatever a set leaves out, a legal history stays legal.
@@ -52,9 +59,11 @@ fn sound_sets_of_legal_histories_are_legal<S: Spec>(
                 let mut evidence = Evidence::ending(&partition, horizon, most);
                 evidence.terse = round % 2 == 1;
                 let chosen: Vec<usize> = (0..evidence.len()).filter(|_| draw.percent(35)).collect();
-                let completed = evidence.complete(&chosen, usize::MAX, budget).unwrap();
-                assert!(completed.is_some() || most < calls.len());
-                let without = evidence.without(&evidence.all(), &chosen, budget).unwrap();
+                let mut draft = Draft::default();
+                let is = evidence.complete(&chosen, usize::MAX, &mut draft, budget).unwrap();
+                assert!(is || most < calls.len());
+                let completed = is.then_some(draft.kept);
+                let without = without(&evidence, &evidence.all(), &chosen, budget);
                 for kept in completed.into_iter().chain([without]) {
                     let part = as_of(&partition, &evidence, &kept);
                     assert!(
@@ -172,7 +181,7 @@ fn the_write_that_explains_a_mismatch_is_kept() {
     let partition = super::partition(&EMPTY, &calls);
     let evidence = Evidence::new(&partition, 5);
     let budget = &mut Budget::new(Limits::default(), &|| false);
-    let without = evidence.without(&evidence.all(), &[1], budget).unwrap();
+    let without = without(&evidence, &evidence.all(), &[1], budget);
     assert!(!without.has(2), "the mismatch must go with the write that it may have seen");
     assert!(is_valid(&EMPTY, &as_of(&partition, &evidence, &without)));
     // The proof of the violation is the read alone: nobody ever wrote 8.
@@ -230,13 +239,17 @@ fn sound_parts_of_legal_sound_sets_are_legal() {
         let calls = history(family, draw);
         let partition = super::partition(&EMPTY, &calls);
         let mut evidence = Evidence::new(&partition, u64::MAX);
+        let mut draft = Draft::default();
         for round in 0..8 {
             // One kind of soundness is as good as the other.
             evidence.terse = round % 2 == 1;
             let mut drop = |kept: &Kept| {
                 let dropped: Vec<usize> =
                     (0..evidence.len()).filter(|_| draw.percent(20)).collect();
-                evidence.without(kept, &dropped, budget).unwrap()
+                evidence.without(kept, &dropped, &mut draft, budget).unwrap();
+                let alone = without(&evidence, kept, &dropped, budget);
+                assert_eq!(draft.kept, alone, "seed {seed}: what came before changes nothing");
+                alone
             };
             let whole = drop(&evidence.all());
             let part = drop(&whole);
@@ -272,8 +285,8 @@ fn windows_that_share_their_past_are_those_that_do_not() {
                     let alone = Evidence::ending(&partition, horizon, most);
                     let sound = [shared, alone].map(|mut evidence| {
                         evidence.terse = terse;
-                        let kept = evidence.without(&evidence.all(), &[], budget).unwrap();
-                        evidence.places(&kept)
+                        let kept = without(&evidence, &evidence.all(), &[], budget);
+                        evidence.places(&kept).collect::<Vec<u32>>()
                     });
                     assert_eq!(sound[0], sound[1], "seed {seed}, {horizon}, {most}: {calls:#?}");
                 }

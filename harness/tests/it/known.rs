@@ -45,12 +45,22 @@ fn the_logs_of_etcd() {
     let verdicts = std::fs::read_to_string(folder.join("VERDICTS.csv")).unwrap();
     let all: Vec<(&str, &str)> = verdicts.lines().filter_map(|line| line.split_once(',')).collect();
     assert_eq!(all.len(), 52);
+    let search = Search::default();
+    let read = |name: &str| match check::Recorded::from_file(&folder.join(name), &search) {
+        Ok(recorded) => recorded,
+        Err(failure) => panic!("{name}: {failure}"),
+    };
+    // All are read before the first is judged: to read is not to check, and leaves other things in the caches.
+    let all: Vec<_> = all.into_iter().map(|(name, legal)| (name, legal, read(name))).collect();
     // Others may use the machine meanwhile; the best pass is the one they disturbed least.
     let mut best = f64::INFINITY;
     for _ in 0..10 {
         let mut seconds = 0.0;
-        for (name, legal) in &all {
-            let document = judged(&folder.join(name), &Search::default());
+        for (name, legal, recorded) in &all {
+            let document = match check::judge(recorded, &search) {
+                Ok((document, _)) => document,
+                Err(failure) => panic!("{name}: {failure}"),
+            };
             let expected = if *legal == "true" { Ruling::Valid } else { Ruling::Invalid };
             assert_eq!(document.verdict, expected, "{name}");
             assert!(document.checks[0].violations.iter().all(|proof| proof.exact), "{name}");

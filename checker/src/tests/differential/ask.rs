@@ -22,7 +22,7 @@ use crate::oracle::is_legal;
 use crate::partition::touch;
 use crate::problem::Problem;
 use crate::search::{Found, Rules, search};
-use crate::shrink::Evidence;
+use crate::shrink::{Draft, Evidence};
 use crate::{Budget, Call, Finding, Limits, Options, Ruling, Spec, linearizable};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
 use std::collections::BTreeMap;
@@ -228,11 +228,12 @@ fn of_blocks<S: Spec>(initial: &S, calls: &[Call<S>]) -> Option<(&'static str, b
             let evidence = Evidence::new(&partition, u64::MAX);
             let seeds = evidence.items_at(&conflict);
             assert_eq!(seeds.len(), conflict.len(), "{conflict:?}");
-            let kept = evidence.complete(&seeds, usize::MAX, &mut budget);
-            let kept = kept.expect("the budget is large").expect("there is no most");
-            let places = evidence.places(&kept);
+            let draft = &mut Draft::default();
+            let whole = evidence.complete(&seeds, usize::MAX, draft, &mut budget);
+            assert_eq!(whole, Ok(true), "the budget is large, and there is no most");
+            let places = evidence.places(&draft.kept);
             let part: Vec<Call<S>> =
-                places.iter().map(|place| partition.calls[*place as usize].clone()).collect();
+                places.map(|place| partition.calls[place as usize].clone()).collect();
             assert_illegal(initial, &part, calls);
             Some((by, false))
         }
