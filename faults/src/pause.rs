@@ -56,6 +56,10 @@ impl Fault for Pause {
         true
     }
 
+    fn only_stops(&self) -> bool {
+        true
+    }
+
     fn inject<'a>(
         &'a self,
         context: &'a Context<'a>,
