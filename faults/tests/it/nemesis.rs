@@ -98,6 +98,26 @@ async fn a_change_that_never_comes_is_not_waited_for() {
     assert_eq!(played.receipts[0].note.as_deref(), Some("no leader was known: any node"));
 }
 
+/// A clock may be set while its node is stopped, which shows when that goes on; nobody looks at the clock of a dead one.
+#[tokio::test(start_paused = true)]
+async fn only_a_clock_is_set_of_a_node_that_is_stopped() {
+    for (first, second, reached) in [
+        ("pause", "clock", true),
+        ("kill", "clock", false),
+        ("pause", "pause", false),
+        ("pause", "kill", false),
+    ] {
+        let stage = Stage::new(3);
+        stage.lead(2);
+        let mut entries = [(1, first, 500), (2, second, 560)]
+            .map(|(id, fault, time)| entry(id, fault, at(time), 1000, Target::Leader));
+        entries[1].how = if second == "clock" { json!({"step_ms": -9}) } else { json!(null) };
+        let played = play(&stage, &schedule_of(entries)).await;
+        let [one, two] = [0, 1].map(|place: usize| &played.receipts[place].nodes);
+        assert_eq!(one == two, reached, "{second} after {first}: {one:?} {two:?}");
+    }
+}
+
 fn one_of_each() -> Schedule {
     schedule_of([
         entry(1, "partition", at(100), 5000, Target::One),

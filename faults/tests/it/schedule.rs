@@ -177,6 +177,48 @@ fn leaders_are_hit_often_and_right_after_changes() {
     }
 }
 
+/// A leader that is cut off alone often sleeps until others lead, is awake again well before it hears of it, and
+/// finds its clock set then: neither of the two is over before that.
+#[test]
+fn a_leader_that_is_cut_off_alone_sleeps_through_the_election() {
+    let (mut alone, mut asleep, mut clocks) = (0, 0, 0);
+    for seed in 0..200 {
+        let entries = drawn(&["partition", "pause", "clock"], 5, 60, seed).1.entries;
+        let leader = |class: &'static str| {
+            entries.iter().filter(move |e| e.fault == class && e.target == Target::Leader)
+        };
+        for cut in leader("partition").filter(|entry| entry.shape == Some(Shape::Isolate)) {
+            let after = |entry: &Entry| after(entry.trigger, cut.trigger);
+            let with = |entry: &&Entry, from, to| {
+                after(entry).is_some_and(|after| (from..=to).contains(&after.as_millis()))
+            };
+            alone += 1;
+            let Some(pause) = leader("pause").find(|e| with(e, 5, 25)) else { continue };
+            let (awake, end) = (after(pause).unwrap() + pause.duration, cut.duration);
+            assert!(pause.duration >= Duration::from_millis(900), "nobody is elected: {pause:?}");
+            assert!(awake + Duration::from_millis(600) <= end, "{cut:?} {pause:?}");
+            asleep += 1;
+            let Some(clock) = leader("clock").find(|e| with(e, 50, 100)) else { continue };
+            assert!(after(clock).unwrap() + clock.duration >= awake, "{pause:?} {clock:?}");
+            clocks += 1;
+        }
+    }
+    assert!(alone > 400 && asleep > alone / 4, "{asleep} of {alone}");
+    assert!(clocks > asleep / 2, "{clocks} of {asleep}");
+}
+
+/// How long after `first` this one strikes, if both wait for the same.
+fn after(trigger: Trigger, first: Trigger) -> Option<Duration> {
+    match (trigger, first) {
+        (Trigger::At { time }, Trigger::At { time: first }) => time.checked_sub(first),
+        (
+            Trigger::OnLeaderChange { armed, after, .. },
+            Trigger::OnLeaderChange { armed: same, after: first, .. },
+        ) if armed == same => after.checked_sub(first),
+        _ => None,
+    }
+}
+
 /// Every division into two that leaves a majority comes once before any comes twice.
 #[test]
 fn splits_walk_through_all_divisions() {
