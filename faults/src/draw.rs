@@ -8,8 +8,7 @@
 //! The first round gives each class a place of its own in the first half of the work, long enough to bite; after that
 //! faults overlap where the budget has room, also two of one class if that allows it. Often a fault
 //! that unseats the leader is followed by a recipe ([`crate::recipes`]), which strikes right after the
-//! change of leader. A leader that is cut off alone often sleeps through the election of its successor as well
-//! ([`SLEEP`]), and is awake again before it hears of it. Or a fault starts at the edge of another one's heal, when nodes that missed
+//! change of leader, or a fault starts at the edge of another one's heal, when nodes that missed
 //! something come back. That is where protocols break. For that, the last moments of a partition
 //! (`EDGE`) do not count against the budget: no majority may be left for less than half a second,
 //! which a correct system survives.
@@ -19,7 +18,7 @@
 use crate::claims::Load;
 use crate::fault::{Draft, Fault};
 use crate::random::Random;
-use crate::recipes::{After, RECIPES, Recipe, SLEEP, Step};
+use crate::recipes::{After, RECIPES, Recipe, Step};
 use crate::registry;
 use crate::room::{Room, Span};
 use crate::schedule::{Entry, Schedule, Trigger};
@@ -48,10 +47,7 @@ const NUDGE: Duration = Duration::from_millis(200);
 const FARTHEST: Duration = Duration::from_secs(30);
 /// How often a fault that unseats the leader is followed by a recipe, in a hundred.
 const RECIPES_PERCENT: u64 = 60;
-/// How often a leader that is cut off alone is put to sleep as well, in a hundred.
-const SLEEPS_PERCENT: u64 = 60;
-/// How long such a leader is awake at least before it hears the others again; and for how long what joins a fault
-/// that stops the leader goes on after that: a leader that gets no answer gives up within two election timeouts.
+/// For how long what joins a fault that stops the leader goes on after that, to be met by a leader that is awake.
 const AWAKE: Duration = Duration::from_millis(600);
 /// How often a class that may strike twice at once does, in a hundred.
 const TWICE_PERCENT: u64 = 15;
@@ -269,12 +265,10 @@ impl<'a> Drawing<'a> {
         let (trigger, name) = (first.trigger, first.fault.name());
         let (armed, window) = (first.start(), first.duration.max(SHORTEST * 5).min(PATIENCE));
         let joins = |lane: &&mut Lane| lane.fault.joins() && lane.fault.name() != name;
-        let sleep = lanes.iter_mut().find(|lane| lane.fault.name() == SLEEP.fault);
-        let sleep = sleep.and_then(|lane| self.sleep(place, lane));
-        let stops = self.placed[place].fault.only_stops().then(|| self.placed[place].duration);
-        let until = sleep.or(stops).map(|awake| awake + AWAKE);
+        let stopped = first.fault.only_stops().then_some(first.duration);
+        let until = stopped.map_or(Duration::ZERO, |time| time + AWAKE);
         for lane in lanes.iter_mut().filter(joins) {
-            self.join(lane, trigger, until.unwrap_or_default());
+            self.join(lane, trigger, until);
         }
         if tied || !wanted {
             return;
@@ -297,26 +291,6 @@ impl<'a> Drawing<'a> {
                 return;
             }
         }
-    }
-
-    /// Often stops the leader that the fault at `place` cuts off alone, until before it hears the others again; returns
-    /// how long after that fault's trigger it goes on.
-    fn sleep(&mut self, place: usize, lane: &mut Lane) -> Option<Duration> {
-        let first = &self.placed[place];
-        if first.draft.shape != Some(Shape::Isolate) || !lane.random.chance(SLEEPS_PERCENT) {
-            return None;
-        }
-        let After(soonest, last) = SLEEP.when;
-        let after =
-            lane.random.between(Duration::from_millis(soonest), Duration::from_millis(last));
-        let after = whole_milliseconds(after);
-        let (trigger, longest) = (first.trigger.later(after), first.duration);
-        let asleep = self.fitted_step(&SLEEP, SLEEP.target, trigger, &mut lane.random);
-        let asleep = asleep.filter(|asleep| after + asleep.duration + AWAKE <= longest)?;
-        let awake = after + asleep.duration;
-        lane.next = lane.next.max(lane.after(&asleep));
-        self.put(asleep);
-        Some(awake)
     }
 
     /// Places a fault of the class that hits the leader alone just after `trigger`, if one is drawn and there is room.

@@ -101,7 +101,7 @@ pub use power_loss::PowerLoss;
 pub use proxy::Hub;
 pub use random::Random;
 pub use receipt::Receipt;
-pub use recipes::{After, RECIPES, Recipe, SLEEP, Step};
+pub use recipes::{After, RECIPES, Recipe, Step};
 pub use schedule::{Entry, Schedule, Trigger};
 pub use settings::{Intensity, ScheduleError, Settings};
 pub use shape::Shape;

@@ -108,11 +108,6 @@ pub static RECIPES: [Recipe; 9] = [
     },
 ];
 
-/// What a leader that has just been cut off alone may go through as well: it sleeps while the others elect somebody and
-/// take writes, and wakes up before it hears of it. That is a machine which was suspended and whose network comes back
-/// late. It strikes so many milliseconds after the cut, and not after a change of leader.
-pub static SLEEP: Step = step("pause", Target::Leader, After(5, 25), (900, 1600));
-
 #[cfg(test)]
 mod tests {
     use super::{After, RECIPES};
