@@ -390,11 +390,11 @@ fn a_seed_never_changes_its_meaning() {
     let golden = r#"1 kill at 468 for 1032: one - None null 422921471436849
 2 pause at 2279 for 1109: one - None null 5190969104335185
 3 partition at 4216 for 1582: one isolate Some(Cut) {"accept":"hang"} 777515985035962
-4 pause at 4835 for 464: leader - None null 1478130855063550
+4 pause at 5415 for 2497: leader - None {"alone_percent":40} 1478130855063550
 5 kill at 5714 for 984: one - None null 3471008218244738
-6 partition at 7346 for 2439: all majorities-ring Some(Mixed) {"accept":"hang"} 7245480184210204
-7 pause at 9528 for 1372: leader - None null 7594769397115656
-8 kill at 9609 for 791: leader - None null 7762016664979578
+6 partition at 8145 for 2439: all majorities-ring Some(Mixed) {"accept":"hang"} 7245480184210204
+7 pause at 10279 for 621: one - None null 7594769397115656
+8 partition at 10364 for 586: leader minority-third Some(Cut) {"accept":"hang"} 7762016664979578
 "#;
     assert_eq!(text, golden);
 }
