@@ -110,11 +110,11 @@ async fn a_node_may_wake_up_before_it_hears_the_others() {
   500 start pause 1
   500 hold [1>2 2>1 2>3 3>2]
   510 pause n2
- 1210 resume n2
- 1520 resume n2
- 1520 hold []
- 1520 end pause 1
- 1520 hold []";
+ 1220 resume n2
+ 1530 resume n2
+ 1530 hold []
+ 1530 end pause 1
+ 1530 hold []";
     assert_eq!(stage.log_text().trim_start(), golden);
     let receipt = &played.receipts[0];
     assert!(receipt.effective && receipt.cut.len() == 4, "{receipt:?}");
