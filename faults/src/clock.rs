@@ -17,7 +17,8 @@
 //!
 //! Nothing is lost or late while it lasts, so it takes no node from the majority. But a lease that runs by such a
 //! clock, or an order of events by it, is put to the test just when the others go on without the node: so it is
-//! drawn to begin together with what takes the leader from them ([`Fault::joins`]).
+//! drawn to begin together with what takes the leader from them ([`Fault::joins`]). A node that is stopped then may be
+//! hit too ([`Fault::reaches_stopped`]): it wakes up to another time, as a machine does that was suspended.
 
 mod page;
 mod program;
@@ -181,6 +182,10 @@ impl Fault for Clock {
 
     fn takes_down(&self) -> bool {
         false
+    }
+
+    fn reaches_stopped(&self) -> bool {
+        true
     }
 
     fn inject<'a>(

@@ -3,6 +3,9 @@
 //! What was promised must not need space that is not there, and what finds none must not be acknowledged. Files can
 //! still be removed and what has its place can be overwritten, as on any disk. With `restart` the nodes are killed
 //! before there is space again, so that what they only pretended to have written is gone.
+//!
+//! Most often all disks are full at once: nodes that hold the same run out of space at about the same time, and then
+//! nobody is left who has what the others could not write.
 
 use crate::claims::{Budget, Load, Power};
 use crate::disk::Order;
@@ -46,14 +49,14 @@ impl Fault for DiskFull {
         let fits =
             |target: Target, weight| if target.size(nodes) <= budget.crash { weight } else { 0 };
         let choices = [
-            (20, Target::One),
-            (20, Target::Leader),
-            (fits(Target::Majority, 30), Target::Majority),
-            (fits(Target::All, 30), Target::All),
+            (15, Target::One),
+            (15, Target::Leader),
+            (fits(Target::Majority, 20), Target::Majority),
+            (fits(Target::All, 50), Target::All),
         ];
         let target = random.weighted(&choices).unwrap_or(Target::One);
-        let duration = random.between(Duration::from_secs(3), Duration::from_secs(6));
-        let how = json!(How { restart: random.chance(60) });
+        let duration = random.between(Duration::from_secs(4), Duration::from_secs(7));
+        let how = json!(How { restart: random.chance(70) });
         let load = load_of(target, nodes, budget);
         Draft { target, shape: None, heal: None, duration, load, how }
     }
@@ -65,6 +68,11 @@ impl Fault for DiskFull {
     fn check(&self, entry: &Entry, nodes: usize, budget: &Budget) -> Result<(), String> {
         let How { .. } = how(self.name(), &entry.how)?;
         within_crashes(entry.target, nodes, budget)
+    }
+
+    /// Nodes keep space for what they do next, and only ask for more when that is used.
+    fn shortest(&self) -> Duration {
+        Duration::from_millis(2500)
     }
 
     fn heal_time(&self) -> Duration {

@@ -5,7 +5,7 @@
 //! effect (each counted from the earliest start to the latest end) keep more nodes from the majority
 //! than the budget allows, because a correct system may then stand still and nothing is learned.
 //!
-//! The first round gives each class a place of its own in the first half of the work; after that
+//! The first round gives each class a place of its own in the first half of the work, long enough to bite; after that
 //! faults overlap where the budget has room, also two of one class if that allows it. Often a fault
 //! that unseats the leader is followed by a recipe ([`crate::recipes`]), which strikes right after the
 //! change of leader, or a fault starts at the edge of another one's heal, when nodes that missed
@@ -47,6 +47,8 @@ const NUDGE: Duration = Duration::from_millis(200);
 const FARTHEST: Duration = Duration::from_secs(30);
 /// How often a fault that unseats the leader is followed by a recipe, in a hundred.
 const RECIPES_PERCENT: u64 = 60;
+/// For how long what joins a fault that stops the leader goes on after that, to be met by a leader that is awake.
+const AWAKE: Duration = Duration::from_millis(600);
 /// How often a class that may strike twice at once does, in a hundred.
 const TWICE_PERCENT: u64 = 15;
 /// How long a fault that is tied to a change of leader waits for it.
@@ -204,11 +206,12 @@ impl<'a> Drawing<'a> {
         }
         for (turn, &place) in order.iter().enumerate() {
             let lane = &mut lanes[place];
-            let draft = self.draft(lane);
+            let least = lane.fault.shortest();
+            let draft = self.first_draft(lane, least > slot);
             let time = lead + slot * turn as u32 + lane.random.between(Duration::ZERO, slot / 8);
             let trigger = Trigger::At { time: whole_milliseconds(time) };
             let longest = (slot * 7 / 8).saturating_sub(lane.fault.heal_time()).max(slot / 2);
-            let duration = whole_milliseconds(draft.duration.min(longest));
+            let duration = whole_milliseconds(draft.duration.min(longest.max(least)));
             let draft = Draft { duration, ..draft };
             let latest = self.last_heal.saturating_sub(SHORTEST);
             let mut from = trigger.earliest();
@@ -262,8 +265,10 @@ impl<'a> Drawing<'a> {
         let (trigger, name) = (first.trigger, first.fault.name());
         let (armed, window) = (first.start(), first.duration.max(SHORTEST * 5).min(PATIENCE));
         let joins = |lane: &&mut Lane| lane.fault.joins() && lane.fault.name() != name;
+        let stopped = first.fault.only_stops().then_some(first.duration);
+        let until = stopped.map_or(Duration::ZERO, |time| time + AWAKE);
         for lane in lanes.iter_mut().filter(joins) {
-            self.join(lane, trigger);
+            self.join(lane, trigger, until);
         }
         if tied || !wanted {
             return;
@@ -289,12 +294,14 @@ impl<'a> Drawing<'a> {
     }
 
     /// Places a fault of the class that hits the leader alone just after `trigger`, if one is drawn and there is room.
-    fn join(&mut self, lane: &mut Lane, trigger: Trigger) {
+    /// It lasts until so long after the trigger at least.
+    fn join(&mut self, lane: &mut Lane, trigger: Trigger, until: Duration) {
         let after = lane.random.between(Duration::ZERO, TOGETHER);
         let mut drafts = (0..DRAFTS).map(|_| self.draft(lane));
-        let alone = |load: Load| load != Load::Outage && load.nodes() <= 1;
-        let draft = drafts.find(|draft| draft.target == Target::Leader && alone(draft.load));
+        let alone = |draft: &Draft| draft.target == Target::Leader && hits_one_at_most(draft.load);
+        let draft = drafts.find(alone);
         let trigger = trigger.later(whole_milliseconds(TOGETHER + after));
+        let draft = draft.map(|draft| Draft { duration: draft.duration.max(until), ..draft });
         if let Some(joined) = draft.and_then(|draft| self.fitted(lane.fault, draft, trigger)) {
             lane.next = lane.next.max(lane.after(&joined));
             self.put(joined);
@@ -311,10 +318,11 @@ impl<'a> Drawing<'a> {
     ) -> Option<Vec<Placed>> {
         let (mut steps, mut taken) = (Vec::new(), Vec::new());
         for step in recipe.steps {
-            let placed = [Some(step.target), one_of(step.target)]
-                .into_iter()
-                .flatten()
-                .find_map(|target| self.fitted_step(step, target, (armed, latest), ties));
+            let placed =
+                [Some(step.target), one_of(step.target)].into_iter().flatten().find_map(|target| {
+                    let trigger = tied(step, (armed, latest), ties);
+                    self.fitted_step(step, target, trigger, ties)
+                });
             let Some(placed) = placed else { break };
             taken.push(self.room.take(placed.span()));
             steps.push(placed);
@@ -328,14 +336,11 @@ impl<'a> Drawing<'a> {
         &self,
         step: &Step,
         target: Target,
-        (armed, latest): (Duration, Duration),
+        trigger: Trigger,
         ties: &mut Random,
     ) -> Option<Placed> {
         let fault = registry::by_name(step.fault)?;
         let (nodes, budget) = (self.settings.nodes, &self.settings.budget);
-        let After(soonest, last) = step.when;
-        let after = ties.between(Duration::from_millis(soonest), Duration::from_millis(last));
-        let trigger = Trigger::OnLeaderChange { armed, after, latest: latest + after };
         let drawn = fault.draw(ties, nodes, budget);
         let (least, most) = step.lasts;
         let duration = ties.between(Duration::from_millis(least), Duration::from_millis(most));
@@ -347,6 +352,19 @@ impl<'a> Drawing<'a> {
         fault.check(&probe, nodes, budget).ok()?;
         draft.load = fault.load(&probe, nodes, budget);
         self.fitted(fault, draft, trigger)
+    }
+
+    /// The first of a class; where it must be longer than its slot, it leaves room for the others beside it, if one
+    /// that does is drawn.
+    fn first_draft(&self, lane: &mut Lane, beside_others: bool) -> Draft {
+        let mut draft = self.draft(lane);
+        for _ in 0..DRAFTS {
+            if !beside_others || hits_one_at_most(draft.load) {
+                break;
+            }
+            draft = self.draft(lane);
+        }
+        draft
     }
 
     fn draft(&self, lane: &mut Lane) -> Draft {
@@ -405,6 +423,17 @@ impl<'a> Drawing<'a> {
         let entries = entries.map(|(placed, id)| placed.entry(id, seeds.draw() >> 11));
         Schedule { entries: entries.collect() }
     }
+}
+
+/// When a step of a recipe strikes that waits for a change of leader from `armed` to `latest`.
+fn tied(step: &Step, (armed, latest): (Duration, Duration), ties: &mut Random) -> Trigger {
+    let After(soonest, last) = step.when;
+    let after = ties.between(Duration::from_millis(soonest), Duration::from_millis(last));
+    Trigger::OnLeaderChange { armed, after, latest: latest + after }
+}
+
+fn hits_one_at_most(load: Load) -> bool {
+    load != Load::Outage && load.nodes() <= 1
 }
 
 /// The target of one node that stands for several.

@@ -172,11 +172,27 @@ pub trait Fault: Send + Sync {
         false
     }
 
+    /// The shortest that is likely to bite; a schedule gives the first one of the class so much time also where its
+    /// classes are many.
+    fn shortest(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// How long healing it usually takes at most; a schedule leaves room for that.
     fn heal_time(&self) -> Duration;
 
     /// Whether its nodes answer nobody while it lasts, so that no other fault should choose them.
     fn takes_down(&self) -> bool;
+
+    /// Whether it takes its nodes down by stopping their processes, which stay there and go on afterwards.
+    fn only_stops(&self) -> bool {
+        false
+    }
+
+    /// Whether it may choose a node that another fault has stopped: what it does to the process shows when that goes on.
+    fn reaches_stopped(&self) -> bool {
+        false
+    }
 
     /// The links it holds, once its nodes are known.
     fn cut(&self, _entry: &Entry, _nodes: &[NodeId], _chosen: &[NodeId]) -> Vec<Link> {

@@ -5,7 +5,7 @@
 //! - every fault that began has an end event in the history and a receipt;
 //! - everything was healed, also when the run stopped early; what could not be healed is named in
 //!   [`Played::unhealed`], and dropping the future releases what can be released without waiting;
-//! - no fault chose a node that another one had down.
+//! - no fault chose a node that another one had down, but for those that reach a process which is only stopped.
 //!
 //! The start event is written before the injection begins and the end event after the heal is in
 //! effect, so the band that a reader sees always covers the fault.
@@ -156,6 +156,8 @@ struct Player<'a> {
 struct Active {
     receipt: Receipt,
     down: bool,
+    /// Its nodes are stopped and not dead.
+    only_stops: bool,
 }
 
 type Ended = Option<(Receipt, Option<String>)>;
@@ -230,7 +232,7 @@ impl<'a> Player<'a> {
         let mut active = self.active();
         let down: BTreeSet<NodeId> = active
             .values()
-            .filter(|other| other.down)
+            .filter(|other| other.down && !(other.only_stops && fault.reaches_stopped()))
             .flat_map(|other| other.receipt.nodes.iter().copied())
             .chain(self.lost().iter().copied())
             .collect();
@@ -245,7 +247,8 @@ impl<'a> Player<'a> {
         receipt.note = resolved.note;
         self.environment.record(&entry.fault, event(&receipt, "start"));
         let down = fault.takes_down();
-        active.insert(entry.id, Active { receipt: receipt.clone(), down });
+        let only_stops = fault.only_stops();
+        active.insert(entry.id, Active { receipt: receipt.clone(), down, only_stops });
         receipt
     }
 
@@ -264,7 +267,7 @@ impl<'a> Player<'a> {
         healed: Result<Proof, EnvironmentError>,
     ) -> (Receipt, Option<String>) {
         let mut active = self.active();
-        let Active { mut receipt, down } = active.remove(&id).expect("it was active until now");
+        let Active { mut receipt, down, .. } = active.remove(&id).expect("it was active until now");
         let mut failure = None;
         match healed {
             Ok(proof) => {
@@ -302,9 +305,8 @@ impl Drop for Player<'_> {
         if active.is_empty() {
             return;
         }
-        let stopped = |fault: &&Active| matches!(fault.receipt.fault.as_str(), "pause" | "starve");
-        let down = active.values().filter(stopped);
-        let paused: Vec<NodeId> = down.flat_map(|fault| fault.receipt.nodes.clone()).collect();
+        let stopped = active.values().filter(|fault| fault.only_stops);
+        let paused: Vec<NodeId> = stopped.flat_map(|fault| fault.receipt.nodes.clone()).collect();
         self.environment.release(&paused);
         for Active { mut receipt, .. } in active.into_values() {
             receipt.reason = "the run was abandoned while it was in effect".to_owned();

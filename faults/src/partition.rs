@@ -190,7 +190,8 @@ struct Reading {
     counters: Counters,
 }
 
-fn readings(links: &[Link], counters: impl Fn(Link) -> Option<Counters>) -> Value {
+/// The counters of these links, for [`prove`].
+pub(crate) fn readings(links: &[Link], counters: impl Fn(Link) -> Option<Counters>) -> Value {
     let readings: Vec<Reading> = links
         .iter()
         .map(|&link| Reading { link, counters: counters(link).unwrap_or_default() })
@@ -234,7 +235,8 @@ impl Crossing {
     }
 }
 
-fn prove(before: &Value, after: &Value) -> Proof {
+/// Whether nothing crossed the links between two readings, and something tried to.
+pub(crate) fn prove(before: &Value, after: &Value) -> Proof {
     let parse = |value: &Value| Vec::<Reading>::deserialize(value).unwrap_or_default();
     let (before, after) = (parse(before), parse(after));
     let crossings: Vec<Crossing> =

@@ -140,6 +140,10 @@ impl Fault for Starve {
         true
     }
 
+    fn only_stops(&self) -> bool {
+        true
+    }
+
     fn inject<'a>(
         &'a self,
         context: &'a Context<'a>,

@@ -122,6 +122,32 @@ fn what_is_drawn_can_be_checked_and_is_within_the_budget() {
     }
 }
 
+/// Half of the time nobody is left who has what the others found no space for, and most of these crash before there is
+/// some; and however many classes there are, a disk is full for long enough at least once.
+#[test]
+fn full_disks_are_full_together_and_for_long_enough() {
+    let full = |classes: &[&str], work: u64, seed: u64| {
+        let settings = Settings::new(classes, 5, Duration::from_secs(work), seed);
+        let entries = schedule(&settings).unwrap().entries;
+        entries.into_iter().filter(|entry| entry.fault == "disk-full").collect::<Vec<Entry>>()
+    };
+    let (mut drawn, mut all, mut crash) = (0, 0, 0);
+    for seed in 0..100 {
+        for entry in full(&["disk-full"], 120, seed) {
+            drawn += 1;
+            all += i32::from(entry.target == Target::All);
+            crash += i32::from(entry.target == Target::All && entry.how["restart"] == true);
+        }
+    }
+    assert!(drawn > 1000 && all > drawn * 2 / 5 && crash > all / 2, "{drawn} {all} {crash}");
+    let every: Vec<&str> = registry::all().iter().map(|fault| fault.name()).collect();
+    let least = Duration::from_millis(2500);
+    for seed in 0..100 {
+        let once = full(&every, 30, seed).iter().any(|entry| entry.duration >= least);
+        assert!(once, "seed {seed}: {:?}", full(&every, 30, seed));
+    }
+}
+
 #[test]
 fn what_somebody_wrote_wrongly_is_refused() {
     let budget = Budget { down: 2, crash: 3, damaged: 1, ..Budget::default() };

@@ -98,6 +98,49 @@ async fn a_change_that_never_comes_is_not_waited_for() {
     assert_eq!(played.receipts[0].note.as_deref(), Some("no leader was known: any node"));
 }
 
+/// Who was paused may run again while nothing passes between it and the others.
+#[tokio::test(start_paused = true)]
+async fn a_node_may_wake_up_before_it_hears_the_others() {
+    let stage = Stage::new(3);
+    stage.lead(2);
+    let pause = entry(1, "pause", at(500), 1000, Target::Leader);
+    let how = json!({"alone_percent": 30});
+    let played = play(&stage, &schedule_of([Entry { how, ..pause }])).await;
+    let golden = "0 n2 leads
+  500 start pause 1
+  500 hold [1>2 2>1 2>3 3>2]
+  510 pause n2
+ 1220 resume n2
+ 1530 resume n2
+ 1530 hold []
+ 1530 end pause 1
+ 1530 hold []";
+    assert_eq!(stage.log_text().trim_start(), golden);
+    let receipt = &played.receipts[0];
+    assert!(receipt.effective && receipt.cut.len() == 4, "{receipt:?}");
+    assert!(receipt.reason.contains("nothing crossed 4 held links"), "{}", receipt.reason);
+}
+
+/// A clock may be set while its node is stopped, which shows when that goes on; nobody looks at the clock of a dead one.
+#[tokio::test(start_paused = true)]
+async fn only_a_clock_is_set_of_a_node_that_is_stopped() {
+    for (first, second, reached) in [
+        ("pause", "clock", true),
+        ("kill", "clock", false),
+        ("pause", "pause", false),
+        ("pause", "kill", false),
+    ] {
+        let stage = Stage::new(3);
+        stage.lead(2);
+        let mut entries = [(1, first, 500), (2, second, 560)]
+            .map(|(id, fault, time)| entry(id, fault, at(time), 1000, Target::Leader));
+        entries[1].how = if second == "clock" { json!({"step_ms": -9}) } else { json!(null) };
+        let played = play(&stage, &schedule_of(entries)).await;
+        let [one, two] = [0, 1].map(|place: usize| &played.receipts[place].nodes);
+        assert_eq!(one == two, reached, "{second} after {first}: {one:?} {two:?}");
+    }
+}
+
 fn one_of_each() -> Schedule {
     schedule_of([
         entry(1, "partition", at(100), 5000, Target::One),

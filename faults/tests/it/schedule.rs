@@ -177,6 +177,49 @@ fn leaders_are_hit_often_and_right_after_changes() {
     }
 }
 
+/// A leader often sleeps until others lead, and is awake for a while before it can hear of it; a clock that is set
+/// meanwhile is still wrong then.
+#[test]
+fn leaders_sleep_through_an_election_and_wake_up_alone() {
+    let (mut pauses, mut alone, mut clocks) = (0, 0, 0);
+    for seed in 0..200 {
+        let entries = drawn(&["pause", "clock"], 5, 60, seed).1.entries;
+        let leader = |class: &'static str| {
+            entries.iter().filter(move |e| e.fault == class && e.target == Target::Leader)
+        };
+        for pause in leader("pause") {
+            pauses += 1;
+            if pause.how.is_null() {
+                continue;
+            }
+            alone += 1;
+            let percent = u32::try_from(pause.how["alone_percent"].as_u64().unwrap()).unwrap();
+            assert!((25..=40).contains(&percent), "{pause:?}");
+            let strikes = |clock: &&Entry| {
+                after(clock.trigger, pause.trigger).is_some_and(|after| {
+                    (50..=100).contains(&after.as_millis())
+                        && after + clock.duration >= pause.duration
+                })
+            };
+            clocks += i32::from(leader("clock").any(|clock| strikes(&clock)));
+        }
+    }
+    assert!(pauses > 2000 && alone > pauses / 4, "{alone} of {pauses}");
+    assert!(clocks > alone / 4, "{clocks} of {alone}");
+}
+
+/// How long after `first` this one strikes, if both wait for the same.
+fn after(trigger: Trigger, first: Trigger) -> Option<Duration> {
+    match (trigger, first) {
+        (Trigger::At { time }, Trigger::At { time: first }) => time.checked_sub(first),
+        (
+            Trigger::OnLeaderChange { armed, after, .. },
+            Trigger::OnLeaderChange { armed: same, after: first, .. },
+        ) if armed == same => after.checked_sub(first),
+        _ => None,
+    }
+}
+
 /// Every division into two that leaves a majority comes once before any comes twice.
 #[test]
 fn splits_walk_through_all_divisions() {
@@ -238,6 +281,8 @@ fn what_makes_no_sense_is_refused_by_its_class() {
     for (fault, how) in [
         ("partition", json!({"accept": "refuse"})),
         ("partition", json!({"hang": true})),
+        ("pause", json!({"alone_percent": 91})),
+        ("pause", json!({"alone": 10})),
         ("slow", json!(null)),
         ("flap", json!({"held_ms": 1, "free_ms": 100})),
         ("unreachable", json!({"accept": "serve"})),
@@ -345,11 +390,11 @@ fn a_seed_never_changes_its_meaning() {
     let golden = r#"1 kill at 468 for 1032: one - None null 422921471436849
 2 pause at 2279 for 1109: one - None null 5190969104335185
 3 partition at 4216 for 1582: one isolate Some(Cut) {"accept":"hang"} 777515985035962
-4 pause at 4835 for 464: leader - None null 1478130855063550
+4 pause at 5415 for 2497: leader - None {"alone_percent":40} 1478130855063550
 5 kill at 5714 for 984: one - None null 3471008218244738
-6 partition at 7346 for 2439: all majorities-ring Some(Mixed) {"accept":"hang"} 7245480184210204
-7 pause at 9528 for 1372: leader - None null 7594769397115656
-8 kill at 9609 for 791: leader - None null 7762016664979578
+6 partition at 8145 for 2439: all majorities-ring Some(Mixed) {"accept":"hang"} 7245480184210204
+7 pause at 10279 for 621: one - None null 7594769397115656
+8 partition at 10364 for 586: leader minority-third Some(Cut) {"accept":"hang"} 7762016664979578
 "#;
     assert_eq!(text, golden);
 }

@@ -23,8 +23,9 @@ const SHORTEST_ATTEMPT: Duration = Duration::from_millis(1);
 const HEARTBEAT: Duration = Duration::from_millis(100);
 const ELECTION: Duration = Duration::from_millis(300);
 const SEGMENT_BYTES: u64 = 4 << 20;
-/// With faults of the disk, so that a node needs space, and has files at rest, every second or so.
-const SMALL_SEGMENT_BYTES: u64 = 32 << 10;
+/// With faults of the disk, so that a node needs space, and has files at rest, every second or so: a
+/// hundred writes, of seventy bytes each, as clients at the usual rate make.
+const SMALL_SEGMENT_BYTES: u64 = 8 << 10;
 const RETIRE_OPERATIONS: u64 = 300;
 const RETIRE_UNKNOWN: u64 = 10;
 

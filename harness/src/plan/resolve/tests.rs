@@ -62,6 +62,16 @@ fn a_replayed_seed_changes_only_what_a_seed_decides() {
     assert_eq!(next, resolve("--faults all --seed 8").unwrap());
 }
 
+/// A node that keeps large files asks for no space while its disk is full, and has no file at rest to be damaged.
+#[test]
+fn nodes_turn_to_new_files_every_second_or_so_under_faults_of_the_disk() {
+    let segment = |words: &str| resolve(words).unwrap().segment_bytes;
+    assert_eq!(segment("--faults kill"), 4 << 20);
+    for class in ["disk-full", "disk-error", "bit-flip", "kill,power-loss"] {
+        assert_eq!(segment(&format!("--faults {class}")), 8 << 10, "{class}");
+    }
+}
+
 /// A bug of leases shows only where clients read by lease, so whoever asks for it gets those.
 #[test]
 fn leases_are_declared_by_a_flag_or_by_a_bug_that_needs_them() {
