@@ -79,6 +79,11 @@ impl Fault for Flap {
         Ok(())
     }
 
+    /// Two holds of the longest period.
+    fn shortest(&self) -> Duration {
+        Duration::from_millis(1200)
+    }
+
     fn heal_time(&self) -> Duration {
         Duration::from_millis(50)
     }
