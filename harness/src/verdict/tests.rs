@@ -166,7 +166,7 @@ fn what_nobody_asked_for_is_not_late() {
 #[test]
 fn recovery_past_the_limit_is_missed() {
     let mut slow = SERVED.to_vec();
-    slow[4].3 = 41;
+    slow[4].3 = 42;
     let faults = [kill(5, Some(10), None)];
     let history = history(&slow);
     let check = recovery(&facts(&history, &faults, &[], &[]));
