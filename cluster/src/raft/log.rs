@@ -202,8 +202,9 @@ mod tests {
     #[test]
     fn a_compacted_log_is_the_same_log_from_its_base_on() {
         let mut log = log(&[1, 1, 4, 4, 6]);
-        log.forget_up_to(3);
-        log.forget_up_to(2);
+        let forgotten = log.forget_up_to(3);
+        assert_eq!(forgotten.iter().map(|entry| entry.index).collect::<Vec<_>>(), [1, 2, 3]);
+        assert!(log.forget_up_to(2).is_empty(), "it is forgotten already");
         assert_eq!(log.base(), Position { term: 4, index: 3 });
         assert_eq!([2, 3, 4, 6].map(|index| log.term_at(index)), [None, Some(4), Some(4), None]);
         assert_eq!([3, 4, 5].map(|index| log.first_of_term_at(index)), [3, 4, 5]);

@@ -60,3 +60,36 @@ fn shrink(file: &File) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::disk::{Directory, Disk};
+    use super::*;
+
+    /// Lengths of a removed file of this length once the directory is closed, and of its name.
+    fn left_of(length: u64) -> (u64, bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::open(&folder.path().join("data")).unwrap();
+        drop(directory.create_empty("old").unwrap());
+        let path = folder.path().join("data/old");
+        let other = File::options().write(true).open(&path).unwrap();
+        other.set_len(length).unwrap();
+        directory.remove("old").unwrap();
+        let named = path.exists();
+        drop(directory);
+        (other.metadata().unwrap().len(), named)
+    }
+
+    #[test]
+    fn a_large_file_loses_its_name_at_once_and_is_given_back_in_pieces() {
+        let (left, named) = left_of(5 * PIECE + 7);
+        assert!(!named);
+        // Another descriptor sees how short it was made before it was closed.
+        assert!((1..=PIECE).contains(&left), "{left}");
+    }
+
+    #[test]
+    fn a_small_file_is_closed_as_it_is() {
+        assert_eq!(left_of(PIECE), (PIECE, false));
+    }
+}
