@@ -314,9 +314,9 @@ fn paces(hub: &Hub, slow: Link, through: &Path) {
             hub.apply(rule(Rule { pace, ..Rule::default() })).await.expect("the hub answers");
             let rate = bulk(through.address, RATE as usize).await / RATE as f64;
             hub.apply(Plan::default()).await.expect("the hub answers");
-            let free = bulk(through.address, 32 << 20).await;
+            let free = bulk(through.address, 4 << 20).await;
             hub.apply(rule(Rule::delayed(LATENCY))).await.expect("the hub answers");
-            let late = bulk(through.address, 32 << 20).await;
+            let late = bulk(through.address, 4 << 20).await;
             let mut streams =
                 vec![TcpStream::connect(through.address).await.expect("the hub listens")];
             let mut times = Vec::new();
