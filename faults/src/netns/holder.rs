@@ -163,7 +163,7 @@ fn live(pair: &OwnedFd, entry: &Entry, addresses: &[Ipv4Addr], mut rooms: Vec<Ow
     } else {
         while serve(pair, &rooms) {}
     }
-    // SAFETY: ends the process at once, without running what the parent has registered for its own end.
+    // SAFETY: ends this fork alone and at once, without running what the parent has registered for its own end.
     unsafe { libc::_exit(0) }
 }
 
