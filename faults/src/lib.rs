@@ -50,6 +50,7 @@ mod membership;
 pub mod message;
 mod milliseconds;
 mod nemesis;
+pub mod netns;
 mod pace;
 mod partition;
 mod pause;

@@ -42,16 +42,23 @@ impl Entry {
     /// # Errors
     /// The kernel does not allow it.
     pub fn enter(&self) -> nix::Result<()> {
-        match unshare(CloneFlags::CLONE_NEWNS) {
+        self.leave(CloneFlags::CLONE_NEWNS)?;
+        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+    }
+
+    /// Leaves the namespaces of these kinds for new ones; who may not do that enters a user namespace with them, in
+    /// which he may. Tells whether that was so. Makes system calls only.
+    pub(crate) fn leave(&self, kinds: CloneFlags) -> nix::Result<bool> {
+        match unshare(kinds) {
             Err(Errno::EPERM) => {
-                unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
+                unshare(CloneFlags::CLONE_NEWUSER | kinds)?;
                 set("/proc/self/setgroups", "deny")?;
                 set("/proc/self/uid_map", &self.uid_map)?;
                 set("/proc/self/gid_map", &self.gid_map)?;
+                Ok(true)
             }
-            other => other?,
+            other => other.map(|()| false),
         }
-        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
     }
 }
 

@@ -6,22 +6,18 @@
 
 use super::board::{Board, Way};
 use super::flow::{CHUNK_BYTES, End, Flow, Wants};
+use super::route::Route;
 use super::shared::Entered;
-use super::side::{SEND_BUFFER_BYTES, Side};
+use super::side::Side;
 use super::tally::count;
 use history::NodeId;
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
-use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
-
-/// How long a target may take to accept. On loopback the kernel accepts at once, also for a stopped
-/// process, until its queue of new connections is full.
-const DIAL_LIMIT: Duration = Duration::from_secs(5);
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 thread_local! {
     /// What is read goes through here; nobody waits while holding it.
@@ -67,17 +63,13 @@ impl Connection {
         }
     }
 
-    /// Carries the connection to `node` until it ends.
-    pub(super) async fn run(mut self, node: NodeId, for_clients: bool) {
+    /// Carries the connection to `node`, by this route, until it ends.
+    pub(super) async fn run(mut self, node: NodeId, route: Rc<Route>) {
         let alive = self.hang().await;
         if alive && self.dialler.was_reset() {
             return;
         }
-        let upstream = self.board.shared().upstream(node, for_clients).filter(|_| alive);
-        let stream = match upstream {
-            Some(address) => dial(address).await,
-            None => None,
-        };
+        let stream = if alive { route.dial(node, self.board.shared()).await } else { None };
         match stream {
             Some(stream) => {
                 count(&self.forth.tally().opened);
@@ -201,11 +193,4 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.board.forget(self.entered.id);
     }
-}
-
-async fn dial(address: SocketAddr) -> Option<TcpStream> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.ok()?;
-    // Before connecting, so that the window is never larger.
-    let _ = socket.set_send_buffer_size(u32::try_from(SEND_BUFFER_BYTES).unwrap_or(u32::MAX));
-    timeout(DIAL_LIMIT, socket.connect(address)).await.ok()?.ok()
 }

@@ -2,7 +2,8 @@
 //!
 //! It listens on loopback, on one port for each ordered pair (dialler, target) of nodes and on one
 //! port per node for clients, so the port says who is calling. The ports stay the same for the whole
-//! run; where a node really listens changes at each restart ([`Hub::set_upstream`]).
+//! run; where a node really listens changes at each restart ([`Hub::set_upstream`]). Nodes that can be told only one
+//! address of each peer live in namespaces instead ([`crate::netns`], [`Hub::start_within`]); nothing below depends on which.
 //!
 //! ```text
 //!     n1 ──dials──▶ hub port (n1, n2) ──▶ n2       bytes of link n1 → n2, answers of link n2 → n1
@@ -34,8 +35,10 @@
 mod board;
 mod connection;
 mod flow;
+mod ingress;
 mod pacer;
 mod port;
+mod route;
 mod shared;
 mod side;
 mod tally;
@@ -43,12 +46,15 @@ mod tally;
 use crate::environment::{Applied, BoxFuture, EnvironmentError, Network};
 pub use crate::link::{ClientConnection, ClientCounters};
 use crate::link::{Counters, Link, Plan};
+use crate::netns::Namespaces;
 use board::Board;
 use history::NodeId;
+use ingress::Ingress;
 use port::{Caller, Port};
+use route::Route;
 use shared::Shared;
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -109,19 +115,21 @@ impl Hub {
     /// # Errors
     /// A port cannot be opened or the thread cannot be started.
     pub fn start(nodes: &[NodeId]) -> Result<Self, HubError> {
-        let mut ports = Vec::new();
-        let (mut peers, mut clients) = (BTreeMap::new(), BTreeMap::new());
-        for &target in nodes {
-            let client = port::open()?;
-            clients.insert(target, client.address);
-            ports.push((Caller { target, dialler: None }, client));
-            for &dialler in nodes.iter().filter(|&&dialler| dialler != target) {
-                let peer = port::open()?;
-                peers.insert(Link::new(dialler, target), peer.address);
-                ports.push((Caller { target, dialler: Some(dialler) }, peer));
-            }
-        }
-        let shared = Arc::new(Shared::new(nodes));
+        Self::open(Ingress::loopback(nodes)?)
+    }
+
+    /// The same for nodes that live in `namespaces` and call each other at these ports, each node at its own
+    /// [address](crate::netns::address). A node has to be started inside its namespace (through a [`crate::netns::Door`]).
+    ///
+    /// # Errors
+    /// As for [`Hub::start`]; no port is named, or 0; or the namespaces are gone.
+    pub fn start_within(namespaces: &Namespaces, ports: &[u16]) -> Result<Self, HubError> {
+        Self::open(Ingress::within(namespaces, &ports.iter().copied().collect())?)
+    }
+
+    fn open(ingress: Ingress) -> Result<Self, HubError> {
+        let Ingress { nodes, ports, peers, clients } = ingress;
+        let shared = Arc::new(Shared::new(&nodes));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (commands, inbox) = mpsc::channel(64);
         let theirs = Arc::clone(&shared);
@@ -132,7 +140,7 @@ impl Hub {
         Ok(Self { shared, peers, clients, commands: Some(commands), thread: Some(thread) })
     }
 
-    /// Where `dialler` reaches `target`; none for nodes the hub does not know.
+    /// Where `dialler` reaches `target`: in namespaces the first of its ports there. None for nodes the hub does not know.
     #[must_use]
     pub fn peer_address(&self, dialler: NodeId, target: NodeId) -> Option<SocketAddr> {
         self.peers.get(&Link::new(dialler, target)).copied()
@@ -145,7 +153,8 @@ impl Hub {
     }
 
     /// Says where `node` listens from now on; none while it is down, when new connections to it are
-    /// reset. Connections that exist are left to end by themselves.
+    /// reset. Connections that exist are left to end by themselves. In namespaces a peer always reaches the port it
+    /// called, so of the two addresses only that for clients is looked at.
     pub fn set_upstream(&self, node: NodeId, upstream: Option<Upstream>) {
         self.shared.set_upstream(node, upstream);
     }
@@ -254,12 +263,13 @@ impl Drop for Hub {
 /// The hub's thread: listens until the hub is dropped.
 async fn serve(
     shared: Arc<Shared>,
-    open: Vec<(Caller, port::Open)>,
+    open: Vec<(Caller, port::Open, Route)>,
     mut inbox: mpsc::Receiver<Command>,
 ) {
     // Registering with the reactor can only fail if the process has no descriptors left. A hub without all of
     // its ports is none: whoever asks it is told that it is gone.
-    let ports = open.into_iter().map(|(caller, open)| Port::new(caller, open).map(Rc::new));
+    let ports = open.into_iter();
+    let ports = ports.map(|(caller, open, route)| Port::new(caller, open, route).map(Rc::new));
     let Ok(ports) = ports.collect::<Result<Vec<_>, _>>() else { return };
     let board = Board::new(shared, ports.clone());
     for port in ports {
@@ -293,6 +303,3 @@ async fn until(time: Option<tokio::time::Instant>) {
         None => std::future::pending().await,
     }
 }
-
-/// The address every port of the hub is bound to: any number.
-const LOOPBACK: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);

@@ -12,18 +12,19 @@
 //!
 //! Whoever had connected before the change is accepted first, so nothing that exists is lost.
 
+use super::MAX_CONNECTIONS;
 use super::board::{Board, Way};
 use super::connection::Connection;
+use super::route::{Place, Route};
 use super::side::Side;
 use super::tally::{Tally, add, count};
-use super::{LOOPBACK, MAX_CONNECTIONS};
 use crate::link::{ClientConnection, Link};
 use crate::pace::Accept;
 use history::NodeId;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, accept4, bind, connect, getsockname,
-    getsockopt, setsockopt, socket, sockopt,
+    Backlog, SockFlag, SockaddrIn, accept4, bind, connect, getsockname, getsockopt, setsockopt,
+    sockopt,
 };
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -66,30 +67,26 @@ impl Caller {
     }
 }
 
-/// A port that is open and does not listen yet; it may be sent to the hub's thread.
+/// A port that is open; it may be sent to the hub's thread.
 #[derive(Debug)]
 pub(super) struct Open {
     keeper: OwnedFd,
     listening: OwnedFd,
-    pub(super) address: SocketAddr,
+    place: Place,
+    pub(super) address: SocketAddrV4,
 }
 
-/// Opens a port of the system's choice on loopback.
-pub(super) fn open() -> io::Result<Open> {
-    let keeper = bound(LOOPBACK)?;
+/// Opens a port in `place`; with 0 as its number, one of the system's choice.
+pub(super) fn open(place: Place, at: SocketAddrV4) -> io::Result<Open> {
+    let keeper = bound(&place, at)?;
     let address = SocketAddrV4::from(getsockname::<SockaddrIn>(keeper.as_raw_fd())?);
-    let listening = bound(address)?;
+    let listening = bound(&place, address)?;
     listen_with(&listening, Backlog::MAXCONN)?;
-    Ok(Open { keeper, listening, address: address.into() })
+    Ok(Open { keeper, listening, place, address })
 }
 
-fn stream_socket() -> io::Result<OwnedFd> {
-    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    Ok(socket(AddressFamily::Inet, SockType::Stream, flags, None)?)
-}
-
-fn bound(address: SocketAddrV4) -> io::Result<OwnedFd> {
-    let socket = stream_socket()?;
+fn bound(place: &Place, address: SocketAddrV4) -> io::Result<OwnedFd> {
+    let socket = place.stream_socket()?;
     setsockopt(&socket, sockopt::ReusePort, &true)?;
     bind(socket.as_raw_fd(), &SockaddrIn::from(address))?;
     Ok(socket)
@@ -106,6 +103,9 @@ static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
 #[derive(Debug)]
 pub(super) struct Port {
     caller: Caller,
+    route: Rc<Route>,
+    /// Where it is; its callers are there too.
+    place: Place,
     address: SocketAddrV4,
     _keeper: OwnedFd,
     /// How many connections it has accepted, which names them in draws.
@@ -128,10 +128,7 @@ struct State {
 impl Port {
     /// # Errors
     /// The process has no descriptors left.
-    pub(super) fn new(caller: Caller, open: Open) -> io::Result<Self> {
-        let SocketAddr::V4(address) = open.address else {
-            return Err(io::ErrorKind::Unsupported.into());
-        };
+    pub(super) fn new(caller: Caller, open: Open, route: Route) -> io::Result<Self> {
         let state = State {
             accept: Accept::Serve,
             listener: Some(TcpListener::from_std(open.listening.into())?),
@@ -140,7 +137,8 @@ impl Port {
             waker: None,
         };
         let (accepted, state) = (Cell::new(0), RefCell::new(state));
-        Ok(Self { caller, address, _keeper: open.keeper, accepted, state })
+        let Open { keeper: _keeper, place, address, .. } = open;
+        Ok(Self { caller, route: Rc::new(route), place, address, _keeper, accepted, state })
     }
 
     pub(super) fn caller(&self) -> Caller {
@@ -197,7 +195,7 @@ impl Port {
         match (before, &state.listener) {
             (Accept::Hang, Some(listener)) => listen_with(listener, Backlog::MAXCONN)?,
             (Accept::Refuse, None) => {
-                let socket = bound(self.address)?;
+                let socket = bound(&self.place, self.address)?;
                 listen_with(&socket, Backlog::MAXCONN)?;
                 state.listener = Some(TcpListener::from_std(socket.into())?);
                 state.dropped = 0;
@@ -212,7 +210,7 @@ impl Port {
     fn fill_queue(&self, state: &mut State) -> io::Result<()> {
         let Some(listener) = &state.listener else { return Err(io::ErrorKind::NotFound.into()) };
         listen_with(listener, Backlog::new(0)?)?;
-        let filler = stream_socket()?;
+        let filler = self.place.stream_socket()?;
         // It is in the queue, or on its way there.
         match connect(filler.as_raw_fd(), &SockaddrIn::from(self.address)) {
             Ok(()) | Err(nix::Error::EINPROGRESS) => {}
@@ -234,7 +232,7 @@ impl Port {
     /// Whether a call is refused now.
     fn is_refused(&self) -> bool {
         let call = || -> io::Result<()> {
-            let probe = stream_socket()?;
+            let probe = self.place.stream_socket()?;
             match connect(probe.as_raw_fd(), &SockaddrIn::from(self.address)) {
                 Err(nix::Error::EINPROGRESS) => {}
                 other => return Ok(other?),
@@ -311,7 +309,7 @@ impl Port {
         let entered = shared.enter(id, client);
         let lot = u64::from(ways[0].lane()) << 32 | self.accepted.replace(self.accepted.get() + 1);
         let connection = Connection::new(stream, ways, lot, board, entered);
-        tokio::task::spawn_local(connection.run(node, dialler.is_none()));
+        tokio::task::spawn_local(connection.run(node, Rc::clone(&self.route)));
     }
 }
 

@@ -6,7 +6,6 @@ use super::tally::Tally;
 use crate::link::{ClientConnection, ClientCounters, Counters, Link};
 use history::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -47,10 +46,9 @@ impl Shared {
         };
     }
 
-    /// Where a node listens for one kind of caller; none while it is down.
-    pub(super) fn upstream(&self, node: NodeId, for_clients: bool) -> Option<SocketAddr> {
-        let upstreams = self.upstreams.lock().expect("no holder of this lock panics");
-        upstreams.get(&node).map(|at| if for_clients { at.client } else { at.peer })
+    /// Where a node listens; none while it is down.
+    pub(super) fn upstream(&self, node: NodeId) -> Option<Upstream> {
+        self.upstreams.lock().expect("no holder of this lock panics").get(&node).copied()
     }
 
     pub(super) fn link_tally(&self, link: Link) -> Option<&Arc<Tally>> {
