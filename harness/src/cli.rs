@@ -67,6 +67,9 @@ pub struct RunArgs {
     /// The system under test; `harness list systems`
     #[arg(long, value_name = "NAME", default_value = "reference")]
     pub system: String,
+    /// The program its nodes run, for a system that leaves the choice
+    #[arg(long, value_name = "PATH")]
+    pub bin: Option<PathBuf>,
     /// What clients do; `harness list workloads`
     #[arg(long, value_name = "NAME", default_value = "kv")]
     pub workload: String,
@@ -109,6 +112,15 @@ pub struct RunArgs {
     /// clocks stay within what is declared here.
     #[arg(long, value_name = "PPM")]
     pub lease_drift: Option<u32>,
+    /// Time between two heartbeats of a leader; without it, as is usual for the system
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub heartbeat: Option<Duration>,
+    /// The shortest election timeout; without it, as is usual for the system
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub election: Option<Duration>,
+    /// Whether nodes ask before they stand for election whether they could win, where that is a choice [default: true]
+    #[arg(long, value_name = "BOOL")]
+    pub pre_vote: Option<bool>,
     /// Play the faults of this file (TOML, or the JSON of a plan) instead of drawing them from the seed
     #[arg(long, value_name = "FILE", conflicts_with_all = ["replay", "faults"])]
     pub schedule: Option<PathBuf>,
@@ -133,11 +145,19 @@ pub struct RunArgs {
     /// No progress on stderr
     #[arg(long, short)]
     pub quiet: bool,
+    /// Arguments for every node, for a system that takes some
+    #[arg(last = true, value_name = "ARGS")]
+    pub arguments: Vec<String>,
 }
 
 /// Everything that a replayed plan fixes already.
-const PLANNED: [&str; 14] = [
+const PLANNED: [&str; 19] = [
     "system",
+    "bin",
+    "arguments",
+    "heartbeat",
+    "election",
+    "pre_vote",
     "workload",
     "faults",
     "nodes",

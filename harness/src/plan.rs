@@ -11,10 +11,12 @@ mod written;
 
 use crate::duration::as_text;
 use crate::seed::Seed;
+use crate::system::Selection;
 use faults::Power;
 use history::NodeId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The plan of one run; `plan.json`.
@@ -25,6 +27,15 @@ pub struct Plan {
     pub plan: u32,
     /// The system under test.
     pub system: String,
+    /// The version that was found, where the system has one besides the harness's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The program its nodes run, as it was typed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<PathBuf>,
+    /// What its nodes are given besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
     /// What clients do.
     pub workload: String,
     /// Where every random choice comes from.
@@ -65,6 +76,9 @@ pub struct Plan {
     /// only read then ask for such reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_drift_ppm: Option<u32>,
+    /// Whether nodes ask before they stand for election whether they could win, where that is a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pre_vote: Option<bool>,
     /// A node made slow on purpose for the whole run, without any fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_node: Option<NodeId>,
@@ -94,6 +108,16 @@ pub struct Plan {
 impl Plan {
     /// The format version that this version of the harness writes.
     pub const FORMAT: u32 = 2;
+
+    /// Which system that is.
+    #[must_use]
+    pub fn selection(&self) -> Selection {
+        Selection {
+            name: self.system.clone(),
+            program: self.program.clone(),
+            arguments: self.arguments.clone(),
+        }
+    }
 
     /// Whether a fault of its schedule needs the data folders of the nodes on a disk of ours.
     #[must_use]

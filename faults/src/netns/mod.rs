@@ -35,12 +35,17 @@ mod rights;
 use crate::disk::namespace::Entry;
 use history::NodeId;
 use holder::Holder;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{SockaddrIn, connect, getsockopt, sockopt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::Ipv4Addr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex};
+
+/// How long a call may take that only asks whether somebody listens, in milliseconds.
+const CALL_LIMIT: u8 = 50;
 
 /// What [`probe`] asks for, in a few words.
 pub const NEEDS: &str = "network namespaces";
@@ -125,12 +130,37 @@ impl Namespaces {
         self.holder.pid()
     }
 
+    /// A socket for TCP in the namespace of `node`, not bound; it does not block and is closed at exec.
+    ///
+    /// # Errors
+    /// The node has no namespace, or the holder is gone or does not answer.
+    pub fn stream_socket(&self, node: NodeId) -> io::Result<OwnedFd> {
+        self.room(node).ok_or(io::ErrorKind::NotFound)?.stream_socket()
+    }
+
+    /// Whether somebody in the namespace of `node` takes calls at a port of the node's address.
+    #[must_use]
+    pub fn is_listening(&self, node: NodeId, port: u16) -> bool {
+        let call = || -> io::Result<bool> {
+            let socket = self.stream_socket(node)?;
+            let to = SocketAddrV4::new(address(node), port);
+            match connect(socket.as_raw_fd(), &SockaddrIn::from(to)) {
+                Err(nix::Error::EINPROGRESS) => {}
+                called => return Ok(called.is_ok()),
+            }
+            let mut wanted = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+            Ok(poll(&mut wanted, CALL_LIMIT)? > 0
+                && getsockopt(&socket, sockopt::SocketError)? == 0)
+        };
+        call().unwrap_or(false)
+    }
+
     pub(crate) fn room(&self, node: NodeId) -> Option<&Arc<Room>> {
         self.rooms.get(&node)
     }
 
     /// The nodes that have one.
-    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> {
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
         self.rooms.keys().copied()
     }
 }
@@ -143,6 +173,12 @@ pub struct Door {
 }
 
 impl Door {
+    /// The door that leads into these namespaces: descriptors of another process's [`Door`].
+    #[must_use]
+    pub fn new(user: Option<OwnedFd>, net: OwnedFd) -> Self {
+        Self { user: user.map(Arc::new), net: Arc::new(net) }
+    }
+
     /// Has this process enter. For a child between fork and exec: it makes system calls only. A process of several
     /// threads can do so only as root.
     ///

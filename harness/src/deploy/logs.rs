@@ -38,8 +38,9 @@ pub fn last_lines(path: &Path, count: usize) -> Vec<String> {
     lines[lines.len().saturating_sub(count)..].iter().map(|line| shown(line)).collect()
 }
 
-/// The panics in a node's log, the first few; none if it cannot be read.
-pub(super) fn panics(node: NodeId, path: &Path) -> Vec<Panic> {
+/// The panics in a node's log, and lines with one of the system's own marks of a crash, the first few; none if it cannot
+/// be read.
+pub(super) fn panics(node: NodeId, path: &Path, marks: &[String]) -> Vec<Panic> {
     let Ok(file) = File::open(path) else { return Vec::new() };
     let mut lines = BufReader::new(file).split(b'\n').map_while(Result::ok);
     let mut found = Vec::new();
@@ -48,7 +49,8 @@ pub(super) fn panics(node: NodeId, path: &Path) -> Vec<Panic> {
             break;
         }
         let text = String::from_utf8_lossy(&line);
-        if text.starts_with("thread '") && text.contains("panicked at") {
+        let is_panic = text.starts_with("thread '") && text.contains("panicked at");
+        if is_panic || marks.iter().any(|mark| text.contains(mark.as_str())) {
             let message = lines.next().map(|line| shown(&String::from_utf8_lossy(&line)));
             let lines = std::iter::once(shown(&text)).chain(message).collect();
             found.push(Panic { node, lines });
@@ -85,8 +87,10 @@ mod tests {
     #[test]
     fn a_panic_is_found_with_its_message() {
         let log = file("fine\nthread 'main' (7) panicked at src/a.rs:1:2:\nboom\nnote: run with\n");
-        let found = panics(NodeId(2), log.path());
+        let found = panics(NodeId(2), log.path(), &[]);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].lines[1], "boom");
+        let own = panics(NodeId(2), log.path(), &["fine".to_owned(), "absent".to_owned()]);
+        assert_eq!(own[0].lines[0], "fine", "{own:?}");
     }
 }

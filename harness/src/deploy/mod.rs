@@ -3,7 +3,9 @@
 //! A [`Deployment`] is one cluster: a [`Guardian`] that owns the processes, a [`Hub`] of proxies
 //! that carries every connection between nodes and from clients to them, and a ledger of what became
 //! of each process. Nodes listen on port 0 and say where; only the proxies' addresses are known to
-//! peers and clients, so a node that is killed comes back on other ports and nobody notices. Nothing
+//! peers and clients, so a node that is killed comes back on other ports and nobody notices. Nodes of a
+//! system that gives each one address for all live in network namespaces, where their ports are fixed; whoever asks a
+//! node there past the proxies goes through its [`door`](doors). Nothing of the machine's own network
 //! has a fixed port or a shared folder: any number of deployments fit on one machine.
 //!
 //! Invariants: every wait has a limit; a node is signalled by its guardian only; every exit is in
@@ -16,6 +18,7 @@
 mod administration;
 mod clocks;
 mod disks;
+mod doors;
 mod environment;
 mod evidence;
 mod ledger;
@@ -27,24 +30,29 @@ pub use ledger::{Change, Listener, NodeExit};
 pub use logs::{Panic, last_lines};
 pub use record::{DeploymentRecord, NodeRecord};
 
-use crate::guardian::{Guardian, GuardianError, NodeSignal, Spawn};
+use crate::guardian::{Guardian, GuardianError, Network, NodeSignal, Spawn};
 use crate::results::RunFolder;
-use crate::system::{MarkCount, NodeAddresses, NodeSettings, NodeSpec, Probe, System};
+use crate::system::{MarkCount, NodeAddresses, NodeSettings, NodeSpec, Probe, System, Wiring};
 use clocks::NodeClocks;
 use disks::DiskSet;
+use doors::Doors;
 use faults::message::Relays;
-use faults::proxy::Upstream;
+use faults::netns::{self, Namespaces};
+use faults::proxy::{HubError, Upstream};
 use faults::{Clocks, Hub, Link, Plan};
 use history::{Nanos, NodeId};
 use ledger::{Intent, Ledger};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a node may take from its start to its ready line.
 pub const READY_LIMIT: Duration = Duration::from_secs(10);
+/// Between two looks whether a node listens.
+const LISTENING_PAUSE: Duration = Duration::from_millis(10);
 /// How long a process may take to be gone after SIGKILL.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 /// How many lines of a node's log an error shows.
@@ -107,6 +115,9 @@ pub enum DeployError {
     /// The proxies could not be started.
     #[error("the proxies could not be started: {0}")]
     Hub(String),
+    /// Nodes cannot have network namespaces of their own.
+    #[error("the nodes need network namespaces: {0}")]
+    Namespaces(String),
     /// The disks under the nodes could not be mounted, or were too small.
     #[error("{0}")]
     Disk(String),
@@ -200,9 +211,40 @@ struct Inner {
     /// Before the hub: on drop the nodes go first, then the proxies.
     guardian: Guardian,
     hub: Arc<Hub>,
+    /// Where the nodes live, if not in the machine's own network.
+    homes: Option<Homes>,
     clocks: Option<NodeClocks>,
     /// In front of the hub, if there are any.
     relays: Option<Relays>,
+}
+
+/// The network namespaces of the nodes, and how they are asked past the proxies.
+struct Homes {
+    namespaces: Arc<Namespaces>,
+    doors: Doors,
+    /// At which ports they have to listen: for peers, the first of them; for clients.
+    ports: [u16; 2],
+}
+
+impl Homes {
+    fn addresses(&self, node: NodeId) -> NodeAddresses {
+        let [peer, client] = self.ports.map(|port| (netns::address(node), port).into());
+        NodeAddresses { peer, client }
+    }
+
+    fn are_open(&self, node: NodeId) -> bool {
+        self.ports.iter().all(|port| self.namespaces.is_listening(node, *port))
+    }
+
+    /// Where the guardian finds the way in. A link below `/proc` names what is open here whatever it is.
+    fn network(&self, node: NodeId) -> Option<Network> {
+        let door = self.namespaces.door(node)?;
+        let (user, net) = door.descriptors();
+        let link = |fd: BorrowedFd<'_>| {
+            PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), fd.as_raw_fd()))
+        };
+        Some(Network { user: user.map(link), net: link(net) })
+    }
 }
 
 impl Deployment {
@@ -217,7 +259,7 @@ impl Deployment {
         clock: Clock,
     ) -> Result<Self, DeployError> {
         let ids: Vec<NodeId> = settings.nodes.keys().copied().collect();
-        let hub = Hub::start(&ids).map_err(|error| DeployError::Hub(error.to_string()))?;
+        let (hub, homes) = network(&settings.system.wiring(), &ids)?;
         if let Some(node) = settings.slow_node {
             slow_down(&hub, Plan::slow_node(node, &ids, SLOW_BY))?;
         }
@@ -252,6 +294,7 @@ impl Deployment {
             disks,
             guardian,
             hub,
+            homes,
             relays,
         };
         let deadline = Instant::now() + READY_LIMIT;
@@ -304,10 +347,14 @@ impl Deployment {
             .collect()
     }
 
-    /// Where `node` itself listens for clients and observers; none while it is down.
+    /// Where `node` answers observers, past the proxies: itself, or its door. None while it is down.
     #[must_use]
     pub fn address(&self, node: NodeId) -> Option<SocketAddr> {
-        lock(&self.inner.ledger).addresses(node).map(|addresses| addresses.client)
+        let own = lock(&self.inner.ledger).addresses(node)?.client;
+        match &self.inner.homes {
+            Some(homes) => homes.doors.address(node),
+            None => Some(own),
+        }
     }
 
     /// Something that asks the node at `address` for its view.
@@ -345,7 +392,8 @@ impl Deployment {
     #[must_use]
     pub fn panics(&self) -> Vec<Panic> {
         let logs = self.inner.settings.nodes.iter();
-        logs.flat_map(|(node, paths)| logs::panics(*node, &paths.log)).collect()
+        let marks = self.system().crash_marks();
+        logs.flat_map(|(node, paths)| logs::panics(*node, &paths.log, marks)).collect()
     }
 
     /// Ports, process ids and paths, for `deployment.json`.
@@ -411,6 +459,7 @@ impl Inner {
         let command = self.settings.system.command(&NodeSpec {
             node,
             life: self.life(node),
+            own: self.homes.as_ref().map(|homes| homes.addresses(node)),
             peers: self.peers(node),
             data: paths.data.clone(),
             marks: paths.marks.clone(),
@@ -420,7 +469,8 @@ impl Inner {
         let mut env = command.env;
         env.extend(self.clocks.iter().flat_map(|clocks| clocks.variables(node)));
         let (program, args) = (command.program, command.args);
-        let pid = self.guardian.spawn(Spawn { node, program, args, env, log })?;
+        let network = self.homes.as_ref().and_then(|homes| homes.network(node));
+        let pid = self.guardian.spawn(Spawn { node, program, args, env, log, network })?;
         lock(&self.ledger).spawned(node, pid);
         Ok(pid)
     }
@@ -435,21 +485,11 @@ impl Inner {
         others.filter_map(|peer| Some((*peer, address(*peer)?))).collect()
     }
 
-    /// Waits for a started node's ready line and lets the proxies through to it.
+    /// Waits until a started node serves and lets the proxies through to it.
     fn connect(&self, node: NodeId, pid: i32, deadline: Instant) -> Result<(), DeployError> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let line = match self.guardian.await_ready(pid, left) {
-            Ok(line) => line,
-            Err(GuardianError::Late { .. }) => {
-                let reason = format!("did not become ready in {} s", READY_LIMIT.as_secs());
-                return Err(self.not_ready(node, reason)?);
-            }
-            Err(GuardianError::Refused(reason)) => return Err(self.not_ready(node, reason)?),
-            Err(error) => return Err(error.into()),
-        };
-        let addresses = match self.settings.system.ready(&line) {
-            Ok(addresses) => addresses,
-            Err(reason) => return Err(self.not_ready(node, reason)?),
+        let addresses = match &self.homes {
+            Some(homes) => self.await_listening(homes, node, pid, deadline)?,
+            None => self.await_line(node, pid, deadline)?,
         };
         if let Some(Err(reason)) = self.clocks.as_ref().map(|clocks| clocks.taken_by(node, pid)) {
             return Err(self.not_ready(node, reason)?);
@@ -460,6 +500,48 @@ impl Inner {
             self.hub.set_upstream(node, Some(Upstream { peer, client }));
         }
         Ok(())
+    }
+
+    /// Waits for a node's ready line.
+    fn await_line(
+        &self,
+        node: NodeId,
+        pid: i32,
+        deadline: Instant,
+    ) -> Result<NodeAddresses, DeployError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let line = match self.guardian.await_ready(pid, left) {
+            Ok(line) => line,
+            Err(GuardianError::Late { .. }) => return Err(self.not_ready(node, late())?),
+            Err(GuardianError::Refused(reason)) => return Err(self.not_ready(node, reason)?),
+            Err(error) => return Err(error.into()),
+        };
+        match self.settings.system.ready(&line) {
+            Ok(addresses) => Ok(addresses),
+            Err(reason) => Err(self.not_ready(node, reason)?),
+        }
+    }
+
+    /// Waits until a node that knows nothing of ready lines listens where it has to.
+    fn await_listening(
+        &self,
+        homes: &Homes,
+        node: NodeId,
+        pid: i32,
+        deadline: Instant,
+    ) -> Result<NodeAddresses, DeployError> {
+        while !homes.are_open(node) {
+            match self.guardian.await_exit(pid, LISTENING_PAUSE) {
+                Ok(exit) => {
+                    let reason = format!("exited before it listened ({})", exit.status);
+                    return Err(self.not_ready(node, reason)?);
+                }
+                Err(GuardianError::Late { .. }) if Instant::now() < deadline => {}
+                Err(GuardianError::Late { .. }) => return Err(self.not_ready(node, late())?),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(homes.addresses(node))
     }
 
     fn not_ready(&self, node: NodeId, reason: String) -> Result<DeployError, DeployError> {
@@ -498,6 +580,27 @@ impl Inner {
         self.guardian.close()?;
         kept?;
         Ok(Stopped { forced })
+    }
+}
+
+fn late() -> String {
+    format!("did not become ready in {} s", READY_LIMIT.as_secs())
+}
+
+/// The proxies, and the namespaces they reach into where the system needs them.
+fn network(wiring: &Wiring, nodes: &[NodeId]) -> Result<(Hub, Option<Homes>), DeployError> {
+    let unstarted = |error: HubError| DeployError::Hub(error.to_string());
+    match wiring {
+        Wiring::Pairs => Ok((Hub::start(nodes).map_err(unstarted)?, None)),
+        Wiring::Namespaces { peers, client } => {
+            let refused = |error: String| DeployError::Namespaces(error);
+            let namespaces = Namespaces::start(nodes).map_err(|e| refused(e.to_string()))?;
+            let namespaces = Arc::new(namespaces);
+            let hub = Hub::start_within(&namespaces, peers).map_err(unstarted)?;
+            let doors = Doors::open(&namespaces, *client).map_err(|e| refused(e.to_string()))?;
+            let ports = [peers.first().copied().unwrap_or(*client), *client];
+            Ok((hub, Some(Homes { namespaces, doors, ports })))
+        }
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! A child leads its own process group, so that signals reach its descendants and the terminal's
 //! Ctrl-C does not reach it; it dies with the guardian; and it says that it is ready by one line on
-//! a pipe.
+//! a pipe, unless it knows nothing of that. It may live in a network namespace, which it enters before all else.
 
-use super::message::{READY_FD, Spawn};
+use super::message::{Network, READY_FD, Spawn};
 use super::turns::Turns;
+use faults::netns::Door;
 use history::NodeId;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, Signal};
@@ -14,6 +15,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The longest ready line, in bytes.
@@ -75,10 +77,11 @@ pub(super) fn start(spawn: &Spawn) -> Result<(i32, Child), String> {
         .stdout(log)
         .stderr(second)
         .process_group(0);
-    if spawn.program == std::path::Path::new("/proc/self/exe") {
+    if spawn.program == Path::new("/proc/self/exe") {
         command.arg0("harness");
     }
-    tie(&mut command, &write);
+    let door = spawn.network.as_ref().map(open_door).transpose()?;
+    tie(&mut command, &write, door);
     let process =
         command.spawn().map_err(|error| format!("start {}: {error}", spawn.program.display()))?;
     // The kernel's process ids are at most 2^22, so the conversion keeps the number.
@@ -120,11 +123,25 @@ fn tie_life(guardian: Pid) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Ties the child's life to this process and gives it its ready pipe.
-fn tie(command: &mut Command, ready: &OwnedFd) {
+/// The way into the namespaces of a node. The error is a sentence's fragment.
+fn open_door(network: &Network) -> Result<Door, String> {
+    let open = |path: &Path| {
+        let file = File::open(path);
+        file.map(OwnedFd::from).map_err(|error| format!("find its network namespace: {error}"))
+    };
+    let user = network.user.as_deref().map(open).transpose()?;
+    Ok(Door::new(user, open(&network.net)?))
+}
+
+/// Puts the child where it lives, ties its life to this process and gives it its ready pipe.
+fn tie(command: &mut Command, ready: &OwnedFd, door: Option<Door>) {
     let guardian = nix::unistd::getpid();
     let ready = ready.as_raw_fd();
     let prepare = move || {
+        if let Some(door) = &door {
+            // First, because the kernel forgets what ties a life when it changes what a process may do.
+            door.enter()?;
+        }
         tie_life(guardian)?;
         // SAFETY: both numbers are plain integers; `ready` is open (the guardian keeps it until
         // the spawn has returned) and nothing else in this process uses `READY_FD`.

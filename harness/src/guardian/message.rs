@@ -29,6 +29,18 @@ pub struct Spawn {
     pub env: Vec<(String, String)>,
     /// The file its stdout and stderr are appended to.
     pub log: PathBuf,
+    /// The network it lives in; none for the guardian's own.
+    #[serde(default)]
+    pub network: Option<Network>,
+}
+
+/// Where the namespaces are that a node enters before it is exec'd: links to open descriptors below `/proc`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// The user namespace to which the other belongs, unless that is everybody's.
+    pub user: Option<PathBuf>,
+    /// The network namespace.
+    pub net: PathBuf,
 }
 
 /// A signal the guardian sends to a whole process group.

@@ -28,7 +28,7 @@ mod message;
 mod process;
 mod turns;
 
-pub use message::{ExitStatus, NodeSignal, READY_FD, Spawn};
+pub use message::{ExitStatus, Network, NodeSignal, READY_FD, Spawn};
 
 use crate::exit::{Exit as ExitCode, Failure};
 use faults::Ration;

@@ -4,7 +4,7 @@ use super::{Clients, Omitted, Plan, budget, written};
 use crate::cli::RunArgs;
 use crate::exit::Failure;
 use crate::seed::Seed;
-use crate::system::{self, SeededBug, System};
+use crate::system::{self, SeededBug, Selection, System, Timing};
 use faults::{Budget, Fault, Power, Schedule};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -20,8 +20,8 @@ const TIME: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 const DEADLINE: Duration = Duration::from_secs(2);
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(1);
-const HEARTBEAT: Duration = Duration::from_millis(100);
-const ELECTION: Duration = Duration::from_millis(300);
+/// Of both: shorter ones are lost in what the operating system takes to let a process run.
+const SHORTEST_TIMING: Duration = Duration::from_millis(5);
 const SEGMENT_BYTES: u64 = 4 << 20;
 /// With faults of the disk, so that a node needs space, and has files at rest, every second or so: a
 /// hundred writes, of seventy bytes each, as clients at the usual rate make.
@@ -35,9 +35,16 @@ impl Plan {
     /// # Errors
     /// When a name is unknown, a number out of range, or a fault could not bite.
     pub fn resolve(args: &RunArgs, seed: Seed) -> Result<Self, Failure> {
-        let system = find_system(&args.system)?;
-        let workload = find_workload(&args.workload)?;
+        let selection = Selection {
+            name: args.system.clone(),
+            program: args.bin.clone(),
+            arguments: args.arguments.clone(),
+        };
+        let system = system::select(&selection)?;
+        let workload = find_workload(&args.workload, system)?;
         check_ranges(args)?;
+        system.machine()?;
+        let timing = find_timing(args, system)?;
         let bug = args.bug.as_deref().map(|name| find_bug(name, system)).transpose()?;
         let needed = bug.as_ref().and_then(|bug| bug.lease_drift_ppm);
         let lease_drift_ppm = args.lease_drift.or(needed);
@@ -48,7 +55,10 @@ impl Plan {
         let Chosen { classes, swarm, omitted } = find_faults(&args.faults, system, args.nodes)?;
         let mut plan = Self {
             plan: Self::FORMAT,
-            system: system.name().to_owned(),
+            system: selection.name,
+            version: system.has_own_version().then(|| system.version()),
+            program: selection.program,
+            arguments: selection.arguments,
             workload: workload.to_owned(),
             seed,
             nodes: args.nodes,
@@ -60,14 +70,15 @@ impl Plan {
             retire_unknown: RETIRE_UNKNOWN,
             deadline: DEADLINE.max(args.attempt),
             attempt: args.attempt,
-            heartbeat: HEARTBEAT,
-            election: ELECTION,
+            heartbeat: timing.heartbeat,
+            election: timing.election,
             segment_bytes: SEGMENT_BYTES,
             snapshot_every: args.snapshot_every,
             lease_drift_ppm,
+            pre_vote: find_pre_vote(args, system)?,
             slow_node: args.slow_node,
             bug: bug.map(|bug| bug.name.to_owned()),
-            recovery_limit: system.recovery_limit(ELECTION),
+            recovery_limit: system.recovery_limit(timing.election),
             fault_budget: claimed(system, args.nodes, lease_drift_ppm),
             faults: classes,
             intensities: BTreeMap::new(),
@@ -178,13 +189,14 @@ impl Plan {
     /// # Errors
     /// When it cannot.
     pub fn check(&self) -> Result<(), Failure> {
-        find_system(&self.system)?;
-        find_workload(&self.workload)?;
+        let system = system::select(&self.selection())?;
+        system.machine()?;
+        find_workload(&self.workload, system)?;
         self.check_schedule()
     }
 
     fn check_schedule(&self) -> Result<(), Failure> {
-        let system = find_system(&self.system)?;
+        let system = system::select(&self.selection())?;
         let mut ids = BTreeSet::new();
         for entry in &self.schedule.entries {
             if !ids.insert(entry.id) {
@@ -231,22 +243,55 @@ fn sensible(entry: &faults::Entry, work: Duration) -> Result<(), String> {
     Ok(())
 }
 
-fn find_system(name: &str) -> Result<&'static dyn System, Failure> {
-    let known: Vec<&str> = system::all().iter().map(|system| system.name()).collect();
-    system::by_name(name).ok_or_else(|| Failure::unknown_name("system", name, "--system", &known))
-}
-
-fn find_workload(name: &str) -> Result<&'static str, Failure> {
+/// A workload that can be run with this system.
+fn find_workload(name: &str, system: &dyn System) -> Result<&'static str, Failure> {
     let runs = |workload: &&&dyn workloads::Workload| workload.runs();
     let known: Vec<&str> =
         workloads::all().iter().filter(runs).map(|workload| workload.name()).collect();
     match workloads::by_name(name) {
         None => Err(Failure::unknown_name("workload", name, "--workload", &known)),
-        Some(workload) if known.contains(&name) => Ok(workload.name()),
-        Some(_) => Err(Failure::usage(format!(
-            "histories of workload `{name}` can be judged, and nothing here can be run with it; there are: {}",
+        Some(workload) if !known.contains(&name) => Err(Failure::usage(format!(
+            "histories of workload `{}` can be judged, and nothing here can be run with it; there are: {}",
+            workload.name(),
             known.join(", ")
         ))),
+        Some(workload) if system.workloads().contains(&name) => Ok(workload.name()),
+        Some(_) => Err(Failure::usage(format!(
+            "system `{}` has not the operations of workload `{name}`; it has those of: {}",
+            system.name(),
+            system.workloads().join(", ")
+        ))),
+    }
+}
+
+fn find_timing(args: &RunArgs, system: &dyn System) -> Result<Timing, Failure> {
+    let usual = system.timing();
+    let heartbeat = args.heartbeat.unwrap_or(usual.heartbeat);
+    let election = args.election.unwrap_or(usual.election);
+    for (flag, given) in [("--heartbeat", heartbeat), ("--election", election)] {
+        if !(SHORTEST_TIMING..=Duration::from_secs(60)).contains(&given) {
+            let given = crate::duration::text(given);
+            return Err(Failure::usage(format!("`{flag} {given}` is out of range: 5ms to 1m")));
+        }
+    }
+    if election < heartbeat * 2 {
+        let [heartbeat, election] = [heartbeat, election].map(crate::duration::text);
+        return Err(Failure::usage(format!(
+            "`--election {election}` with heartbeats of {heartbeat}: one that is late would depose a leader"
+        ))
+        .hint("give it at least twice the time between heartbeats"));
+    }
+    Ok(Timing { heartbeat, election })
+}
+
+fn find_pre_vote(args: &RunArgs, system: &dyn System) -> Result<Option<bool>, Failure> {
+    match (args.pre_vote, system.has_pre_vote()) {
+        (Some(_), false) => {
+            let message = format!("`--pre-vote`: system `{}` leaves no choice", system.name());
+            Err(Failure::usage(message))
+        }
+        (given, true) => Ok(Some(given.unwrap_or(true))),
+        (None, false) => Ok(None),
     }
 }
 

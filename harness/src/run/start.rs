@@ -141,8 +141,7 @@ fn desk(plan: &Plan, deployment: &Deployment, recorder: Arc<Recorder>) -> Desk {
 }
 
 fn settings(plan: &Plan, folder: &RunFolder, nodes: &[NodeId]) -> Result<Settings, Failure> {
-    let system = system::by_name(&plan.system)
-        .ok_or_else(|| Failure::usage(format!("unknown system `{}`", plan.system)))?;
+    let system = system::select(&plan.selection())?;
     let lost = |e| Failure::environment(format!("the working directory is gone: {e}"));
     let shim = std::path::absolute(folder.clock_shim()).map_err(lost)?;
     let mut paths = BTreeMap::new();
@@ -161,6 +160,7 @@ fn settings(plan: &Plan, folder: &RunFolder, nodes: &[NodeId]) -> Result<Setting
             snapshot_every: plan.snapshot_every,
             replaceable: plan.schedule.classes().contains(&"membership"),
             lease_drift_ppm: plan.lease_drift_ppm,
+            pre_vote: plan.pre_vote,
             bug: plan.bug.clone(),
         },
         slow_node: plan.slow_node,

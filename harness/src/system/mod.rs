@@ -5,7 +5,11 @@
 //! that speak the traits of `workloads`. Everything else (processes, proxies, faults, recording,
 //! judging) is the same for all systems and knows none by name.
 //!
-//! To add one: a folder here that implements [`System`], and one line in [`all`].
+//! To add one: a folder here that implements [`System`], and one line in [`all`] and in [`select`].
+//!
+//! How nodes reach each other is one of two ways ([`Wiring`]). A node that can be told another address of each peer by
+//! each dialler listens where it likes and says so; one that has a single address for everybody lives in a network
+//! namespace of its own, where addresses are fixed, and serves once something listens there.
 //!
 //! Invariants: only `system::reference` (and the `node` verb) names the `cluster` crate; the command
 //! line of a node is a value of the plan and of addresses, never of a clock or a random source; a
@@ -18,6 +22,8 @@ mod status;
 
 pub use administrator::{Administrator, AdministratorView, Change};
 pub use status::{Counters, NodeStatus, Probe, Role};
+
+use crate::exit::Failure;
 
 use faults::disk::Promises;
 use faults::{Budget, Power};
@@ -34,13 +40,63 @@ pub const LIVES: u32 = 9;
 /// A database that can be put under test.
 pub trait System: Sync {
     /// Its name on the command line.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// One sentence for `harness list systems`.
-    fn about(&self) -> &'static str;
+    fn about(&self) -> &str;
 
     /// The version under test, for the plan and the report.
     fn version(&self) -> String;
+
+    /// Whether that is a version of its own, and not the harness's.
+    fn has_own_version(&self) -> bool {
+        true
+    }
+
+    /// Whether this machine has what its nodes run. Asked before anything starts.
+    ///
+    /// # Errors
+    /// What is missing, and what to do about it.
+    fn machine(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// What somebody should know before a verdict on this version is believed, if there is anything.
+    fn warning(&self) -> Option<String> {
+        None
+    }
+
+    /// The workloads whose operations it has.
+    fn workloads(&self) -> &[&str] {
+        &["kv", "register"]
+    }
+
+    /// How its nodes reach each other.
+    fn wiring(&self) -> Wiring {
+        Wiring::Pairs
+    }
+
+    /// Whether its nodes say who leads, or can be asked. If not, nobody waits for a leader, and faults that aim at one
+    /// find none.
+    fn has_leaders(&self) -> bool {
+        true
+    }
+
+    /// What its timing is, unless the command line says otherwise.
+    fn timing(&self) -> Timing {
+        Timing { heartbeat: Duration::from_millis(100), election: Duration::from_millis(300) }
+    }
+
+    /// Whether a node can be told to ask, before it stands for election, whether it could win. Without a choice by the
+    /// user it is told to.
+    fn has_pre_vote(&self) -> bool {
+        false
+    }
+
+    /// Pieces of a line in a node's log that mean that it, or a part of it, has crashed.
+    fn crash_marks(&self) -> &[String] {
+        &[]
+    }
 
     /// The program that each node runs, if all run the same one. What can be told from its file is: whether its
     /// nodes can be given clocks of their own.
@@ -128,7 +184,10 @@ pub struct NodeSpec {
     pub node: NodeId,
     /// How often it was replaced: with each life it is another member of the cluster, and all but the first join.
     pub life: u32,
-    /// Where to dial each peer: the proxies' addresses, the same for the whole run.
+    /// Where it has to listen, in a namespace of its own; none where it may choose and says so.
+    pub own: Option<NodeAddresses>,
+    /// Where to dial each peer: the proxies' addresses, the same for the whole run. In namespaces the first of the ports
+    /// at which peers call each other.
     pub peers: BTreeMap<NodeId, SocketAddr>,
     /// Its data directory, the same across restarts.
     pub data: PathBuf,
@@ -153,6 +212,8 @@ pub struct NodeSettings {
     pub replaceable: bool,
     /// How far the rate of a clock may be off, in millionths, if the nodes are to answer reads by lease.
     pub lease_drift_ppm: Option<u32>,
+    /// Whether it asks before it stands for election whether it could win, where that is a choice.
+    pub pre_vote: Option<bool>,
     /// The deliberate bug to run with.
     pub bug: Option<String>,
 }
@@ -166,9 +227,34 @@ impl Default for NodeSettings {
             snapshot_every: None,
             replaceable: false,
             lease_drift_ppm: None,
+            pre_vote: None,
             bug: None,
         }
     }
+}
+
+/// How often a leader says that it lives, and how long others wait for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Time between two heartbeats.
+    pub heartbeat: Duration,
+    /// The shortest election timeout.
+    pub election: Duration,
+}
+
+/// How nodes reach each other, so that the proxies know who is calling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wiring {
+    /// Each node is told an address of each peer that nobody else is told, and its own are any: it says where it
+    /// listens in a line on its ready pipe ([`System::ready`]).
+    Pairs,
+    /// Each node is known to all by one address, so it lives in a network namespace of its own; it serves once it listens.
+    Namespaces {
+        /// The ports at which peers call each other, at least one.
+        peers: Vec<u16>,
+        /// The port at which clients call.
+        client: u16,
+    },
 }
 
 /// A program and its arguments.
@@ -216,14 +302,48 @@ pub struct ClientSettings {
     pub first: usize,
 }
 
-/// Every system there is.
+/// Which system, as the command line or a plan says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Selection {
+    /// Its name.
+    pub name: String,
+    /// The program its nodes run, where that is a choice.
+    pub program: Option<PathBuf>,
+    /// What its nodes are given on their command line besides what the system needs.
+    pub arguments: Vec<String>,
+}
+
+impl Selection {
+    /// The system of this name, as it is.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+}
+
+/// Every system that has a name of its own.
 #[must_use]
 pub fn all() -> &'static [&'static dyn System] {
     &[&reference::Reference]
 }
 
-/// The system called `name`.
-#[must_use]
-pub fn by_name(name: &str) -> Option<&'static dyn System> {
-    all().iter().copied().find(|system| system.name() == name)
+/// The system that is asked for. The same selection gives the same value for the whole life of this process, so that
+/// what a file says is read once.
+///
+/// # Errors
+/// When there is none of this name, or it takes no program or arguments.
+pub fn select(selection: &Selection) -> Result<&'static dyn System, Failure> {
+    let name = selection.name.as_str();
+    let Some(system) = all().iter().copied().find(|system| system.name() == name) else {
+        let known: Vec<&str> = all().iter().map(|system| system.name()).collect();
+        return Err(Failure::unknown_name("system", name, "--system", &known));
+    };
+    if selection.program.is_some() {
+        return Err(Failure::usage(format!("`--bin`: system `{name}` has a program of its own")));
+    }
+    if let Some(first) = selection.arguments.first() {
+        let message = format!("`{first}` after `--`: system `{name}` takes no arguments");
+        return Err(Failure::usage(message));
+    }
+    Ok(system)
 }

@@ -5,7 +5,7 @@ use faults::{Link, Messages, ProcessState};
 use harness::deploy::{Change, DeployError, Deployment, NodePaths, Settings};
 use harness::guardian::{ExitStatus, Guardian, evidence};
 use harness::results::ExitCause;
-use harness::system::{self, ClientSettings, NodeSettings, NodeStatus, Role, Route};
+use harness::system::{self, ClientSettings, NodeSettings, NodeStatus, Role, Route, Selection};
 use history::{Nanos, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -40,7 +40,7 @@ fn deploy(
     slow: Option<NodeId>,
 ) -> Result<Deployment, DeployError> {
     start(Settings {
-        system: system::by_name("reference").unwrap(),
+        system: system::select(&Selection::named("reference")).unwrap(),
         nodes,
         node: NodeSettings { segment_bytes: 1 << 20, ..NodeSettings::default() },
         slow_node: slow,
@@ -318,7 +318,7 @@ async fn two_deployments_share_a_machine_and_one_may_be_slow() {
 async fn peers_speak_through_relays_where_there_are_any() {
     let folder = tempfile::tempdir().unwrap();
     let deployment = start(Settings {
-        system: system::by_name("reference").unwrap(),
+        system: system::select(&Selection::named("reference")).unwrap(),
         nodes: paths(folder.path(), 3),
         node: NodeSettings { segment_bytes: 1 << 20, ..NodeSettings::default() },
         slow_node: None,

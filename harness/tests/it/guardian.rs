@@ -37,6 +37,7 @@ fn shell(folder: &Path, node: u16, script: &str) -> Spawn {
         args: vec!["-c".to_owned(), script.to_owned()],
         env: Vec::new(),
         log: folder.join(format!("n{node}")),
+        network: None,
     }
 }
 

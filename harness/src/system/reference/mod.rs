@@ -55,6 +55,10 @@ impl System for Reference {
         env!("CARGO_PKG_VERSION").to_owned()
     }
 
+    fn has_own_version(&self) -> bool {
+        false
+    }
+
     fn powers(&self) -> &'static [Power] {
         &[
             Power::Cut,
