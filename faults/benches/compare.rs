@@ -28,6 +28,8 @@ const CONNECTIONS: [usize; 3] = [1, 64, 256];
 const ROUNDS: usize = 7;
 /// Of one path in one round.
 const SPAN: Duration = Duration::from_millis(700);
+/// How long some megabytes may take on their way.
+const BULK_LIMIT: Duration = Duration::from_secs(60);
 const CALLS: u64 = 1000;
 
 fn alone<T>(doing: impl Future<Output = T>) -> T {
@@ -298,13 +300,15 @@ async fn bulk(through: SocketAddr, bytes: usize) -> f64 {
         let mut back = vec![0; bytes];
         reader.read_exact(&mut back).await.expect("the path answers");
     };
-    tokio::join!(sending, receiving);
+    let both = async { tokio::join!(sending, receiving) };
+    tokio::time::timeout(BULK_LIMIT, both).await.expect("the path carries it in time");
     bytes as f64 / begin.elapsed().as_secs_f64()
 }
 
 /// How near a slow link comes to what was asked of it: a rate, a latency, and much data under a latency.
 fn paces(hub: &Hub, slow: Link, through: &Path) {
-    const RATE: u64 = 1_000_000;
+    // The echo answers whole messages only, so all that is sent here is made of them.
+    const RATE: u64 = 1 << 20;
     const LATENCY: Duration = Duration::from_millis(20);
     let rule = |rule: Rule| Plan { rules: [(slow, rule)].into(), ..Plan::default() };
     let pace = Pace { bytes_per_second: RATE, ..Pace::default() };
@@ -327,7 +331,7 @@ fn paces(hub: &Hub, slow: Link, through: &Path) {
         }
         let of = |place: usize| median(ratios.iter().map(|round| round[place]).collect());
         println!(
-            "a rate of 1 MB/s: {:.3} of it; a latency of {} ms: p50 of a round trip {:.2} ms; much data under it: {:.2} of \
+            "a rate of 1 MiB/s: {:.3} of it; a latency of {} ms: p50 of a round trip {:.2} ms; much data under it: {:.2} of \
              what goes through without",
             of(0),
             LATENCY.as_millis(),
