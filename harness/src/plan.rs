@@ -1,7 +1,7 @@
 //! Everything about a run that can be known before anything starts.
 //!
-//! A plan is resolved: no default, option or random choice is left to make. It holds no port, path,
-//! process id or clock reading, so one seed and one command line give one `plan.json`, byte for byte,
+//! A plan is resolved: no default, option or random choice is left to make. It holds no port, process id or
+//! clock reading, and no path but one that was typed, so one seed and one command line give one `plan.json`, byte for byte,
 //! on every machine; `harness run --replay RUN` plays it again. It fixes what will be done, not how
 //! the operating system interleaves it.
 
