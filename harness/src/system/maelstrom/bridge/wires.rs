@@ -155,3 +155,6 @@ async fn accept<F: Future<Output = ()> + Send + 'static>(
         while served.try_join_next().is_some() {}
     }
 }
+
+#[cfg(test)]
+mod tests;
