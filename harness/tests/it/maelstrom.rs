@@ -166,7 +166,7 @@ fn a_node_that_ends_by_itself_ends_its_bridge_and_says_how() {
 fn a_node_that_refuses_to_begin_is_not_ready() {
     let place = Place::new();
     let text = BEGIN.replace("init_ok", "error").replace("1}}", "1,\"code\":13}}");
-    let left = ended(bridge(&place, &script(&place, "refuses", &format!("{text}\nsleep 60"))));
+    let left = ended(bridge(&place, &script(&place, "refuses", &format!("{text}\nexec sleep 60"))));
     assert_eq!((left.code, left.stdout.as_str()), (255, ""));
     assert!(left.stderr.starts_with("error: the node did not begin: it answered `init` with {"));
     assert_eq!(left_behind(&place), Vec::<String>::new());
