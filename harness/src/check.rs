@@ -99,7 +99,7 @@ pub fn file(path: &Path, search: &Search) -> Result<Judged, Failure> {
     Ok(Judged { recorded, document, orders })
 }
 
-/// Judges what a run recorded, by all five checks. If its folder says that the run failed, so does the document: the
+/// Judges what a run recorded, by all its checks. If its folder says that the run failed, so does the document: the
 /// files may lack something, so only a violation says more than that.
 ///
 /// # Errors
@@ -254,13 +254,14 @@ fn linearizable(
     })
 }
 
-/// The four checks of a run beside the workload's own.
+/// The checks of a run beside the workload's own.
 fn beside(facts: &Facts<'_>, checks: &mut Vec<Check>) -> Coverage {
     let (check, coverage) = verdict::coverage(facts);
     checks.push(verdict::crashes(facts));
     checks.push(verdict::recovery(facts));
     checks.push(check);
     checks.push(verdict::power(facts, coverage.reads_across_leader_change));
+    checks.extend(verdict::protocol(facts));
     coverage
 }
 

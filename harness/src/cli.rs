@@ -47,6 +47,9 @@ pub enum Verb {
     Simulate(SimulateArgs),
     /// Run one node of the reference cluster
     Node(crate::node::Args),
+    /// Run one Maelstrom node, and carry its messages; started by a deployment
+    #[command(hide = true)]
+    Maelstrom(crate::system::maelstrom::bridge::Args),
     /// Own the processes of one run; started by `run` itself
     #[command(hide = true)]
     Guardian(crate::guardian::Args),

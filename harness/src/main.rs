@@ -39,6 +39,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Verb::List(args) => list_verb(&args),
         Verb::Simulate(args) => harness::simulate::execute(&args),
         Verb::Node(args) => harness::node::enter(args),
+        Verb::Maelstrom(args) => harness::system::maelstrom::bridge::enter(&args),
         Verb::Guardian(args) => harness::guardian::enter(args),
         Verb::Disk(args) => harness::disk::enter(args),
     }

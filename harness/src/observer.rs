@@ -103,11 +103,16 @@ impl View {
     fn period(&self) -> Duration {
         if lock(&self.looked).is_some_and(|looked| looked.elapsed() < WATCHED_FOR) {
             PERIOD_WATCHED
-        } else if self.leader().is_some() {
+        } else if self.leader().is_some() || self.has_no_leaders() {
             PERIOD
         } else {
             PERIOD_LEADERLESS
         }
+    }
+
+    /// Whether a node said that it runs and has no word for leading: then nobody waits for a leader.
+    fn has_no_leaders(&self) -> bool {
+        lock(&self.last).values().any(|status| status.role == Role::Running)
     }
 
     /// What `node` said last; none if it did not answer then.
@@ -288,6 +293,15 @@ mod tests {
         assert_eq!((view.watch_leader_changes(), view.period()), (0, PERIOD_WATCHED));
         tokio::time::advance(WATCHED_FOR).await;
         assert_eq!(view.period(), PERIOD);
+    }
+
+    #[test]
+    fn only_a_leader_that_there_can_be_is_asked_for_often() {
+        let view = View::new();
+        view.heard(NodeId(1), Some(&status(Role::Follower, 3)));
+        assert_eq!(view.period(), PERIOD_LEADERLESS);
+        view.heard(NodeId(2), Some(&NodeStatus::running()));
+        assert_eq!((view.period(), view.leader()), (PERIOD, None));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a run, or a history from elsewhere, amounts to.
 //!
 //! Five checks, each a pure function of recorded facts: the workload's own (such as `linearizable`),
-//! `crashes`, `recovery`, `coverage` and `power`. `harness run` and `harness check` call the same
+//! `crashes`, `recovery`, `coverage` and `power`; and `protocol`, where somebody read what nodes say to each other. `harness run` and `harness check` call the same
 //! functions on the same files, so a run can be judged again at any time. Rulings merge worst-wins.
 //! No check reads a clock, and none reads the counters of seeded bugs.
 
@@ -11,6 +11,7 @@ mod document;
 mod facts;
 mod injection;
 mod power;
+mod protocol;
 mod recovery;
 mod workload;
 
@@ -26,5 +27,6 @@ pub use document::{
 pub use facts::{Facts, Injection};
 pub use injection::{detail, injections};
 pub use power::power;
+pub use protocol::protocol;
 pub use recovery::recovery;
 pub use workload::workload;

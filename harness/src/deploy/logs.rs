@@ -1,5 +1,6 @@
-//! Reading what nodes wrote: the last lines for an error, the panics for the verdict.
+//! Reading what nodes wrote: the last lines for an error, panics and words about the protocol for the verdict.
 
+use crate::system::ProtocolMarks;
 use history::NodeId;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -11,6 +12,8 @@ const TAIL_BYTES: u64 = 16 * 1024;
 const LINE_LIMIT: usize = 500;
 /// How many panics of one node are told.
 const PANIC_LIMIT: usize = 10;
+/// How many words about the protocol of one node are told, besides their number.
+const SPOKEN_LIMIT: usize = 10;
 
 /// A panic that a node's log tells of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +21,17 @@ pub struct Panic {
     /// Which node.
     pub node: NodeId,
     /// The line, and the one after it, which holds the message.
+    pub lines: Vec<String>,
+}
+
+/// What a node's log tells of its protocol.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spoken {
+    /// How often the node wrote what the protocol does not have.
+    pub broken: u64,
+    /// How often it asked for what the harness has not.
+    pub unserved: u64,
+    /// The first of each, in words; those that break the protocol before the others.
     pub lines: Vec<String>,
 }
 
@@ -59,6 +73,31 @@ pub(super) fn panics(node: NodeId, path: &Path, marks: &[String]) -> Vec<Panic> 
     found
 }
 
+/// What stands behind the marks in a node's log, wherever in a line; none if it cannot be read.
+pub(super) fn spoken(path: &Path, marks: &ProtocolMarks) -> Option<Spoken> {
+    let file = File::open(path).ok()?;
+    let mut spoken = Spoken::default();
+    let mut unserved = Vec::new();
+    for line in BufReader::new(file).split(b'\n') {
+        let line = line.ok()?;
+        let text = String::from_utf8_lossy(&line);
+        // A line that the node itself has not ended yet may stand before it.
+        let (count, told, words) = match text.split_once(marks.broken) {
+            Some((_, words)) => (&mut spoken.broken, &mut spoken.lines, words),
+            None => match text.split_once(marks.unserved) {
+                Some((_, words)) => (&mut spoken.unserved, &mut unserved, words),
+                None => continue,
+            },
+        };
+        *count += 1;
+        if told.len() < SPOKEN_LIMIT && !told.iter().any(|one| one == words) {
+            told.push(shown(words));
+        }
+    }
+    spoken.lines.append(&mut unserved);
+    Some(spoken)
+}
+
 fn shown(line: &str) -> String {
     line.trim_end().chars().take(LINE_LIMIT).collect()
 }
@@ -82,6 +121,23 @@ mod tests {
         assert!(last_lines(Path::new("/nonexistent"), 2).is_empty());
         let long = file(&"x".repeat(100_000));
         assert_eq!(last_lines(long.path(), 5)[0].len(), LINE_LIMIT);
+    }
+
+    #[test]
+    fn words_about_the_protocol_are_counted_and_the_first_of_them_told() {
+        let marks = ProtocolMarks { broken: "broken: ", unserved: "unserved: " };
+        let mut text = "fine\nhalf a lineunserved: a\nbroken: it is empty\n".to_owned();
+        (0..15).for_each(|number| text.push_str(&format!("broken: {number}\nunserved: a\n")));
+        let log = file(&text);
+        let found = spoken(log.path(), &marks).expect("a log");
+        assert_eq!((found.broken, found.unserved), (16, 16));
+        assert_eq!(found.lines.len(), SPOKEN_LIMIT + 1);
+        assert_eq!(
+            (found.lines[0].as_str(), found.lines[SPOKEN_LIMIT].as_str()),
+            ("it is empty", "a")
+        );
+        assert_eq!(spoken(file("fine\n").path(), &marks), Some(Spoken::default()));
+        assert_eq!(spoken(Path::new("/nonexistent"), &marks), None);
     }
 
     #[test]

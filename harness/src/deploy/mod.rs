@@ -27,7 +27,7 @@ mod record;
 
 pub use environment::{RealEnvironment, Witness};
 pub use ledger::{Change, Listener, NodeExit};
-pub use logs::{Panic, last_lines};
+pub use logs::{Panic, Spoken, last_lines};
 pub use record::{DeploymentRecord, NodeRecord};
 
 use crate::guardian::{Guardian, GuardianError, Network, NodeSignal, Spawn};
@@ -394,6 +394,16 @@ impl Deployment {
         let logs = self.inner.settings.nodes.iter();
         let marks = self.system().crash_marks();
         logs.flat_map(|(node, paths)| logs::panics(*node, &paths.log, marks)).collect()
+    }
+
+    /// What the nodes' logs tell of their protocol, by node; nothing where nobody reads along.
+    #[must_use]
+    pub fn spoken(&self) -> Vec<(NodeId, Spoken)> {
+        let Some(marks) = self.system().protocol_marks() else { return Vec::new() };
+        let logs = self.inner.settings.nodes.iter();
+        let read =
+            |(node, paths): (&NodeId, &NodePaths)| Some((*node, logs::spoken(&paths.log, &marks)?));
+        logs.filter_map(read).collect()
     }
 
     /// Ports, process ids and paths, for `deployment.json`.

@@ -266,6 +266,11 @@ fn find_workload(name: &str, system: &dyn System) -> Result<&'static str, Failur
 
 fn find_timing(args: &RunArgs, system: &dyn System) -> Result<Timing, Failure> {
     let usual = system.timing();
+    let given = [("--heartbeat", args.heartbeat), ("--election", args.election)];
+    if let Some((flag, _)) = given.iter().find(|(_, time)| time.is_some() && !system.has_timing()) {
+        let name = system.name();
+        return Err(Failure::usage(format!("`{flag}`: system `{name}` has no timing to set")));
+    }
     let heartbeat = args.heartbeat.unwrap_or(usual.heartbeat);
     let election = args.election.unwrap_or(usual.election);
     for (flag, given) in [("--heartbeat", heartbeat), ("--election", election)] {
@@ -336,7 +341,9 @@ fn find_faults(text: &str, system: &dyn System, nodes: u16) -> Result<Chosen, Fa
     if matches!(text, "all" | "swarm") {
         for fault in faults::registry::all() {
             let wanted = fault.left_out_of_all().map_or(Ok(()), |why| Err(why.to_owned()));
-            match wanted.and_then(|()| bites(*fault, system, nodes)) {
+            let named =
+                system.only_by_name(fault.power()).map_or(Ok(()), |why| Err(why.to_owned()));
+            match wanted.and_then(|()| bites(*fault, system, nodes)).and(named) {
                 Ok(()) => {
                     chosen.insert(fault.name().to_owned());
                 }

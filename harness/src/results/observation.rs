@@ -47,7 +47,7 @@ pub enum Observed {
     Status {
         /// Who.
         node: NodeId,
-        /// `leader`, `follower` or `candidate`, as the node says.
+        /// `leader`, `follower` or `candidate`, as the node says; `running` where it has no such word.
         role: String,
         /// Its term.
         term: u64,
@@ -98,6 +98,18 @@ pub enum Observed {
         cpu_steal: Option<f64>,
         /// Whether the machine was too busy to blame the cluster for being slow.
         starved: bool,
+    },
+    /// What a node wrote that is not of its protocol, over all its lives, where somebody reads along.
+    Protocol {
+        /// Who.
+        node: NodeId,
+        /// How often it wrote what the protocol does not have.
+        broken: u64,
+        /// How often it asked for what the protocol has and the harness has not.
+        unserved: u64,
+        /// The first of each, in words.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lines: Vec<String>,
     },
     /// How often a seeded bug of a node was reached and had an effect; no verdict reads it.
     Mark {

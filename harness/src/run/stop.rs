@@ -1,6 +1,7 @@
-//! The nodes' end, and the last facts about them: exits, panics, counters of seeded bugs.
+//! The nodes' end, and the last facts about them: exits, panics, their protocol, counters of seeded bugs.
 
 use super::stage::Stage;
+use crate::deploy::Spoken;
 use crate::exit::Failure;
 use crate::results::{ExitCause, Observed};
 use history::NodeId;
@@ -19,6 +20,7 @@ pub(super) async fn stop(stage: &mut Stage<'_>, grace: Duration) -> Result<(), F
     }
     stage.sample();
     write_panics(stage);
+    write_spoken(stage);
     write_marks(stage);
     Ok(())
 }
@@ -41,6 +43,14 @@ fn write_panics(stage: &Stage<'_>) {
                 log: panic.lines,
             });
         }
+    }
+}
+
+/// Also of nodes that did nothing wrong: that somebody looked is a fact.
+fn write_spoken(stage: &Stage<'_>) {
+    for (node, spoken) in stage.deployment.spoken() {
+        let Spoken { broken, unserved, lines } = spoken;
+        stage.journal.observe(Observed::Protocol { node, broken, unserved, lines });
     }
 }
 

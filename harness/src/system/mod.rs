@@ -17,6 +17,7 @@
 //! the node itself.
 
 mod administrator;
+pub mod maelstrom;
 pub mod reference;
 mod status;
 
@@ -87,6 +88,11 @@ pub trait System: Sync {
         Timing { heartbeat: Duration::from_millis(100), election: Duration::from_millis(300) }
     }
 
+    /// Whether that can be set.
+    fn has_timing(&self) -> bool {
+        true
+    }
+
     /// Whether a node can be told to ask, before it stands for election, whether it could win. Without a choice by the
     /// user it is told to.
     fn has_pre_vote(&self) -> bool {
@@ -96,6 +102,11 @@ pub trait System: Sync {
     /// Pieces of a line in a node's log that mean that it, or a part of it, has crashed.
     fn crash_marks(&self) -> &[String] {
         &[]
+    }
+
+    /// How a node's log tells what the node wrote against its protocol, if somebody reads along.
+    fn protocol_marks(&self) -> Option<ProtocolMarks> {
+        None
     }
 
     /// The program that each node runs, if all run the same one. What can be told from its file is: whether its
@@ -111,6 +122,11 @@ pub trait System: Sync {
 
     /// What can be done to its nodes.
     fn powers(&self) -> &'static [Power];
+
+    /// Why faults that need this power are left out of `all` and `swarm` though they can be asked for by name.
+    fn only_by_name(&self, _power: Power) -> Option<&'static str> {
+        None
+    }
 
     /// What it claims to survive as `nodes` nodes: no promise is broken, and the recovery limit is met once it
     /// is over. A schedule beyond this is refused.
@@ -242,6 +258,15 @@ pub struct Timing {
     pub election: Duration,
 }
 
+/// What stands in a node's log before a word about its protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProtocolMarks {
+    /// Before what the node wrote that the protocol does not have.
+    pub broken: &'static str,
+    /// Before what it asked for that the protocol has and the harness has not: nobody's mistake, but no test either.
+    pub unserved: &'static str,
+}
+
 /// How nodes reach each other, so that the proxies know who is calling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wiring {
@@ -324,7 +349,8 @@ impl Selection {
 /// Every system that has a name of its own.
 #[must_use]
 pub fn all() -> &'static [&'static dyn System] {
-    &[&reference::Reference]
+    static ALL: &[&dyn System] = &[&reference::Reference, &maelstrom::UNSELECTED];
+    ALL
 }
 
 /// The system that is asked for. The same selection gives the same value for the whole life of this process, so that
@@ -338,6 +364,9 @@ pub fn select(selection: &Selection) -> Result<&'static dyn System, Failure> {
         let known: Vec<&str> = all().iter().map(|system| system.name()).collect();
         return Err(Failure::unknown_name("system", name, "--system", &known));
     };
+    if name == maelstrom::NAME {
+        return maelstrom::select(selection);
+    }
     if selection.program.is_some() {
         return Err(Failure::usage(format!("`--bin`: system `{name}` has a program of its own")));
     }

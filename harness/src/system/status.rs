@@ -17,6 +17,8 @@ pub enum Role {
     Candidate,
     /// It leads, as far as it knows.
     Leader,
+    /// It runs; nothing more can be asked of a node of its system.
+    Running,
 }
 
 impl fmt::Display for Role {
@@ -25,6 +27,7 @@ impl fmt::Display for Role {
             Self::Follower => "follower",
             Self::Candidate => "candidate",
             Self::Leader => "leader",
+            Self::Running => "running",
         })
     }
 }
@@ -48,6 +51,16 @@ pub struct NodeStatus {
     pub last: u64,
     /// What it went through, if it counts that.
     pub counters: Option<Counters>,
+}
+
+impl NodeStatus {
+    /// Of a node that runs and has no word for anything else.
+    #[must_use]
+    pub fn running() -> Self {
+        let (term, commit, applied, durable, last) = (0, 0, 0, 0, 0);
+        let (role, leader, counters) = (Role::Running, None, None);
+        Self { role, term, leader, commit, applied, durable, last, counters }
+    }
 }
 
 /// What a node went through since its process started.

@@ -64,7 +64,7 @@ impl Place {
 }
 
 impl Left {
-    fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Self {
             code: output.status.code().expect("no signal ends it"),
             stdout: String::from_utf8(output.stdout).unwrap(),

@@ -1,0 +1,132 @@
+//! What a bridge writes into the log of its node, beside what the node itself writes there.
+//!
+//! Both have the same file behind their standard error, opened to append, so each line is written in one piece. What the
+//! node did against its protocol stands behind a mark, by which it is found again when the run is judged; a node that writes
+//! gigabytes of it does not fill the disk.
+
+use crate::system::ProtocolMarks;
+use std::fmt;
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The marks of a Maelstrom node's log.
+pub(in super::super) const MARKS: ProtocolMarks =
+    ProtocolMarks { broken: "not of the protocol: ", unserved: "asked for what is not here: " };
+/// How many marks a bridge writes at most.
+const MOST_MARKS: u64 = 1_000;
+/// How much of a line is quoted, in characters.
+const QUOTED: usize = 200;
+
+/// The log of one node.
+pub(super) struct Log {
+    to: Mutex<Box<dyn Write + Send>>,
+    marks: AtomicU64,
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").field("marks", &self.marks).finish_non_exhaustive()
+    }
+}
+
+impl Log {
+    /// This process's standard error.
+    pub(super) fn standard() -> Arc<Self> {
+        Self::to(Box::new(std::io::stderr()))
+    }
+
+    fn to(writer: Box<dyn Write + Send>) -> Arc<Self> {
+        Arc::new(Self { to: Mutex::new(writer), marks: AtomicU64::new(0) })
+    }
+
+    /// A line for people.
+    pub(super) fn say(&self, text: &str) {
+        let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody can be told that the log takes nothing.
+        let _ = to.write_all(format!("{text}\n").as_bytes());
+    }
+
+    /// The node wrote what its protocol does not have.
+    pub(super) fn broken(&self, why: &str, line: &[u8]) {
+        self.mark(MARKS.broken, &format!("{why}: `{}`", quoted(line)));
+    }
+
+    /// The node asked for something that Maelstrom has and the harness has not.
+    pub(super) fn unserved(&self, what: &str) {
+        self.mark(MARKS.unserved, what);
+    }
+
+    fn mark(&self, mark: &str, text: &str) {
+        match self.marks.fetch_add(1, Relaxed) {
+            0..MOST_MARKS => self.say(&format!("{mark}{text}")),
+            MOST_MARKS => self.say("and more like that, which is told no more"),
+            _ => {}
+        }
+    }
+}
+
+/// The beginning of a line as it can stand within another one.
+fn quoted(line: &[u8]) -> String {
+    // A character has four bytes at most, so that is enough of them.
+    let beginning = String::from_utf8_lossy(&line[..line.len().min(4 * QUOTED)]);
+    let all = line.len() <= 4 * QUOTED && beginning.chars().nth(QUOTED).is_none();
+    let quote = beginning.chars().take(QUOTED).map(visible);
+    quote.chain((!all).then_some('…')).collect()
+}
+
+fn visible(character: char) -> char {
+    if character.is_control() { ' ' } else { character }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("nobody panics with it").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Log {
+        /// A log, and what stands in it.
+        pub(in super::super) fn kept() -> (Arc<Self>, impl Fn() -> String) {
+            let kept = Kept::default();
+            let text = kept.clone();
+            let read = move || {
+                String::from_utf8_lossy(&text.0.lock().expect("nobody panics with it")).into_owned()
+            };
+            (Self::to(Box::new(kept)), read)
+        }
+    }
+
+    #[test]
+    fn a_line_is_quoted_in_one_line_and_not_without_end() {
+        assert_eq!(quoted(b"a\tb\x1b[1m"), "a b [1m");
+        let long = "ä".repeat(500);
+        assert_eq!(quoted(long.as_bytes()), format!("{}…", "ä".repeat(QUOTED)));
+        assert_eq!(quoted("ä".as_bytes()), "ä");
+    }
+
+    #[test]
+    fn so_many_marks_and_then_one_word_that_there_are_more() {
+        let (log, said) = Log::kept();
+        log.unserved("the service `seq-kv`");
+        for _ in 0..2 * MOST_MARKS {
+            log.broken("it is empty", b"");
+        }
+        let said = said();
+        assert!(said.starts_with("asked for what is not here: the service `seq-kv`\nnot of the "));
+        assert_eq!(said.lines().count() as u64, MOST_MARKS + 1);
+        assert!(said.ends_with("\nand more like that, which is told no more\n"));
+    }
+}

@@ -1,0 +1,216 @@
+//! Where each message goes: from the node to a peer or a client, and from those to the node.
+//!
+//! Nothing here waits: whatever cannot go on at once lies in a bounded queue. A line that is no message is told and passed
+//! over, and the next one is read as if nothing had been. A client that has gone is no mistake of who answers it late, and
+//! neither is one that a node knows from an earlier life.
+
+use super::log::Log;
+use super::message::{Addressee, INITIATOR, Message, addressee, check_answer, client, compose};
+use super::queue::Queue;
+use crate::system::maelstrom::line::Piece;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// One node's place in the network.
+#[derive(Debug)]
+pub(super) struct Switch {
+    /// The number of this node, and how many there are.
+    own: u16,
+    nodes: u16,
+    log: Arc<Log>,
+    /// On its way to the node.
+    to_node: Arc<Queue>,
+    /// On its way to each other node, by its number.
+    to_peers: BTreeMap<u16, Arc<Queue>>,
+    /// On its way to each client that calls here, by its number.
+    to_clients: Mutex<BTreeMap<u64, Arc<Queue>>>,
+    /// What the node answers to who asks it to begin.
+    to_initiator: Arc<Queue>,
+    clients: AtomicU64,
+    messages: AtomicU64,
+}
+
+impl Switch {
+    /// A network of so many nodes, of which this is `own`.
+    pub(super) fn new(own: u16, nodes: u16, log: Arc<Log>) -> Arc<Self> {
+        let queue = |name: String| Queue::new(name, Arc::clone(&log));
+        let peers = (1..=nodes).filter(|node| *node != own);
+        Arc::new(Self {
+            own,
+            nodes,
+            to_node: queue("the node itself".to_owned()),
+            to_peers: peers.map(|node| (node, queue(format!("n{node}")))).collect(),
+            to_clients: Mutex::default(),
+            to_initiator: queue(INITIATOR.to_owned()),
+            clients: AtomicU64::new(0),
+            messages: AtomicU64::new(0),
+            log,
+        })
+    }
+
+    /// What is to be written to the node.
+    pub(super) fn to_node(&self) -> Arc<Queue> {
+        Arc::clone(&self.to_node)
+    }
+
+    /// What is to be written to another node.
+    pub(super) fn to_peer(&self, node: u16) -> Option<Arc<Queue>> {
+        self.to_peers.get(&node).cloned()
+    }
+
+    /// What the node answers to the first thing that it is asked.
+    pub(super) fn to_initiator(&self) -> Arc<Queue> {
+        Arc::clone(&self.to_initiator)
+    }
+
+    /// Where things are told.
+    pub(super) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Asks the node to begin.
+    pub(super) fn initiate(&self) {
+        let names: Vec<String> = (1..=self.nodes).map(|node| format!("n{node}")).collect();
+        let own = format!("n{}", self.own);
+        let body = json!({"type": "init", "msg_id": 1, "node_id": own, "node_ids": names});
+        self.tell_node(INITIATOR, &body.to_string());
+    }
+
+    /// A client calls: its number, and what is to be written to it.
+    pub(super) fn admit(&self) -> (u64, Arc<Queue>) {
+        let number = client(self.clients.fetch_add(1, Relaxed) + 1, self.own, self.nodes);
+        let queue = Queue::new(format!("c{number}"), Arc::clone(&self.log));
+        self.clients_now().insert(number, Arc::clone(&queue));
+        (number, queue)
+    }
+
+    /// A client has gone.
+    pub(super) fn dismiss(&self, client: u64) {
+        self.clients_now().remove(&client);
+    }
+
+    /// A client asks; `body` is JSON, for it comes from the harness.
+    pub(super) fn from_client(&self, client: u64, body: &str) {
+        self.tell_node(&format!("c{client}"), body);
+    }
+
+    /// Another bridge passes a line on, which was a message there.
+    pub(super) fn from_peer(&self, line: &[u8]) {
+        let Ok(message) = Message::parse(line) else { return };
+        match addressee(&message.dest, self.nodes) {
+            Addressee::Node(node) if node == self.own => self.deliver(message),
+            Addressee::Client(client, node) if node == self.own => self.answer(client, message),
+            // Nobody sends that here, and nothing is passed on twice.
+            _ => {}
+        }
+    }
+
+    /// The node wrote something.
+    pub(super) fn from_node(&self, piece: &Piece) {
+        let line = match piece {
+            Piece::Whole(line) => line,
+            Piece::TooLong(beginning) => {
+                return self.log.broken("it is longer than 1 MiB", beginning);
+            }
+        };
+        if let Err(why) = self.route(line) {
+            self.log.broken(&why, line);
+        }
+    }
+
+    /// What the node wrote last has no end.
+    pub(super) fn from_node_unfinished(&self, line: &[u8]) {
+        self.log.broken("its last line has no end", line);
+    }
+
+    fn route(&self, line: &[u8]) -> Result<(), String> {
+        let message = Message::parse(line)?;
+        match addressee(&message.dest, self.nodes) {
+            Addressee::Node(node) if node == self.own => self.deliver(message),
+            Addressee::Node(node) => self.pass_on(node, message),
+            Addressee::Client(client, node) => {
+                // A mistake is told, and the answer goes on: who asked may make something of it.
+                let checked = message.body().and_then(|body| check_answer(&body));
+                match node == self.own {
+                    true => self.answer(client, message),
+                    false => self.pass_on(node, message),
+                }
+                checked?;
+            }
+            Addressee::Initiator => {
+                let body = message.body()?;
+                check_answer(&body)?;
+                self.to_initiator.push(body.to_string().into_bytes());
+            }
+            Addressee::Service => self.refuse(&message)?,
+            Addressee::Nobody => {
+                let (dest, last) = (&message.dest, self.nodes);
+                return Err(format!("`{dest}` is nobody: the nodes are n1 to n{last}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// To this node.
+    fn deliver(&self, message: Message) {
+        self.to_node.push(message.numbered(self.number()));
+    }
+
+    fn pass_on(&self, node: u16, message: Message) {
+        if let Some(queue) = self.to_peers.get(&node) {
+            queue.push(message.into_line());
+        }
+    }
+
+    fn answer(&self, client: u64, message: Message) {
+        if let Some(queue) = self.clients_now().get(&client) {
+            queue.push(message.into_line());
+        }
+    }
+
+    /// A service that there is not: the node is told so, as it would be by one that cannot do what it is asked.
+    fn refuse(&self, message: &Message) -> Result<(), String> {
+        let service = &message.dest;
+        self.log.unserved(&format!("the service `{service}` of Maelstrom"));
+        if let Some(asked) = message.body()?.get("msg_id").filter(|id| id.is_u64()) {
+            let text = format!("there is no {service} here");
+            let error = json!({"type": "error", "in_reply_to": asked, "code": 10, "text": text});
+            self.tell_node(service, &error.to_string());
+        }
+        Ok(())
+    }
+
+    fn tell_node(&self, src: &str, body: &str) {
+        let own = format!("n{}", self.own);
+        self.to_node.push(compose(self.number(), src, &own, body));
+    }
+
+    fn number(&self) -> u64 {
+        self.messages.fetch_add(1, Relaxed)
+    }
+
+    fn clients_now(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Queue>>> {
+        self.to_clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the node said to the request to begin, once it has said something.
+///
+/// # Errors
+/// What it said instead of yes, as a fragment.
+pub(super) fn begun(answer: &[u8]) -> Result<(), String> {
+    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    match (&answer["type"], &answer["in_reply_to"]) {
+        (Value::String(kind), Value::Number(one))
+            if kind == "init_ok" && one.as_u64() == Some(1) =>
+        {
+            Ok(())
+        }
+        _ => Err(format!("it answered `init` with {answer}")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! Maelstrom nodes: a bridge alone, and whole runs with the node of `examples/lin_kv.rs`, correct and with bugs.
+//!
+//! That node is this very test program, started again by a script, because its own frame writes to standard output and a
+//! Maelstrom node must not: the script gives the node another descriptor for its messages.
+
+use crate::command::{Left, Place};
+use serde_json::Value;
+use std::io::BufReader;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+#[expect(dead_code, reason = "as a program of its own it has a `main`")]
+#[path = "../../examples/lin_kv.rs"]
+mod lin_kv;
+
+/// The variable that makes [`program`] a node, and holds its arguments.
+const ARGUMENTS: &str = "MAELSTROM_TEST_ARGUMENTS";
+/// Where such a node writes its messages.
+const OUTPUT: &str = "/proc/self/fd/3";
+/// The longest that a process of a test may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+#[ignore = "a program for the tests here, not a test"]
+fn program() {
+    let Ok(arguments) = std::env::var(ARGUMENTS) else { return };
+    let arguments: Vec<String> = arguments.split_whitespace().map(str::to_owned).collect();
+    let output = std::fs::File::options().write(true).open(OUTPUT).unwrap();
+    lin_kv::serve(&arguments, BufReader::new(std::io::stdin()), output).unwrap();
+}
+
+/// A file with this script in it.
+fn script(place: &Place, name: &str, text: &str) -> PathBuf {
+    place.file(name, format!("#!/bin/sh\n{text}\n"));
+    let path = place.directory.path().join(name);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    path
+}
+
+/// The node of the example, as a program.
+fn node(place: &Place) {
+    let own = std::env::current_exe().unwrap();
+    let own = own.display();
+    let words = "--exact maelstrom::program --include-ignored --nocapture --test-threads=1";
+    let text = format!("exec 3>&1 >/dev/null\n{ARGUMENTS}=\"$*\" exec '{own}' {words}");
+    script(place, "lin_kv", &text);
+}
+
+fn verdict(place: &Place) -> Value {
+    serde_json::from_str(&place.read("results/latest/verdict.json")).unwrap()
+}
+
+fn check<'a>(verdict: &'a Value, name: &str) -> &'a Value {
+    let found = verdict["checks"].as_array().unwrap().iter().find(|check| check["name"] == name);
+    found.unwrap_or_else(|| panic!("no check {name}: {verdict:#}"))
+}
+
+fn processes_of(folder: &Path) -> Vec<String> {
+    let folder = folder.display().to_string();
+    let lines = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        let text =
+            [line, environment].map(|text| String::from_utf8_lossy(&text).replace('\0', " "));
+        Some(text.join(" ")).filter(|text| text.contains(&folder))
+    });
+    lines.collect()
+}
+
+fn left_behind(place: &Place) -> Vec<String> {
+    let end = Instant::now() + Duration::from_secs(2);
+    loop {
+        let left = processes_of(place.directory.path());
+        if left.is_empty() || Instant::now() >= end {
+            return left;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_correct_node_survives_partitions_and_pauses() {
+    let place = Place::new();
+    node(&place);
+    let words = "run --system maelstrom --bin lin_kv --workload register --nodes 3 \
+                 --faults partition,pause --time 6s --seed 3";
+    let left = place.harness(words);
+    let verdict = verdict(&place);
+    assert!(matches!(left.code, 0 | 2), "{}: {verdict:#}", left.stderr);
+    for (name, said) in
+        [("linearizable", "valid"), ("crashes", "valid"), ("protocol", "valid"), ("power", "valid")]
+    {
+        assert_eq!(check(&verdict, name)["verdict"], said, "{verdict:#}");
+    }
+    let bit = |class: &str| verdict["coverage"]["faults"][class]["effective"].as_u64().unwrap();
+    assert!(bit("partition") > 0 && bit("pause") > 0, "{verdict:#}");
+    assert_eq!(left_behind(&place), Vec::<String>::new());
+    // The same again from the files.
+    let again = place.harness("check --json results/latest");
+    let again: Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!(check(&again, "protocol"), check(&verdict, "protocol"));
+}
+
+#[test]
+fn a_stale_read_is_found_and_a_stray_line_is_quoted_and_the_run_goes_on() {
+    let place = Place::new();
+    node(&place);
+    let words = "run --system maelstrom --bin lin_kv --workload register --nodes 3 \
+                 --faults none --time 5s --seed 3 -- --stale --stray";
+    let left = place.harness(words);
+    let verdict = verdict(&place);
+    assert_eq!(left.code, 1, "{}: {verdict:#}", left.stderr);
+    assert_eq!(check(&verdict, "linearizable")["verdict"], "invalid", "{verdict:#}");
+    let protocol = check(&verdict, "protocol");
+    assert_eq!(protocol["verdict"], "invalid", "{verdict:#}");
+    let message = protocol["message"].as_str().unwrap();
+    assert!(message.contains("it is no JSON object: `debug: 100 messages written`"), "{message}");
+    assert!(protocol["broken"].as_u64() > Some(3), "{message}");
+    // Reading went on: every node answered the final reads, long after its first stray line.
+    for name in ["crashes", "coverage", "power"] {
+        assert_eq!(check(&verdict, name)["verdict"], "valid", "{verdict:#}");
+    }
+    let proof = place.harness("check results/latest/counterexample.jsonl");
+    assert_eq!(proof.code, 1, "{}", proof.stdout);
+}
+
+/// A bridge of its own, in a process group of its own, with its output in pipes.
+fn bridge(place: &Place, program: &Path) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+    command.args(["maelstrom", "--id=n1", "--nodes=1", "--ready-fd=1"]);
+    command.arg(format!("--data={}", place.directory.path().join("data").display()));
+    command.arg(format!("--bin={}", program.display())).process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn ended(mut child: Child) -> Left {
+    let end = Instant::now() + PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < end, "the bridge does not end");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Left::of(child.wait_with_output().unwrap())
+}
+
+const BEGIN: &str =
+    r#"read line; echo '{"src":"n1","dest":"c0","body":{"type":"init_ok","in_reply_to":1}}'"#;
+
+#[test]
+fn a_node_that_ends_by_itself_ends_its_bridge_and_says_how() {
+    let place = Place::new();
+    let text = format!("{BEGIN}\necho 'out of luck' >&2\nexit 3");
+    let left = ended(bridge(&place, &script(&place, "dies", &text)));
+    assert_eq!(left.code, 255);
+    let said = "out of luck\nerror: the node's program ended by itself (exit code 3)\n";
+    assert_eq!(left.stderr, said);
+    let silent = ended(bridge(&place, &script(&place, "silent", "printf '{\"src\"'; exit 0")));
+    let said = "not of the protocol: its last line has no end: `{\"src\"`\n\
+                error: the node's program ended by itself (exit code 0)\n";
+    assert_eq!((silent.code, silent.stdout.as_str(), silent.stderr.as_str()), (255, "", said));
+}
+
+#[test]
+fn a_node_that_refuses_to_begin_is_not_ready() {
+    let place = Place::new();
+    let text = BEGIN.replace("init_ok", "error").replace("1}}", "1,\"code\":13}}");
+    let left = ended(bridge(&place, &script(&place, "refuses", &format!("{text}\nexec sleep 60"))));
+    assert_eq!((left.code, left.stdout.as_str()), (255, ""));
+    assert!(left.stderr.starts_with("error: the node did not begin: it answered `init` with {"));
+    assert_eq!(left_behind(&place), Vec::<String>::new());
+}
+
+/// As when a run ends: the signal goes to both, and the node ends first, or never.
+#[test]
+fn a_bridge_and_its_node_stop_in_good_order() {
+    use nix::sys::signal::{Signal, killpg};
+    let place = Place::new();
+    for (name, then) in [("obeys", "exec sleep 60"), ("deaf", "trap '' TERM\nexec sleep 60")] {
+        let mut child = bridge(&place, &script(&place, name, &format!("{BEGIN}\n{then}")));
+        let mut ready = String::new();
+        let output = child.stdout.take().unwrap();
+        std::io::BufRead::read_line(&mut BufReader::new(output), &mut ready).unwrap();
+        assert!(ready.contains("\"client\":"), "{name}: {ready}");
+        let group = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        killpg(group, Signal::SIGTERM).unwrap();
+        let left = ended(child);
+        assert_eq!((left.code, left.stderr.as_str()), (0, ""), "{name}");
+        assert_eq!(left_behind(&place), Vec::<String>::new(), "{name}");
+    }
+}
