@@ -266,6 +266,15 @@ fn find_workload(name: &str, system: &dyn System) -> Result<&'static str, Failur
 
 fn find_timing(args: &RunArgs, system: &dyn System) -> Result<Timing, Failure> {
     let usual = system.timing();
+    let given = [
+        ("--heartbeat", args.heartbeat.is_some()),
+        ("--election", args.election.is_some()),
+        ("--snapshot-every", args.snapshot_every.is_some()),
+    ];
+    if let Some((flag, _)) = given.iter().find(|(_, given)| *given && !system.takes_settings()) {
+        let message = format!("`{flag}`: system `{}` does not take it", system.name());
+        return Err(Failure::usage(message).hint("say it where its nodes are started"));
+    }
     let heartbeat = args.heartbeat.unwrap_or(usual.heartbeat);
     let election = args.election.unwrap_or(usual.election);
     for (flag, given) in [("--heartbeat", heartbeat), ("--election", election)] {

@@ -60,7 +60,9 @@ fn cut_short(facts: &Facts<'_>) -> Option<&'static str> {
 }
 
 fn with_warnings(mut check: Check, facts: &Facts<'_>, coverage: &Coverage) -> Check {
-    if !facts.requested.is_empty() && facts.nodes > 1 && coverage.leader_changes == 0 {
+    // Where no node ever said who leads, nothing could be observed.
+    let asked = facts.observations.iter().any(|one| matches!(one.what, Observed::Status { .. }));
+    if asked && !facts.requested.is_empty() && facts.nodes > 1 && coverage.leader_changes == 0 {
         check.warnings.push(
             "no change of leader was observed; a longer `--time` or other faults would show more"
                 .to_owned(),

@@ -16,3 +16,4 @@ mod known;
 mod plan;
 mod recorded;
 mod simulate;
+mod written;
