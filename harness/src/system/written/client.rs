@@ -1,8 +1,8 @@
 //! A client that is a process of its own, in whatever language, one operation outstanding.
 //!
-//! It is started when the harness makes the client, not when it first asks, so that an interpreter that takes its time
-//! to start takes it while the caller waits for its turn. After an unknown outcome the caller asks for a fresh client,
-//! and gets a fresh process.
+//! It is started when the harness makes the client, not when it first asks, and asked when it has read its first line. So
+//! an interpreter that takes its time to start takes it while the caller waits for its turn, and an operation that comes
+//! too early certainly did not happen. After an unknown outcome the caller asks for a fresh client, and gets a fresh process.
 //!
 //! Invariants:
 //! - an operation ends as ok or fail only by one whole line that answers it, and nothing after it; whatever else the
@@ -21,7 +21,7 @@ use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,11 +30,13 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::time::{Instant, sleep, timeout_at};
 use workloads::{BoxFuture, ClientError, ErrorClass, KvAnswer, KvClient, KvOperation};
 
+/// How long a process may take from its start until it has read its first line.
+const START_LIMIT: Duration = Duration::from_secs(20);
 /// After an answer that was none, so that a client that is broken is not started again in a tight loop.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long the end of a process that closed its pipe is waited for, to tell how it ended.
 const END_LIMIT: Duration = Duration::from_millis(200);
-/// Between two looks whether it has.
+/// Between two looks whether it has, or has read what was written to it.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// One client; see the module.
@@ -78,25 +80,50 @@ impl ChildClient {
         })
     }
 
-    /// A process that waits for an operation. One that did not wait is replaced, and it is told why.
-    fn ready(&mut self) -> Result<Process, ClientError> {
-        if let Some(mut process) = self.process.take() {
+    /// A process that waits for an operation, or a definite failure: nothing was asked. One that said something although
+    /// it was asked nothing is replaced.
+    async fn ready(&mut self, deadline: Instant) -> Result<Process, ClientError> {
+        let failed = |code, message| ClientError { class: ErrorClass::Definite, code, message };
+        let mut process = match self.process.take() {
+            Some(process) => process,
+            None => self.start().map_err(|why| self.unstarted(why))?,
+        };
+        loop {
             match process.unasked() {
-                None => return Ok(process),
-                Some(Unasked::End) => {
-                    let after = self.after();
-                    self.find(format!("it ended {after}, although it was asked nothing"));
-                }
-                Some(Unasked::Line(line)) => {
-                    let (line, after) = (quoted(&line), self.after());
-                    self.find(format!("it wrote {line} {after}, although it was asked nothing"));
+                None if process.has_read() => return Ok(process),
+                None => {}
+                Some(unasked) => {
+                    let what = process.words(unasked).await;
+                    let why = format!("it {what} {}, although it was asked nothing", self.after());
+                    self.find(why.clone());
+                    if !process.asked {
+                        // A new one would do the same, and at once.
+                        drop(process);
+                        sleep(PAUSE.min(deadline.saturating_duration_since(Instant::now()))).await;
+                        return Err(failed("client-not-ready", why));
+                    }
+                    process = self.start().map_err(|why| self.unstarted(why))?;
                 }
             }
+            if Instant::now() >= deadline {
+                let why = "it has not read its first line yet".to_owned();
+                if process.started.elapsed() < START_LIMIT {
+                    self.process = Some(process);
+                } else {
+                    self.find(format!(
+                        "it did not read its first line in {} s",
+                        START_LIMIT.as_secs()
+                    ));
+                }
+                return Err(failed("client-not-ready", why));
+            }
+            sleep(LOOK_EVERY).await;
         }
-        self.start().map_err(|why| {
-            self.find(why.clone());
-            ClientError { class: ErrorClass::Definite, code: "client-not-started", message: why }
-        })
+    }
+
+    fn unstarted(&self, why: String) -> ClientError {
+        self.find(why.clone());
+        ClientError { class: ErrorClass::Definite, code: "client-not-started", message: why }
     }
 
     fn after(&self) -> String {
@@ -115,7 +142,10 @@ impl ChildClient {
         operation: &KvOperation,
         deadline: Instant,
     ) -> Result<KvAnswer, ClientError> {
-        let mut process = self.ready()?;
+        // If it takes longer to start, the next operation is its first, and has its time.
+        let soon = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
+        let mut process = self.ready(soon).await?;
+        process.asked = true;
         self.id += 1;
         self.answered = None;
         let question = protocol::question(self.id, operation);
@@ -214,6 +244,9 @@ struct Process {
     stdout: ChildStdout,
     /// What was read and not taken yet.
     read: Vec<u8>,
+    started: Instant,
+    /// Whether it was ever asked for an operation.
+    asked: bool,
 }
 
 impl Process {
@@ -231,7 +264,8 @@ impl Process {
             return Err(std::io::Error::other("it has no pipes"));
         };
         tokio::spawn(keep(stderr, Arc::clone(notes)));
-        let process = Self { child, stdin, stdout, read: Vec::new() };
+        let (read, started) = (Vec::new(), Instant::now());
+        let process = Self { child, stdin, stdout, read, started, asked: false };
         // The pipe is empty and takes all of it, at once.
         let line = format!("{init}\n");
         match nix::unistd::write(process.stdin.as_fd(), line.as_bytes()) {
@@ -280,6 +314,22 @@ impl Process {
         }
         let line = self.take_line().unwrap_or_else(|| text(&self.read));
         Some(Unasked::Line(line))
+    }
+
+    /// Whether it has read all that was written to it.
+    fn has_read(&self) -> bool {
+        let mut unread: libc::c_int = 0;
+        // SAFETY: the descriptor is open as long as `stdin` is, and the kernel writes one number to a place that is one.
+        let asked =
+            unsafe { libc::ioctl(self.stdin.as_fd().as_raw_fd(), libc::FIONREAD, &mut unread) };
+        asked == 0 && unread == 0
+    }
+
+    async fn words(&self, unasked: Unasked) -> String {
+        match unasked {
+            Unasked::Line(line) => format!("wrote {}", quoted(&line)),
+            Unasked::End => self.how_it_ended().await,
+        }
     }
 
     /// How it ended, in words. It is not reaped, so that its number stays its own until its group is ended.

@@ -161,12 +161,12 @@ async fn whatever_else_it_does_is_info_and_a_finding_and_a_new_process() {
 async fn silence_ends_with_the_deadline_and_so_does_the_process() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
-    let line = format!("echo $$ > {}; sleep 1000", file.display());
+    let line = format!("read init; echo $$ > {}; read q; sleep 1000", file.display());
     let (mut client, notes) = client(&line, Route::Leader);
     let begin = Instant::now();
-    let ended = client.call(&write(1), Duration::from_millis(1500)).await;
+    let ended = client.call(&write(1), Duration::from_secs(4)).await;
     assert!(unknown("client-silent")(&ended), "{ended:?}");
-    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(14), "{:?}", begin.elapsed());
     assert!(notes.findings()[0].starts_with("it did not answer before the deadline; it was asked"));
     let pid: u32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
     assert_gone(pid).await;
@@ -219,14 +219,41 @@ async fn a_program_that_is_not_there_did_nothing() {
     assert!(notes.findings()[0].starts_with("the client /absent/client cannot be started: "));
 }
 
-/// A client that reads nothing cannot hold up whoever writes to it.
+/// It was asked nothing, so nothing happened; it may only be slow.
 #[tokio::test]
-async fn a_client_that_reads_nothing_is_given_up_in_time() {
-    let (mut client, _notes) = client("sleep 1000", Route::Leader);
+async fn a_client_that_takes_its_time_to_start_is_waited_for_by_no_operation() {
+    let folder = tempfile::tempdir().unwrap();
+    let flag = folder.path().join("go");
+    let wait = format!("while [ ! -e {} ]; do sleep 0.05; done", flag.display());
+    let line = format!("{wait}; {}", answering(&[r#"{"id":1,"type":"ok"}\n"#]));
+    let (mut client, notes) = client(&line, Route::Leader);
+    for _ in 0..2 {
+        let error = client.call(&write(1), Duration::from_millis(200)).await.unwrap_err();
+        assert_eq!((error.class, error.code), (ErrorClass::Definite, "client-not-ready"));
+    }
+    std::fs::write(flag, "").unwrap();
+    assert_eq!(client.call(&write(1), PATIENCE).await, Ok(KvAnswer::Done));
+    assert_eq!(notes.findings(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_client_that_ends_before_it_is_asked_did_nothing() {
+    let (mut client, notes) = client("exit 4", Route::Leader);
+    let error = client.call(&write(1), PATIENCE).await.unwrap_err();
+    assert_eq!((error.class, error.code), (ErrorClass::Definite, "client-not-ready"));
+    let told =
+        "it ended with exit code 4 before the first operation, although it was asked nothing";
+    assert_eq!(notes.findings(), [told]);
+}
+
+/// A client that reads nothing more cannot hold up whoever writes to it.
+#[tokio::test]
+async fn a_client_that_does_not_read_is_given_up_in_time() {
+    let (mut client, _notes) = client("read init; sleep 1000", Route::Leader);
     let long = KvOperation::Write { key: "k".repeat(1 << 20), value: 1 };
     let begin = Instant::now();
-    assert!(unknown("client-silent")(&client.call(&long, Duration::from_millis(300)).await));
-    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    assert!(unknown("client-silent")(&client.call(&long, Duration::from_secs(4)).await));
+    assert!(begin.elapsed() < Duration::from_secs(14), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
