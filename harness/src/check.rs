@@ -18,6 +18,7 @@ pub use load::{Recorded, read_plan};
 use crate::duration;
 use crate::exit::Failure;
 use crate::results::{RunFolder, write_json};
+use crate::system::written;
 use crate::verdict::{
     self, Check, Coverage, Facts, HarnessFacts, OutcomeCounts, Ruling, Seconds, VerdictDocument,
 };
@@ -193,7 +194,11 @@ pub fn judge(
     let mut checks = vec![check];
     checks[0].warnings.extend(recorded.notes.iter().cloned());
     let coverage = match &recorded.plan {
-        Some(_) => beside(&facts, &mut checks),
+        Some(plan) => {
+            let coverage = beside(&facts, &mut checks);
+            checks.extend(written::is_file(&plan.system).then(|| verdict::clients(&facts)));
+            coverage
+        }
         None => Coverage::default(),
     };
     let document = VerdictDocument {

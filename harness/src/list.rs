@@ -22,7 +22,10 @@ pub fn rows(what: Listed, results: &Path) -> Result<Vec<(String, String)>, Failu
             let here = |one: &&dyn Fault| (one.name().to_owned(), about_fault(*one));
             faults::registry::all().iter().map(here).collect()
         }
-        Listed::Systems => system::all().iter().map(|one| named(one.name(), one.about())).collect(),
+        Listed::Systems => {
+            let own = named("FILE.toml", "yours, described in a file: docs/your-system.md");
+            system::all().iter().map(|one| named(one.name(), one.about())).chain([own]).collect()
+        }
         Listed::Bugs => system::all()
             .iter()
             .flat_map(|one| one.bugs())

@@ -55,6 +55,8 @@ pub struct View {
     last: Mutex<BTreeMap<NodeId, NodeStatus>>,
     leader: watch::Sender<Option<Leader>>,
     changes: Mutex<Changes>,
+    /// Why a node gave no status, the last time one did not.
+    trouble: Mutex<Option<String>>,
     /// When somebody last looked for a change of leader.
     looked: Mutex<Option<Instant>>,
 }
@@ -71,6 +73,7 @@ impl View {
             last: Mutex::default(),
             leader: watch::Sender::new(None),
             changes: Mutex::default(),
+            trouble: Mutex::default(),
             looked: Mutex::default(),
         }
     }
@@ -79,6 +82,12 @@ impl View {
     #[must_use]
     pub fn leader(&self) -> Option<Leader> {
         *self.leader.borrow()
+    }
+
+    /// Why a node gave no status, the last time one did not, with its name.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        lock(&self.trouble).clone()
     }
 
     /// To be woken when the leader changes, also to none.
@@ -214,12 +223,15 @@ impl Asker {
         }
         let (_, probe) = self.probe.as_mut()?;
         let answer = tokio::time::timeout(2 * LIMIT, probe.status(LIMIT)).await;
-        let status = answer.ok().and_then(Result::ok);
-        if status.is_none() {
-            // A connection that went silent may stay so for longer than the node does.
-            self.probe = None;
+        match answer.unwrap_or_else(|_| Err(format!("no answer in {:?}", 2 * LIMIT))) {
+            Ok(status) => Some(status),
+            Err(why) => {
+                *lock(&self.view.trouble) = Some(format!("{}: {why}", self.node));
+                // A connection that went silent may stay so for longer than the node does.
+                self.probe = None;
+                None
+            }
         }
-        status
     }
 
     fn write(&mut self, status: Option<NodeStatus>) {

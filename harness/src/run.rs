@@ -14,6 +14,7 @@
 //! the node where there is one, and the verdict document then says `error`; what was recorded before is judged all the
 //! same, because a violation in it stands.
 
+mod client_notes;
 mod fail_fast;
 mod final_reads;
 mod judge;
@@ -189,6 +190,7 @@ async fn elect(stage: &mut Stage<'_>) -> Result<(), Failure> {
     let Some(leader) = elected.ok().and_then(Result::ok).and_then(|leader| *leader) else {
         let limit = ELECTION_LIMIT.as_secs();
         return Err(Failure::environment(format!("no node led within {limit} s"))
+            .details(stage.view.trouble())
             .details(stop::log_lines(stage))
             .hint(format!("the logs of all nodes are in {}", stage.folder.root().display())));
     };

@@ -1,10 +1,12 @@
 //! What a run, or a history from elsewhere, amounts to.
 //!
 //! Five checks, each a pure function of recorded facts: the workload's own (such as `linearizable`),
-//! `crashes`, `recovery`, `coverage` and `power`; and `protocol`, where somebody read what nodes say to each other. `harness run` and `harness check` call the same
+//! `crashes`, `recovery`, `coverage` and `power`; where somebody read what nodes say to each other, `protocol`; and where
+//! clients are programs of somebody else, `clients`. `harness run` and `harness check` call the same
 //! functions on the same files, so a run can be judged again at any time. Rulings merge worst-wins.
 //! No check reads a clock, and none reads the counters of seeded bugs.
 
+mod clients;
 mod coverage;
 mod crashes;
 mod document;
@@ -18,6 +20,7 @@ mod workload;
 #[cfg(test)]
 mod tests;
 
+pub use clients::clients;
 pub use coverage::coverage;
 pub use crashes::crashes;
 pub use document::{

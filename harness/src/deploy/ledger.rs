@@ -222,8 +222,13 @@ impl Ledger {
 /// Why a process ended: the first thing that was meant to happen that is also how it ended.
 fn cause(intents: &[Intent], status: ExitStatus) -> ExitCause {
     let killed = status == ExitStatus::Signal(libc::SIGKILL);
-    // SIGTERM itself ends a process that had no time yet to install its handler.
-    let stopped = status.is_success() || status == ExitStatus::Signal(libc::SIGTERM);
+    // SIGTERM itself ends a process that had no time yet to install its handler, and some programs say so by a code; a
+    // system may stop its nodes by SIGINT.
+    let told = [libc::SIGTERM, libc::SIGINT];
+    let stopped = status.is_success()
+        || told
+            .iter()
+            .any(|n| [ExitStatus::Signal(*n), ExitStatus::Code(128 + *n)].contains(&status));
     // A panic ends with 101, and is no way to stop.
     let gave_up = matches!(status, ExitStatus::Code(code) if code != 0 && code != 101);
     // A start on damaged files may hang as well as refuse.
@@ -265,7 +270,10 @@ mod tests {
     fn only_what_was_asked_for_explains_an_exit() {
         use ExitStatus::{Code, Signal};
         use Intent::{Force, Kill, Permit, PutAway, Remove, Stop};
-        let cases: [(&[Intent], _, _); 30] = [
+        let cases: [(&[Intent], _, _); 33] = [
+            (&[Stop], Code(143), ExitCause::Stop),
+            (&[Stop], Signal(2), ExitCause::Stop),
+            (&[], Code(143), ExitCause::Unexplained),
             (&[Remove], Code(255), ExitCause::Fault),
             (&[Remove], Code(101), ExitCause::Unexplained),
             (&[Kill], Code(255), ExitCause::Unexplained),

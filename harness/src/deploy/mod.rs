@@ -24,6 +24,7 @@ mod evidence;
 mod ledger;
 mod logs;
 mod record;
+mod stopping;
 
 pub use environment::{RealEnvironment, Witness};
 pub use ledger::{Change, Listener, NodeExit};
@@ -360,7 +361,11 @@ impl Deployment {
     /// Something that asks the node at `address` for its view.
     #[must_use]
     pub fn probe(&self, address: SocketAddr) -> Box<dyn Probe> {
-        self.system().probe(address)
+        let node = self.nodes().into_iter().find(|node| self.address(*node) == Some(address));
+        match node.and_then(|node| self.inner.spec(node).ok()) {
+            Some(spec) => self.system().probe_node(&spec, address),
+            None => self.system().probe(address),
+        }
     }
 
     /// The nodes that run and are not paused.
@@ -442,6 +447,7 @@ impl Deployment {
     /// # Errors
     /// When something is left.
     pub fn stop_blocking(&self, grace: Duration) -> Result<Stopped, DeployError> {
+        self.prepare_stop(grace / 2);
         self.inner.stop(grace)
     }
 
@@ -464,9 +470,10 @@ impl Inner {
         lock(&self.lives).get(&node).copied().unwrap_or(0)
     }
 
-    fn spawn(&self, node: NodeId) -> Result<i32, DeployError> {
+    /// How the node is to be started.
+    fn spec(&self, node: NodeId) -> Result<NodeSpec, DeployError> {
         let paths = self.paths(node)?;
-        let command = self.settings.system.command(&NodeSpec {
+        Ok(NodeSpec {
             node,
             life: self.life(node),
             own: self.homes.as_ref().map(|homes| homes.addresses(node)),
@@ -474,8 +481,12 @@ impl Inner {
             data: paths.data.clone(),
             marks: paths.marks.clone(),
             settings: self.settings.node.clone(),
-        });
-        let log = paths.log.clone();
+        })
+    }
+
+    fn spawn(&self, node: NodeId) -> Result<i32, DeployError> {
+        let command = self.settings.system.command(&self.spec(node)?);
+        let log = self.paths(node)?.log.clone();
         let mut env = command.env;
         env.extend(self.clocks.iter().flat_map(|clocks| clocks.variables(node)));
         let (program, args) = (command.program, command.args);

@@ -266,10 +266,14 @@ fn find_workload(name: &str, system: &dyn System) -> Result<&'static str, Failur
 
 fn find_timing(args: &RunArgs, system: &dyn System) -> Result<Timing, Failure> {
     let usual = system.timing();
-    let given = [("--heartbeat", args.heartbeat), ("--election", args.election)];
-    if let Some((flag, _)) = given.iter().find(|(_, time)| time.is_some() && !system.has_timing()) {
-        let name = system.name();
-        return Err(Failure::usage(format!("`{flag}`: system `{name}` has no timing to set")));
+    let given = [
+        ("--heartbeat", args.heartbeat.is_some()),
+        ("--election", args.election.is_some()),
+        ("--snapshot-every", args.snapshot_every.is_some()),
+    ];
+    if let Some((flag, _)) = given.iter().find(|(_, given)| *given && !system.takes_settings()) {
+        let message = format!("`{flag}`: system `{}` does not take it", system.name());
+        return Err(Failure::usage(message).hint("say it where its nodes are started"));
     }
     let heartbeat = args.heartbeat.unwrap_or(usual.heartbeat);
     let election = args.election.unwrap_or(usual.election);

@@ -141,6 +141,12 @@ impl RunFolder {
         self.root.join("cluster.jsonl")
     }
 
+    /// What clients that are processes of their own wrote to their standard error; only if they did.
+    #[must_use]
+    pub fn clients_log(&self) -> PathBuf {
+        self.root.join("clients.log")
+    }
+
     /// The verdict document.
     #[must_use]
     pub fn verdict(&self) -> PathBuf {
@@ -273,6 +279,7 @@ pub fn about(path: &str) -> &'static str {
         }
         "deployment.json" => "ports, processes and versions",
         "faults.jsonl" => "a receipt for each fault: asked, in effect, evidence, healed",
+        "clients.log" => "what client processes wrote to their standard error, up to a mebibyte",
         "cluster.jsonl" => "what was observed of nodes, phases and the harness itself",
         _ => "what this node wrote to its log",
     }

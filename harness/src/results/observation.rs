@@ -122,6 +122,14 @@ pub enum Observed {
         /// How often it made a difference.
         triggered: u64,
     },
+    /// A client that is a process of its own did what no client may do.
+    Finding {
+        /// Whom it asks, or who answered it last, if that is one node.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<NodeId>,
+        /// What, with the line that it wrote.
+        text: String,
+    },
     /// Something else worth keeping, in words.
     Note {
         /// The words.

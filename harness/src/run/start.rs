@@ -1,5 +1,6 @@
 //! From a plan to a stage: files opened, nodes started behind their proxies, observer and watches running.
 
+use super::client_notes::RunNotes;
 use super::signals::Signals;
 use super::stage::Stage;
 use super::world::World;
@@ -13,7 +14,7 @@ use crate::plan::Plan;
 use crate::recorder::{Journal, Lines, Recorder};
 use crate::results::{Observed, RunFolder, write_json};
 use crate::stall::Watch;
-use crate::system::{self, ClientSettings, NodeSettings, Probe, Route, System};
+use crate::system::{self, ClientNotes, ClientSettings, NodeSettings, Probe, Route, System};
 use crate::worker::{Clients, Desk};
 use history::{Header, NodeId};
 use serde_json::json;
@@ -57,9 +58,12 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
     write_json(&folder.deployment_json(), &deployment.record()).map_err(unwritable)?;
 
     let direct = Arc::new(Direct(deployment.clone()));
-    let observer = Observer::start(&nodes, direct, Arc::clone(&journal));
+    // Nodes that cannot say who leads have nothing to say.
+    let asked = if deployment.system().has_leaders() { &nodes[..] } else { &[] };
+    let observer = Observer::start(asked, direct, Arc::clone(&journal));
     let view = observer.view();
-    let desk = desk(plan, &deployment, Arc::clone(&recorder));
+    let notes = Arc::new(RunNotes::new(Arc::clone(&journal), folder.clients_log()));
+    let desk = desk(plan, &deployment, Arc::clone(&recorder), notes);
     let world = World::new(recorder, Arc::clone(&view), receipts, Arc::clone(&sink));
     let stage = Stage {
         plan,
@@ -129,12 +133,18 @@ async fn deploy(
     }
 }
 
-fn desk(plan: &Plan, deployment: &Deployment, recorder: Arc<Recorder>) -> Desk {
+fn desk(
+    plan: &Plan,
+    deployment: &Deployment,
+    recorder: Arc<Recorder>,
+    notes: Arc<dyn ClientNotes>,
+) -> Desk {
     let clients = SystemClients {
         system: deployment.system(),
         addresses: deployment.client_addresses(),
         attempt: plan.attempt,
         leases: plan.lease_drift_ppm.is_some(),
+        notes,
         next: AtomicUsize::new(0),
     };
     Desk { recorder, clients: Arc::new(clients), deadline: plan.deadline }
@@ -198,18 +208,21 @@ struct SystemClients {
     attempt: Duration,
     /// Whether those who only read ask for reads by lease; all others, the final reads too, ask a quorum.
     leases: bool,
+    /// Where those that are processes leave what is no answer.
+    notes: Arc<dyn ClientNotes>,
     /// So that clients that follow the leader do not all ask the same node first.
     next: AtomicUsize,
 }
 
 impl Clients for SystemClients {
     fn client(&self, node: Option<NodeId>, reader: bool) -> Box<dyn KvClient> {
-        self.system.client(&ClientSettings {
+        let settings = ClientSettings {
             route: node.map_or(Route::Leader, Route::Node),
             addresses: self.addresses.clone(),
             attempt: self.attempt,
             lease_reads: self.leases && reader,
             first: self.next.fetch_add(1, Ordering::Relaxed),
-        })
+        };
+        self.system.client_with(&settings, &self.notes)
     }
 }

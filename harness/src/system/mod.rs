@@ -5,7 +5,8 @@
 //! that speak the traits of `workloads`. Everything else (processes, proxies, faults, recording,
 //! judging) is the same for all systems and knows none by name.
 //!
-//! To add one: a folder here that implements [`System`], and one line in [`all`] and in [`select`].
+//! To add one: a folder here that implements [`System`], and one line in [`all`] and in [`select`]; or, without a line of
+//! Rust, a file ([`written`]).
 //!
 //! How nodes reach each other is one of two ways ([`Wiring`]). A node that can be told another address of each peer by
 //! each dialler listens where it likes and says so; one that has a single address for everybody lives in a network
@@ -17,11 +18,14 @@
 //! the node itself.
 
 mod administrator;
+mod client_notes;
 pub mod maelstrom;
 pub mod reference;
 mod status;
+pub mod written;
 
 pub use administrator::{Administrator, AdministratorView, Change};
+pub use client_notes::{ClientNotes, NoNotes};
 pub use status::{Counters, NodeStatus, Probe, Role};
 
 use crate::exit::Failure;
@@ -32,6 +36,7 @@ use history::NodeId;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use workloads::KvClient;
 
@@ -88,15 +93,15 @@ pub trait System: Sync {
         Timing { heartbeat: Duration::from_millis(100), election: Duration::from_millis(300) }
     }
 
-    /// Whether that can be set.
-    fn has_timing(&self) -> bool {
-        true
-    }
-
     /// Whether a node can be told to ask, before it stands for election, whether it could win. Without a choice by the
     /// user it is told to.
     fn has_pre_vote(&self) -> bool {
         false
+    }
+
+    /// Whether its nodes take what `--heartbeat`, `--election` and `--snapshot-every` say.
+    fn takes_settings(&self) -> bool {
+        true
     }
 
     /// Pieces of a line in a node's log that mean that it, or a part of it, has crashed.
@@ -121,7 +126,7 @@ pub trait System: Sync {
     }
 
     /// What can be done to its nodes.
-    fn powers(&self) -> &'static [Power];
+    fn powers(&self) -> &[Power];
 
     /// Why faults that need this power are left out of `all` and `swarm` though they can be asked for by name.
     fn only_by_name(&self, _power: Power) -> Option<&'static str> {
@@ -151,6 +156,10 @@ pub trait System: Sync {
     /// How to start the node that `spec` describes.
     fn command(&self, spec: &NodeSpec) -> NodeCommand;
 
+    /// Does what a node needs before it is told to stop by SIGTERM, for at most `limit`. It answers at `door` and is the
+    /// process `pid`. Blocks; called for all nodes at once.
+    fn stop(&self, _spec: &NodeSpec, _door: SocketAddr, _pid: i32, _limit: Duration) {}
+
     /// The addresses in the line that a node writes when it serves.
     ///
     /// # Errors
@@ -161,8 +170,22 @@ pub trait System: Sync {
     /// its first call, so making one cannot fail.
     fn client(&self, settings: &ClientSettings) -> Box<dyn KvClient>;
 
+    /// The same for a system whose clients may have more to say than answers.
+    fn client_with(
+        &self,
+        settings: &ClientSettings,
+        _notes: &Arc<dyn ClientNotes>,
+    ) -> Box<dyn KvClient> {
+        self.client(settings)
+    }
+
     /// Something that asks one node for its view, through `address`, again and again.
     fn probe(&self, address: SocketAddr) -> Box<dyn Probe>;
+
+    /// The same where more must be known of the node than where it answers.
+    fn probe_node(&self, _spec: &NodeSpec, address: SocketAddr) -> Box<dyn Probe> {
+        self.probe(address)
+    }
 
     /// How often each seeded bug was reached and triggered, from the nodes' marks files. A file that
     /// is missing or unreadable counts as nothing; no verdict depends on it.
@@ -360,9 +383,13 @@ pub fn all() -> &'static [&'static dyn System] {
 /// When there is none of this name, or it takes no program or arguments.
 pub fn select(selection: &Selection) -> Result<&'static dyn System, Failure> {
     let name = selection.name.as_str();
+    if written::is_file(name) {
+        return written::select(selection);
+    }
     let Some(system) = all().iter().copied().find(|system| system.name() == name) else {
         let known: Vec<&str> = all().iter().map(|system| system.name()).collect();
-        return Err(Failure::unknown_name("system", name, "--system", &known));
+        return Err(Failure::unknown_name("system", name, "--system", &known)
+            .hint("or the path of a file that describes one: docs/your-system.md"));
     };
     if name == maelstrom::NAME {
         return maelstrom::select(selection);

@@ -17,3 +17,4 @@ mod maelstrom;
 mod plan;
 mod recorded;
 mod simulate;
+mod written;

@@ -109,7 +109,7 @@ impl System for Maelstrom {
         false
     }
 
-    fn has_timing(&self) -> bool {
+    fn takes_settings(&self) -> bool {
         false
     }
 
