@@ -99,7 +99,7 @@ pub fn file(path: &Path, search: &Search) -> Result<Judged, Failure> {
     Ok(Judged { recorded, document, orders })
 }
 
-/// Judges what a run recorded, by all five checks. If its folder says that the run failed, so does the document: the
+/// Judges what a run recorded, by all its checks. If its folder says that the run failed, so does the document: the
 /// files may lack something, so only a violation says more than that.
 ///
 /// # Errors
@@ -196,6 +196,7 @@ pub fn judge(
         Some(_) => beside(&facts, &mut checks),
         None => Coverage::default(),
     };
+    checks.extend(recorded.revisions.as_deref().map(verdict::revisions));
     let document = VerdictDocument {
         format: VerdictDocument::FORMAT,
         verdict: VerdictDocument::worst(&checks),

@@ -1,7 +1,7 @@
 //! What a run, or a history from elsewhere, amounts to.
 //!
 //! Five checks, each a pure function of recorded facts: the workload's own (such as `linearizable`),
-//! `crashes`, `recovery`, `coverage` and `power`. `harness run` and `harness check` call the same
+//! `crashes`, `recovery`, `coverage` and `power`; and a sixth, `revisions`, of a system whose answers carry some. `harness run` and `harness check` call the same
 //! functions on the same files, so a run can be judged again at any time. Rulings merge worst-wins.
 //! No check reads a clock, and none reads the counters of seeded bugs.
 
@@ -12,6 +12,7 @@ mod facts;
 mod injection;
 mod power;
 mod recovery;
+mod revisions;
 mod workload;
 
 #[cfg(test)]
@@ -27,4 +28,5 @@ pub use facts::{Facts, Injection};
 pub use injection::{detail, injections};
 pub use power::power;
 pub use recovery::recovery;
+pub use revisions::revisions;
 pub use workload::workload;

@@ -141,6 +141,12 @@ impl RunFolder {
         self.root.join("cluster.jsonl")
     }
 
+    /// The revisions that came with answers; only of a system that has such.
+    #[must_use]
+    pub fn revisions(&self) -> PathBuf {
+        self.root.join("revisions.jsonl")
+    }
+
     /// The verdict document.
     #[must_use]
     pub fn verdict(&self) -> PathBuf {
@@ -274,6 +280,7 @@ pub fn about(path: &str) -> &'static str {
         "deployment.json" => "ports, processes and versions",
         "faults.jsonl" => "a receipt for each fault: asked, in effect, evidence, healed",
         "cluster.jsonl" => "what was observed of nodes, phases and the harness itself",
+        "revisions.jsonl" => "the revision of the whole store that came with each answer",
         _ => "what this node wrote to its log",
     }
 }

@@ -10,7 +10,7 @@ use crate::exit::Failure;
 use crate::guardian::Guardian;
 use crate::observer::{Nodes, Observer};
 use crate::plan::Plan;
-use crate::recorder::{Journal, Lines, Recorder};
+use crate::recorder::{Journal, Lines, Recorder, Revisions};
 use crate::results::{Observed, RunFolder, write_json};
 use crate::stall::Watch;
 use crate::system::{self, ClientSettings, NodeSettings, Probe, Route, System};
@@ -46,6 +46,7 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
     let settings = settings(plan, folder, &nodes)?;
     let files = Files::create(plan, folder, options, origin)?;
     let Files { header, recorder, journal, receipts } = files;
+    let revisions = revisions(settings.system, folder, &recorder)?;
     let stalls = Watch::start()
         .map_err(|e| Failure::environment(format!("a thread cannot be started: {e}")))?;
     tokio::spawn(stalls.probe());
@@ -59,7 +60,7 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
     let direct = Arc::new(Direct(deployment.clone()));
     let observer = Observer::start(&nodes, direct, Arc::clone(&journal));
     let view = observer.view();
-    let desk = desk(plan, &deployment, Arc::clone(&recorder));
+    let desk = desk(plan, &deployment, Arc::clone(&recorder), revisions.clone());
     let world = World::new(recorder, Arc::clone(&view), receipts, Arc::clone(&sink));
     let stage = Stage {
         plan,
@@ -72,6 +73,7 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
         deployment,
         desk,
         journal,
+        revisions,
         observer,
         view,
         world,
@@ -129,12 +131,34 @@ async fn deploy(
     }
 }
 
-fn desk(plan: &Plan, deployment: &Deployment, recorder: Arc<Recorder>) -> Desk {
+/// The file of revisions, for a system that has some.
+fn revisions(
+    system: &dyn System,
+    folder: &RunFolder,
+    recorder: &Arc<Recorder>,
+) -> Result<Option<Arc<Revisions>>, Failure> {
+    if !system.has_revisions() {
+        return Ok(None);
+    }
+    let path = folder.revisions();
+    let started = Revisions::start(Arc::clone(recorder), create(&path)?);
+    let started = started
+        .map_err(|e| Failure::environment(format!("cannot write {}: {e}", path.display())))?;
+    Ok(Some(Arc::new(started)))
+}
+
+fn desk(
+    plan: &Plan,
+    deployment: &Deployment,
+    recorder: Arc<Recorder>,
+    revisions: Option<Arc<Revisions>>,
+) -> Desk {
     let clients = SystemClients {
         system: deployment.system(),
         addresses: deployment.client_addresses(),
         attempt: plan.attempt,
         leases: plan.lease_drift_ppm.is_some(),
+        revisions,
         next: AtomicUsize::new(0),
     };
     Desk { recorder, clients: Arc::new(clients), deadline: plan.deadline }
@@ -198,18 +222,24 @@ struct SystemClients {
     attempt: Duration,
     /// Whether those who only read ask for reads by lease; all others, the final reads too, ask a quorum.
     leases: bool,
+    /// Who is told of the revisions that come with answers, if they do.
+    revisions: Option<Arc<Revisions>>,
     /// So that clients that follow the leader do not all ask the same node first.
     next: AtomicUsize,
 }
 
 impl Clients for SystemClients {
     fn client(&self, node: Option<NodeId>, reader: bool) -> Box<dyn KvClient> {
-        self.system.client(&ClientSettings {
+        let settings = ClientSettings {
             route: node.map_or(Route::Leader, Route::Node),
             addresses: self.addresses.clone(),
             attempt: self.attempt,
             lease_reads: self.leases && reader,
             first: self.next.fetch_add(1, Ordering::Relaxed),
-        })
+        };
+        match &self.revisions {
+            Some(revisions) => self.system.client_with_revisions(&settings, revisions),
+            None => self.system.client(&settings),
+        }
     }
 }

@@ -17,6 +17,7 @@
 //! the node itself.
 
 mod administrator;
+pub mod etcd;
 pub mod reference;
 mod status;
 
@@ -24,6 +25,7 @@ pub use administrator::{Administrator, AdministratorView, Change};
 pub use status::{Counters, NodeStatus, Probe, Role};
 
 use crate::exit::Failure;
+use crate::recorder::Revisions;
 
 use faults::disk::Promises;
 use faults::{Budget, Power};
@@ -31,6 +33,7 @@ use history::NodeId;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use workloads::KvClient;
 
@@ -87,6 +90,14 @@ pub trait System: Sync {
         Timing { heartbeat: Duration::from_millis(100), election: Duration::from_millis(300) }
     }
 
+    /// Whether its nodes run with such a timing.
+    ///
+    /// # Errors
+    /// What they ask for instead.
+    fn check_timing(&self, _timing: Timing) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Whether a node can be told to ask, before it stands for election, whether it could win. Without a choice by the
     /// user it is told to.
     fn has_pre_vote(&self) -> bool {
@@ -116,6 +127,16 @@ pub trait System: Sync {
     /// is over. A schedule beyond this is refused.
     fn fault_budget(&self, nodes: u16) -> Budget;
 
+    /// Why it does not claim to survive this class of fault, if it does not: none is injected then.
+    fn does_not_survive(&self, _class: &str) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether its nodes hand over to each other when they are stopped, and so are stopped one after the other.
+    fn stops_in_turn(&self) -> bool {
+        false
+    }
+
     /// What it may rely on besides POSIX where its files are on a disk of ours.
     fn disk_promises(&self) -> Promises {
         Promises::Posix
@@ -144,6 +165,20 @@ pub trait System: Sync {
     /// A fresh client process: no session, no connection, no memory of earlier ones. It connects on
     /// its first call, so making one cannot fail.
     fn client(&self, settings: &ClientSettings) -> Box<dyn KvClient>;
+
+    /// Whether every answer of it comes with a revision of its whole store, so that these can be judged too.
+    fn has_revisions(&self) -> bool {
+        false
+    }
+
+    /// The same client, for a system that has revisions: it tells of each that comes with an answer.
+    fn client_with_revisions(
+        &self,
+        settings: &ClientSettings,
+        _revisions: &Arc<Revisions>,
+    ) -> Box<dyn KvClient> {
+        self.client(settings)
+    }
 
     /// Something that asks one node for its view, through `address`, again and again.
     fn probe(&self, address: SocketAddr) -> Box<dyn Probe>;
@@ -324,7 +359,8 @@ impl Selection {
 /// Every system that has a name of its own.
 #[must_use]
 pub fn all() -> &'static [&'static dyn System] {
-    &[&reference::Reference]
+    static ALL: [&dyn System; 2] = [&reference::Reference, &etcd::ON_PATH];
+    &ALL
 }
 
 /// The system that is asked for. The same selection gives the same value for the whole life of this process, so that
@@ -338,6 +374,9 @@ pub fn select(selection: &Selection) -> Result<&'static dyn System, Failure> {
         let known: Vec<&str> = all().iter().map(|system| system.name()).collect();
         return Err(Failure::unknown_name("system", name, "--system", &known));
     };
+    if name == etcd::ON_PATH.name() {
+        return Ok(etcd::select(selection)?);
+    }
     if selection.program.is_some() {
         return Err(Failure::usage(format!("`--bin`: system `{name}` has a program of its own")));
     }
