@@ -201,6 +201,7 @@ pub fn judge(
         }
         None => Coverage::default(),
     };
+    checks.extend(recorded.revisions.as_deref().map(verdict::revisions));
     let document = VerdictDocument {
         format: VerdictDocument::FORMAT,
         verdict: VerdictDocument::worst(&checks),

@@ -30,6 +30,9 @@ pub struct Plan {
     /// The version that was found, where the system has one besides the harness's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// What somebody should know of that version before a verdict is believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
     /// The program its nodes run, as it was typed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<PathBuf>,

@@ -21,10 +21,12 @@
 
 mod journal;
 mod lines;
+mod revisions;
 mod tally;
 
 pub use journal::Journal;
 pub use lines::Lines;
+pub use revisions::Revisions;
 pub use tally::{Beat, Count, Counts, Tally};
 
 use history::{Event, Header, Kind, Nanos, NodeId, Process, Writer};

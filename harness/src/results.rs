@@ -9,6 +9,8 @@
 
 mod folder;
 mod observation;
+mod revision;
 
 pub use folder::{ResultsError, RunFolder, about, list_runs, write_json};
 pub use observation::{ExitCause, Observation, ObservationHeader, Observed, read_lines};
+pub use revision::{Revision, RevisionHeader};

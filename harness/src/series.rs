@@ -209,6 +209,9 @@ fn announce(plan: &Plan, screen: &dyn Sink) {
         seed: plan.seed.to_string(),
     };
     screen.emit(Duration::ZERO, planned);
+    if let Some(warning) = &plan.warning {
+        screen.emit(Duration::ZERO, Event::Warning(warning.clone()));
+    }
     for one in &plan.omitted {
         let omitted = Event::Omitted { fault: one.fault.clone(), reason: one.reason.clone() };
         screen.emit(Duration::ZERO, omitted);

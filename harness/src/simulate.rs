@@ -88,6 +88,7 @@ fn judge(history: History, search: &Search) -> Result<VerdictDocument, Failure> 
         history,
         receipts: Vec::new(),
         observations: Vec::new(),
+        revisions: None,
         notes: Vec::new(),
     };
     check::judge(&recorded, search).map(|(document, _)| document)

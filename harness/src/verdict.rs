@@ -2,7 +2,7 @@
 //!
 //! Five checks, each a pure function of recorded facts: the workload's own (such as `linearizable`),
 //! `crashes`, `recovery`, `coverage` and `power`; where somebody read what nodes say to each other, `protocol`; and where
-//! clients are programs of somebody else, `clients`. `harness run` and `harness check` call the same
+//! clients are programs of somebody else, `clients`; and where answers carry revisions of a whole store, `revisions`. `harness run` and `harness check` call the same
 //! functions on the same files, so a run can be judged again at any time. Rulings merge worst-wins.
 //! No check reads a clock, and none reads the counters of seeded bugs.
 
@@ -15,6 +15,7 @@ mod injection;
 mod power;
 mod protocol;
 mod recovery;
+mod revisions;
 mod workload;
 
 #[cfg(test)]
@@ -32,4 +33,5 @@ pub use injection::{detail, injections};
 pub use power::power;
 pub use protocol::protocol;
 pub use recovery::recovery;
+pub use revisions::revisions;
 pub use workload::workload;

@@ -334,18 +334,27 @@ impl Tree {
     /// `ENOENT`, `EISDIR`.
     pub fn sync_file(&mut self, inode: u64) -> Result<(), Errno> {
         self.file_mut(inode)?.sync();
-        if self.promises == Promises::Ext4 {
-            for other in self.inodes.values_mut() {
+        self.keep_names(inode);
+        Ok(())
+    }
+
+    /// Where that is promised: makes the name of what was synced durable, and those of the directories it lies in, which
+    /// the same journal was told of before.
+    fn keep_names(&mut self, inode: u64) {
+        let mut next = (self.promises == Promises::Ext4).then_some(inode);
+        while let Some(inode) = next {
+            next = None;
+            for (parent, other) in &mut self.inodes {
                 let Kind::Directory { live, durable } = &mut other.kind else { continue };
                 let own = live.iter().filter(|(_, number)| **number == inode);
                 let own: Vec<String> = own.map(|(name, _)| name.clone()).collect();
                 if !own.is_empty() {
                     durable.retain(|_, number| *number != inode);
                     durable.extend(own.into_iter().map(|name| (name, inode)));
+                    next = Some(*parent);
                 }
             }
         }
-        Ok(())
     }
 
     /// A sync that fails: what was to be written is dropped, and counts as written from now on.
@@ -396,6 +405,7 @@ impl Tree {
                 durable.clone_from(live);
             }
         }
+        self.keep_names(directory);
         Ok(())
     }
 

@@ -256,6 +256,25 @@ fn what_some_file_systems_promise_besides() {
     }
 }
 
+#[test]
+fn a_sync_keeps_the_folders_on_the_way_where_that_is_promised() {
+    for (promises, kept) in [(Promises::Posix, false), (Promises::Ext4, true)] {
+        for syncs_file in [true, false] {
+            let mut tree = Tree::new(promises, 1 << 30);
+            let outer = tree.make_directory(ROOT, "outer", 0o755).unwrap();
+            let beside = tree.make_directory(outer, "beside", 0o755).unwrap();
+            let inner = tree.make_directory(outer, "inner", 0o755).unwrap();
+            let file = tree.create(inner, "file", 0o644).unwrap();
+            let synced = if syncs_file { tree.sync_file(file) } else { tree.sync_directory(inner) };
+            synced.unwrap();
+            tree.lose(Torn::Nothing, &mut Random::new(1, 1));
+            assert_eq!(tree.lookup(ROOT, "outer").is_ok(), kept);
+            assert_eq!(tree.lookup(outer, "inner").is_ok_and(|found| found == inner), kept);
+            assert_eq!(tree.lookup(outer, "beside"), Err(Errno::ENOENT), "{beside} was not synced");
+        }
+    }
+}
+
 fn tree_of_two() -> Image {
     let mut image = Image::default();
     for name in ["0", "1"] {

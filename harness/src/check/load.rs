@@ -4,7 +4,10 @@ use super::Search;
 use super::input::{self, malformed};
 use crate::exit::Failure;
 use crate::plan::Plan;
-use crate::results::{Observation, ObservationHeader, RunFolder, read_lines};
+use crate::results::{
+    Observation, ObservationHeader, Revision, RevisionHeader, RunFolder, read_lines,
+};
+use crate::system;
 use faults::Receipt;
 use history::{Header, History, HistoryError, Order, read_jsonl_parallel};
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -25,6 +28,8 @@ pub struct Recorded {
     pub receipts: Vec<Receipt>,
     /// What was observed of nodes and harness.
     pub observations: Vec<Observation>,
+    /// The revisions that came with answers; none of a system that has none.
+    pub revisions: Option<Vec<Revision>>,
     /// What was odd about the files, in sentences.
     pub notes: Vec<String>,
 }
@@ -43,6 +48,7 @@ impl Recorded {
             history,
             receipts: Vec::new(),
             observations: Vec::new(),
+            revisions: None,
         })
     }
 
@@ -64,8 +70,13 @@ impl Recorded {
         } else {
             nothing()?
         };
-        let mut notes = history.warnings.clone();
+        let mut notes: Vec<String> =
+            plan.warning.iter().chain(&history.warnings).cloned().collect();
+        let has_revisions = folder.revisions().exists()
+            || system::all().iter().any(|one| one.name() == plan.system && one.has_revisions());
         Ok(Self {
+            revisions: has_revisions
+                .then(|| lines::<RevisionHeader, _>(&folder.revisions(), &mut notes)),
             name: folder.name(),
             history,
             receipts: lines::<IgnoredAny, _>(&folder.faults(), &mut notes),

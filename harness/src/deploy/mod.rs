@@ -582,9 +582,16 @@ impl Inner {
             // A stopped process takes no SIGTERM before it continues. Either may fail because the
             // node has just exited by itself, which the ledger knows.
             let _ = self.guardian.signal(*node, NodeSignal::Continue);
-            let _ = self.guardian.signal(*node, NodeSignal::Terminate);
         }
         let deadline = Instant::now() + grace;
+        for (node, pid) in &running {
+            let _ = self.guardian.signal(*node, NodeSignal::Terminate);
+            if self.settings.system.stops_in_turn() {
+                // One that does not stop in time is found below.
+                let left = deadline.saturating_duration_since(Instant::now());
+                let _ = self.guardian.await_exit(*pid, left);
+            }
+        }
         let mut forced = Vec::new();
         for (node, pid) in &running {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -57,6 +57,7 @@ impl Plan {
             plan: Self::FORMAT,
             system: selection.name,
             version: system.has_own_version().then(|| system.version()),
+            warning: system.warning(),
             program: selection.program,
             arguments: selection.arguments,
             workload: workload.to_owned(),
@@ -290,7 +291,8 @@ fn find_timing(args: &RunArgs, system: &dyn System) -> Result<Timing, Failure> {
         ))
         .hint("give it at least twice the time between heartbeats"));
     }
-    Ok(Timing { heartbeat, election })
+    let timing = Timing { heartbeat, election };
+    system.check_timing(timing).map(|()| timing)
 }
 
 fn find_pre_vote(args: &RunArgs, system: &dyn System) -> Result<Option<bool>, Failure> {
@@ -379,6 +381,9 @@ fn bites(fault: &dyn Fault, system: &dyn System, nodes: u16) -> Result<(), Strin
     let power = fault.power();
     if !system.powers().contains(&power) {
         return Err(format!("{} (system `{}`)", power.lacking(), system.name()));
+    }
+    if let Some(why) = system.does_not_survive(fault.name()) {
+        return Err(why.to_owned());
     }
     fault.machine()?;
     if power == Power::Clock {

@@ -86,6 +86,7 @@ fn files(folder: &RunFolder, nodes: u16) -> Vec<String> {
         folder.deployment_json(),
         folder.faults(),
         folder.cluster(),
+        folder.revisions(),
     ];
     let logs = (1..=nodes).map(|number| folder.node_log(NodeId(number)));
     top.into_iter()

@@ -17,7 +17,8 @@ pub(super) fn facts(inputs: &Inputs, workload: &str) -> Vec<Fact> {
     }
     let header = inputs.history.as_ref().map(|history| &history.header);
     if let Some(plan) = &inputs.plan {
-        facts.push(fact("system", &plan.system));
+        let version = plan.version.iter().map(|version| format!(" {version}"));
+        facts.push(fact("system", plan.system.clone() + &version.collect::<String>()));
         facts.push(fact("nodes", plan.nodes));
         facts.push(fact("clients", plan.clients.total()));
         facts.push(fact("rate", format!("{} operations/s", plan.rate_per_second)));
@@ -30,6 +31,7 @@ pub(super) fn facts(inputs: &Inputs, workload: &str) -> Vec<Fact> {
         facts.extend(plan.slow_node.iter().map(|node| fact("slow node", node)));
         let every = plan.snapshot_every.iter();
         facts.extend(every.map(|entries| fact("snapshots", format!("every {entries} entries"))));
+        facts.extend(plan.pre_vote.iter().map(|pre_vote| fact("pre-vote", pre_vote)));
     } else if let Some(seed) = header.and_then(|header| header.seed.as_ref()) {
         facts.push(fact("seed", seed));
     }

@@ -147,6 +147,12 @@ impl RunFolder {
         self.root.join("clients.log")
     }
 
+    /// The revisions that came with answers; only of a system that has such.
+    #[must_use]
+    pub fn revisions(&self) -> PathBuf {
+        self.root.join("revisions.jsonl")
+    }
+
     /// The verdict document.
     #[must_use]
     pub fn verdict(&self) -> PathBuf {
@@ -281,6 +287,7 @@ pub fn about(path: &str) -> &'static str {
         "faults.jsonl" => "a receipt for each fault: asked, in effect, evidence, healed",
         "clients.log" => "what client processes wrote to their standard error, up to a mebibyte",
         "cluster.jsonl" => "what was observed of nodes, phases and the harness itself",
+        "revisions.jsonl" => "the revision of the whole store that came with each answer",
         _ => "what this node wrote to its log",
     }
 }

@@ -8,7 +8,7 @@ use crate::event::{Event, Phase, Sink};
 use crate::exit::Failure;
 use crate::observer::{Observer, View};
 use crate::plan::Plan;
-use crate::recorder::Journal;
+use crate::recorder::{Journal, Revisions};
 use crate::results::{Observed, RunFolder};
 use crate::stall::Watch;
 use crate::worker::Desk;
@@ -29,6 +29,7 @@ pub(super) struct Stage<'a> {
     pub(super) deployment: Deployment,
     pub(super) desk: Desk,
     pub(super) journal: Arc<Journal>,
+    pub(super) revisions: Option<Arc<Revisions>>,
     pub(super) observer: Observer,
     pub(super) view: Arc<View>,
     pub(super) world: World,
@@ -78,7 +79,8 @@ impl Stage<'_> {
     /// # Errors
     /// When a line of it was refused: the run cannot be judged.
     pub(super) fn check_files(&self) -> Result<(), Failure> {
-        let missing = self.journal.failure().or_else(|| self.world.failure());
+        let revisions = self.revisions.as_ref().and_then(|revisions| revisions.failure());
+        let missing = self.journal.failure().or_else(|| self.world.failure()).or(revisions);
         match missing {
             None => Ok(()),
             Some(why) => {

@@ -11,10 +11,10 @@ use crate::exit::Failure;
 use crate::guardian::Guardian;
 use crate::observer::{Nodes, Observer};
 use crate::plan::Plan;
-use crate::recorder::{Journal, Lines, Recorder};
+use crate::recorder::{Journal, Lines, Recorder, Revisions};
 use crate::results::{Observed, RunFolder, write_json};
 use crate::stall::Watch;
-use crate::system::{self, ClientNotes, ClientSettings, NodeSettings, Probe, Route, System};
+use crate::system::{self, Asides, ClientSettings, NodeSettings, Probe, Route, System};
 use crate::worker::{Clients, Desk};
 use history::{Header, NodeId};
 use serde_json::json;
@@ -47,6 +47,7 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
     let settings = settings(plan, folder, &nodes)?;
     let files = Files::create(plan, folder, options, origin)?;
     let Files { header, recorder, journal, receipts } = files;
+    let revisions = revisions(settings.system, folder, &recorder)?;
     let stalls = Watch::start()
         .map_err(|e| Failure::environment(format!("a thread cannot be started: {e}")))?;
     tokio::spawn(stalls.probe());
@@ -63,7 +64,8 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
     let observer = Observer::start(asked, direct, Arc::clone(&journal));
     let view = observer.view();
     let notes = Arc::new(RunNotes::new(Arc::clone(&journal), folder.clients_log()));
-    let desk = desk(plan, &deployment, Arc::clone(&recorder), notes);
+    let asides = Asides { notes, revisions: revisions.clone() };
+    let desk = desk(plan, &deployment, Arc::clone(&recorder), asides);
     let world = World::new(recorder, Arc::clone(&view), receipts, Arc::clone(&sink));
     let stage = Stage {
         plan,
@@ -76,6 +78,7 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
         deployment,
         desk,
         journal,
+        revisions,
         observer,
         view,
         world,
@@ -133,18 +136,29 @@ async fn deploy(
     }
 }
 
-fn desk(
-    plan: &Plan,
-    deployment: &Deployment,
-    recorder: Arc<Recorder>,
-    notes: Arc<dyn ClientNotes>,
-) -> Desk {
+/// The file of revisions, for a system that has some.
+fn revisions(
+    system: &dyn System,
+    folder: &RunFolder,
+    recorder: &Arc<Recorder>,
+) -> Result<Option<Arc<Revisions>>, Failure> {
+    if !system.has_revisions() {
+        return Ok(None);
+    }
+    let path = folder.revisions();
+    let started = Revisions::start(Arc::clone(recorder), create(&path)?);
+    let started = started
+        .map_err(|e| Failure::environment(format!("cannot write {}: {e}", path.display())))?;
+    Ok(Some(Arc::new(started)))
+}
+
+fn desk(plan: &Plan, deployment: &Deployment, recorder: Arc<Recorder>, asides: Asides) -> Desk {
     let clients = SystemClients {
         system: deployment.system(),
         addresses: deployment.client_addresses(),
         attempt: plan.attempt,
         leases: plan.lease_drift_ppm.is_some(),
-        notes,
+        asides,
         next: AtomicUsize::new(0),
     };
     Desk { recorder, clients: Arc::new(clients), deadline: plan.deadline }
@@ -208,8 +222,8 @@ struct SystemClients {
     attempt: Duration,
     /// Whether those who only read ask for reads by lease; all others, the final reads too, ask a quorum.
     leases: bool,
-    /// Where those that are processes leave what is no answer.
-    notes: Arc<dyn ClientNotes>,
+    /// Who hears what they say beside their answers.
+    asides: Asides,
     /// So that clients that follow the leader do not all ask the same node first.
     next: AtomicUsize,
 }
@@ -223,6 +237,6 @@ impl Clients for SystemClients {
             lease_reads: self.leases && reader,
             first: self.next.fetch_add(1, Ordering::Relaxed),
         };
-        self.system.client_with(&settings, &self.notes)
+        self.system.client_with(&settings, &self.asides)
     }
 }

@@ -1,6 +1,25 @@
-//! What clients that are processes of their own leave beside their answers.
+//! What clients say beside their answers, and who hears it.
 
+use crate::recorder::Revisions;
 use history::NodeId;
+use std::sync::Arc;
+
+/// Who hears what clients say beside their answers.
+#[derive(Clone)]
+pub struct Asides {
+    /// Those that are processes of their own.
+    pub notes: Arc<dyn ClientNotes>,
+    /// Those whose answers carry revisions, if anybody keeps them.
+    pub revisions: Option<Arc<Revisions>>,
+}
+
+impl Asides {
+    /// Nobody.
+    #[must_use]
+    pub fn unheard() -> Self {
+        Self { notes: Arc::new(NoNotes), revisions: None }
+    }
+}
 
 /// Takes what such a client says. It must not block for long: clients call it.
 pub trait ClientNotes: Send + Sync {

@@ -19,13 +19,14 @@
 
 mod administrator;
 mod client_notes;
+pub mod etcd;
 pub mod maelstrom;
 pub mod reference;
 mod status;
 pub mod written;
 
 pub use administrator::{Administrator, AdministratorView, Change};
-pub use client_notes::{ClientNotes, NoNotes};
+pub use client_notes::{Asides, ClientNotes, NoNotes};
 pub use status::{Counters, NodeStatus, Probe, Role};
 
 use crate::exit::Failure;
@@ -36,7 +37,6 @@ use history::NodeId;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 use workloads::KvClient;
 
@@ -93,6 +93,14 @@ pub trait System: Sync {
         Timing { heartbeat: Duration::from_millis(100), election: Duration::from_millis(300) }
     }
 
+    /// Whether its nodes run with such a timing.
+    ///
+    /// # Errors
+    /// What they ask for instead.
+    fn check_timing(&self, _timing: Timing) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Whether a node can be told to ask, before it stands for election, whether it could win. Without a choice by the
     /// user it is told to.
     fn has_pre_vote(&self) -> bool {
@@ -137,6 +145,16 @@ pub trait System: Sync {
     /// is over. A schedule beyond this is refused.
     fn fault_budget(&self, nodes: u16) -> Budget;
 
+    /// Why it does not claim to survive this class of fault, if it does not: none is injected then.
+    fn does_not_survive(&self, _class: &str) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether its nodes hand over to each other when they are stopped, and so are stopped one after the other.
+    fn stops_in_turn(&self) -> bool {
+        false
+    }
+
     /// What it may rely on besides POSIX where its files are on a disk of ours.
     fn disk_promises(&self) -> Promises {
         Promises::Posix
@@ -170,12 +188,13 @@ pub trait System: Sync {
     /// its first call, so making one cannot fail.
     fn client(&self, settings: &ClientSettings) -> Box<dyn KvClient>;
 
-    /// The same for a system whose clients may have more to say than answers.
-    fn client_with(
-        &self,
-        settings: &ClientSettings,
-        _notes: &Arc<dyn ClientNotes>,
-    ) -> Box<dyn KvClient> {
+    /// Whether every answer of it comes with a revision of its whole store, so that these can be judged too.
+    fn has_revisions(&self) -> bool {
+        false
+    }
+
+    /// The same client, for a system whose clients have more to say than answers.
+    fn client_with(&self, settings: &ClientSettings, _asides: &Asides) -> Box<dyn KvClient> {
         self.client(settings)
     }
 
@@ -372,8 +391,8 @@ impl Selection {
 /// Every system that has a name of its own.
 #[must_use]
 pub fn all() -> &'static [&'static dyn System] {
-    static ALL: &[&dyn System] = &[&reference::Reference, &maelstrom::UNSELECTED];
-    ALL
+    static ALL: [&dyn System; 3] = [&reference::Reference, &etcd::ON_PATH, &maelstrom::UNSELECTED];
+    &ALL
 }
 
 /// The system that is asked for. The same selection gives the same value for the whole life of this process, so that
@@ -393,6 +412,9 @@ pub fn select(selection: &Selection) -> Result<&'static dyn System, Failure> {
     };
     if name == maelstrom::NAME {
         return maelstrom::select(selection);
+    }
+    if name == etcd::ON_PATH.name() {
+        return Ok(etcd::select(selection)?);
     }
     if selection.program.is_some() {
         return Err(Failure::usage(format!("`--bin`: system `{name}` has a program of its own")));

@@ -10,6 +10,7 @@ mod check_formats;
 mod command;
 mod deployment;
 mod disk;
+mod etcd;
 mod guardian;
 mod help;
 mod known;

@@ -116,7 +116,10 @@ fn what_is_wrong_is_said() {
         ("--attempt 0s", "`--attempt 0s` is out of range"),
         ("--lease-drift 400001", "`--lease-drift 400001` is out of range: 0 to 400000"),
         ("--slow-node n6", "`--slow-node n6`: the nodes are n1 to n5"),
-        ("--system etcd", "unknown system `etcd` in `--system` | known: reference"),
+        (
+            "--system etdc",
+            "unknown system `etdc` in `--system` | did you mean `etcd`? | known: reference, etcd",
+        ),
         ("--workload kw", "unknown workload `kw` in `--workload` | did you mean `kv`?"),
         (
             "--faults kill,partitoin",

@@ -25,8 +25,8 @@ mod process;
 mod protocol;
 
 use super::{
-    ClientNotes, ClientSettings, MarkCount, NoNotes, NodeAddresses, NodeCommand, NodeSpec, Probe,
-    SeededBug, Selection, System, Wiring,
+    Asides, ClientSettings, MarkCount, NodeAddresses, NodeCommand, NodeSpec, Probe, SeededBug,
+    Selection, System, Wiring,
 };
 use crate::exit::Failure;
 use client::ChildClient;
@@ -235,16 +235,12 @@ impl System for Written {
     }
 
     fn client(&self, settings: &ClientSettings) -> Box<dyn KvClient> {
-        self.client_with(settings, &(Arc::new(NoNotes) as Arc<dyn ClientNotes>))
+        self.client_with(settings, &Asides::unheard())
     }
 
-    fn client_with(
-        &self,
-        settings: &ClientSettings,
-        notes: &Arc<dyn ClientNotes>,
-    ) -> Box<dyn KvClient> {
+    fn client_with(&self, settings: &ClientSettings, asides: &Asides) -> Box<dyn KvClient> {
         let command = self.node_command(&self.said.client, &self.file_values());
-        Box::new(ChildClient::new(command, settings, Arc::clone(notes)))
+        Box::new(ChildClient::new(command, settings, Arc::clone(&asides.notes)))
     }
 
     /// Only nodes of which more is known than where they answer can be asked; see [`probe_node`](System::probe_node).
