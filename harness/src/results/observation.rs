@@ -110,6 +110,11 @@ pub enum Observed {
         /// How often it made a difference.
         triggered: u64,
     },
+    /// It was looked whether nodes reach each other past the proxies, and they do not.
+    Audit {
+        /// How many sockets of nodes were seen.
+        sockets: usize,
+    },
     /// Something else worth keeping, in words.
     Note {
         /// The words.

@@ -1,5 +1,6 @@
 //! From a plan to a stage: files opened, nodes started behind their proxies, observer and watches running.
 
+use super::audits::Audits;
 use super::signals::Signals;
 use super::stage::Stage;
 use super::world::World;
@@ -61,6 +62,7 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
     let view = observer.view();
     let desk = desk(plan, &deployment, Arc::clone(&recorder));
     let world = World::new(recorder, Arc::clone(&view), receipts, Arc::clone(&sink));
+    let audits = Audits::start(deployment.clone(), Arc::clone(&journal), world.healed());
     let stage = Stage {
         plan,
         folder,
@@ -75,6 +77,7 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
         observer,
         view,
         world,
+        audits,
         signals,
         stalls,
     };

@@ -13,6 +13,7 @@ mod disk;
 mod guardian;
 mod help;
 mod known;
+mod namespaces;
 mod plan;
 mod recorded;
 mod simulate;
