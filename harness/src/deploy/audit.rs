@@ -6,7 +6,7 @@
 //!
 //! | looked at | is a leak |
 //! |---|---|
-//! | connections in the network of this process and in the nodes' own | processes of two nodes hold the two ends, or one calls where the other listens |
+//! | connections in the network that the nodes share, or in each one's own | processes of two nodes hold the two ends, or one calls where the other listens |
 //! | with a namespace for each node: processes of a node | one is in another network |
 //! | … sockets in a node's network | one is held by another node, or by nobody of this run |
 //! | … devices of it | there is one besides loopback |

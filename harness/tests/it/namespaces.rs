@@ -185,7 +185,7 @@ async fn a_cluster_in_namespaces_is_cut_and_asked_past_the_cut() {
     assert_eq!(eventually(&mut *pinned, read("k")).await, KvAnswer::Value(Some(2)));
     assert!(deployment.audit().unwrap() > 0);
 
-    // The kernel ends them with the guardian, though each has changed what it may do when it entered its network.
+    // The kernel ends them with the guardian.
     let nodes: Vec<i32> =
         deployment.nodes().into_iter().map(|node| cluster.process(node)).collect();
     let guardian = deployment.record().guardian_pid.unwrap();

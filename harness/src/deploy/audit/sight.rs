@@ -2,7 +2,7 @@
 //!
 //! The parts are read one after the other while everything goes on, so what is missing means little and what is
 //! there means what it says: the number of a socket is not given to another one. A process that ends meanwhile is
-//! passed over; one that may not be looked at is an error.
+//! passed over; one that may not be looked at is an error, and so is a kernel that shows nothing.
 
 use super::Party;
 use super::table::{self, Entry};
@@ -10,7 +10,7 @@ use faults::netns::Namespaces;
 use history::NodeId;
 use nix::sys::stat::{fstat, stat};
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind};
+use std::io;
 
 /// How many ancestors of a process are looked at.
 const DEEPEST: usize = 64;
@@ -34,9 +34,9 @@ pub(super) struct Sight {
     pub(super) machine: Network,
     /// Where each node has to live; empty where nodes have no networks of their own.
     pub(super) homes: BTreeMap<NodeId, Network>,
-    /// Every process of a node, and the network it is in.
+    /// Every process of a node that has to be at home, and the network it is in.
     pub(super) residents: Vec<(Party, Network)>,
-    /// The sockets of each network in which a node may be.
+    /// The sockets of each home that somebody is in; without homes, of the network of this process.
     pub(super) tables: Vec<(Network, Vec<Entry>)>,
     /// Who holds each socket, by its inode.
     pub(super) holders: BTreeMap<u64, Vec<Holder>>,
@@ -52,14 +52,18 @@ pub(super) fn look(
     nodes: &BTreeMap<NodeId, i32>,
     namespaces: Option<&Namespaces>,
 ) -> Result<Sight, String> {
-    let mut sight = Sight { machine: network_of("self")?.unwrap_or_default(), ..Sight::default() };
+    // A kernel without namespaces has one network, of no number.
+    let machine = network_of("self").ok().flatten().unwrap_or_default();
+    let mut sight = Sight { machine, ..Sight::default() };
     for node in namespaces.into_iter().flat_map(Namespaces::nodes) {
         let door = namespaces.and_then(|namespaces| namespaces.door(node));
         let home = door.and_then(|door| fstat(door.descriptors().1).ok());
         sight.homes.insert(node, home.ok_or("a namespace is gone")?.st_ino);
     }
     // First the tables: a socket that is in one and held by nobody later may have been closed, and never the other way.
-    sight.tables.push((sight.machine, sockets("self")?.unwrap_or_default()));
+    if sight.homes.is_empty() {
+        sight.tables.push((sight.machine, sockets("self")?.unwrap_or_default()));
+    }
     for (&node, &process) in nodes {
         let Some(&home) = sight.homes.get(&node) else { continue };
         let process = process.to_string();
@@ -75,10 +79,10 @@ pub(super) fn look(
     let holder = namespaces.map(Namespaces::holder);
     for party in parties(nodes, &sight.homes, holder)? {
         let process = party.pid.to_string();
-        let (Some(network), Some(held)) = (network_of(&process)?, held_by(&process)?) else {
-            continue;
-        };
-        sight.residents.push((party, network));
+        if !sight.homes.is_empty() {
+            sight.residents.extend(network_of(&process)?.map(|network| (party, network)));
+        }
+        let held = held_by(&process)?.unwrap_or_default();
         sight.note(&held, Holder::Node(party));
     }
     let own = held_by("self")?.unwrap_or_default();
@@ -171,7 +175,7 @@ fn sockets(process: &str) -> Result<Option<Vec<Entry>>, String> {
     let Some(mut sockets) = table_of(process, "tcp")? else { return Ok(None) };
     let place = format!("/proc/{process}/net/sockstat6");
     // A kernel without IPv6 does not count such sockets either.
-    let counts = unless_gone(process, &place, std::fs::read_to_string(&place))?.unwrap_or_default();
+    let counts = std::fs::read_to_string(&place).unwrap_or_default();
     if counts.lines().any(|line| line.starts_with("TCP6:") && line != "TCP6: inuse 0") {
         sockets.extend(table_of(process, "tcp6")?.unwrap_or_default());
     }
@@ -197,7 +201,7 @@ fn devices(process: &str) -> Result<Option<Vec<String>>, String> {
 fn unless_gone<T>(process: &str, what: &str, read: io::Result<T>) -> Result<Option<T>, String> {
     match read {
         Ok(read) => Ok(Some(read)),
-        Err(error) if error.kind() == ErrorKind::NotFound || has_ended(process) => Ok(None),
+        Err(_) if has_ended(process) => Ok(None),
         Err(error) => Err(format!("{what}: {error}")),
     }
 }
@@ -209,7 +213,7 @@ fn has_ended(process: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{network_of, parties, relations};
+    use super::{has_ended, held_by, network_of, parties, relations, sockets, table_of};
     use faults::netns::{self, Namespaces};
     use history::NodeId;
     use nix::sys::signal::{Signal, kill};
@@ -218,6 +222,7 @@ mod tests {
     use std::io::{BufRead, BufReader, Write};
     use std::os::unix::process::CommandExt;
     use std::process::{Child, Command, Stdio};
+    use std::time::{Duration, Instant};
 
     const NODE: NodeId = NodeId(1);
     /// One child in the group, one in a session of its own, and one that has lost its parent besides; says which.
@@ -251,6 +256,26 @@ mod tests {
             let _ = self.leader.kill();
             let _ = self.leader.wait();
         }
+    }
+
+    #[test]
+    fn who_has_ended_is_passed_over_and_what_cannot_be_read_is_an_error() {
+        let mut ended = Command::new("true").spawn().unwrap();
+        let process = ended.id().to_string();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !has_ended(&process) {
+            assert!(Instant::now() < deadline, "`true` does not end");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // As a zombie, and reaped.
+        for _ in 0..2 {
+            assert_eq!(network_of(&process), Ok(None));
+            assert!(held_by(&process).unwrap().unwrap_or_default().is_empty());
+            assert!(sockets(&process).unwrap().is_none());
+            ended.wait().unwrap();
+        }
+        let error = table_of("self", "no such table").unwrap_err();
+        assert!(error.starts_with("/proc/self/net/no such table: No such file"), "{error}");
     }
 
     #[test]
