@@ -5,9 +5,9 @@
 //! of each process. Nodes listen on port 0 and say where; only the proxies' addresses are known to
 //! peers and clients, so a node that is killed comes back on other ports and nobody notices. Nodes of a
 //! system that gives each one address for all live in network namespaces, where their ports are fixed; whoever asks a
-//! node there past the proxies goes through its [`door`](doors). Nothing of the machine's own network
+//! node there past the proxies goes through its door (`doors`). Nothing of the machine's own network
 //! has a fixed port or a shared folder: any number of deployments fit on one machine. Whether nodes reach each other
-//! past the proxies all the same can be asked at any time ([`audit`]).
+//! past the proxies all the same can be asked at any time ([`Deployment::audit`]).
 //!
 //! Invariants: every wait has a limit; a node is signalled by its guardian only; every exit is in
 //! [`Deployment::exits`] with its cause, and only a kill that was asked for makes it a fault's; after
