@@ -232,10 +232,13 @@ async fn a_port_in_a_namespace_treats_callers_as_the_plan_says() {
         assert_eq!(lab.call(2, 1, 1, PATIENCE), answered(1, own(2)), "not called so");
         lab.hub.apply(Plan::default()).await.unwrap();
     }
-    // More sockets than the holder makes at a time.
-    for _ in 1..20 {
-        lab.hub.apply(calls_are(Accept::Refuse)).await.unwrap();
-        lab.hub.apply(Plan::default()).await.unwrap();
+    // One after the other, with more sockets than the holder makes at a time.
+    for round in 1..20 {
+        for accept in [Accept::Hang, Accept::Refuse, Accept::Reset, Accept::Serve] {
+            if let Err(error) = lab.hub.apply(calls_are(accept)).await {
+                panic!("{accept:?} in round {round}: {error}");
+            }
+        }
     }
     assert_eq!(lab.call(1, 2, 1, PATIENCE), answered(1, own(1)));
     // Each of the twenty times the hub calls the port itself to see that it is closed, at the beginning and at the end.

@@ -6,6 +6,7 @@
 //! the operating system interleaves it.
 
 mod budget;
+mod machine;
 mod resolve;
 mod written;
 

@@ -12,8 +12,9 @@
 //! A run ends early on a signal, or with `--fail-fast` on the first violation (`fail_fast`): it heals, stops and judges
 //! what it has. Every wait has a limit. What goes wrong outside of the system under test is a [`Failure`], which names
 //! the node where there is one, and the verdict document then says `error`; what was recorded before is judged all the
-//! same, because a violation in it stands.
+//! same, because a violation in it stands. Only where nodes reach each other past the proxies (`audits`) nothing is judged.
 
+mod audits;
 mod client_notes;
 mod fail_fast;
 mod final_reads;
@@ -137,6 +138,10 @@ async fn phases(ground: Ground<'_>) -> Result<Finished, Failure> {
         started = start::start(ground) => started.inspect_err(|e| write_error(folder, e))?,
     };
     let ended = run(&mut stage).await;
+    let ended = match ended {
+        Ok(ending) => stage.audits.look().await.map(|()| ending),
+        failed => failed,
+    };
     stage.enter(Phase::Stop);
     let complete = matches!(ended, Ok(Ending::Complete));
     let grace = if complete { STOP_GRACE } else { EARLY_STOP_GRACE };
@@ -162,6 +167,7 @@ async fn run(stage: &mut Stage<'_>) -> Result<Ending, Failure> {
         }
         elected = elect(stage) => elected?,
     }
+    stage.audits.look().await?;
     let generator = work::generator(stage)?;
     let worked = work::work(stage, &generator).await?;
     report_heal(stage, &worked);

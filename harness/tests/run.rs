@@ -55,6 +55,15 @@ impl Place {
         found.map_or("missing", |c| c["verdict"].as_str().unwrap()).to_owned()
     }
 
+    /// How often it was looked for ways around the proxies; each time nodes had sockets to look at.
+    fn audits(&self) -> usize {
+        let observed = fs::read_to_string(self.folder().join("cluster.jsonl")).unwrap();
+        let looks: Vec<&str> =
+            observed.lines().filter(|line| line.contains(r#""type":"audit""#)).collect();
+        assert!(!looks.iter().any(|line| line.contains(r#""sockets":0"#)), "{looks:?}");
+        looks.len()
+    }
+
     /// Waits until the history holds `text`.
     fn await_history(&self, text: &str) {
         let end = Instant::now() + Duration::from_secs(30);
@@ -117,6 +126,7 @@ fn without_faults_a_small_cluster_is_valid_and_says_so() {
     let coverage = &verdict["checks"][3];
     assert_eq!(coverage["message"], "no faults were asked for");
     assert!(place.folder().join("report.html").is_file());
+    assert_eq!(place.audits(), 2, "once there is a leader, and before the end");
     assert!(!place.folder().join("nodes/n1/data").exists(), "data of a valid run is not kept");
     assert_eq!(place.left_behind(), Vec::<String>::new());
 }
@@ -138,6 +148,7 @@ fn a_correct_cluster_survives_every_fault() {
     assert_eq!(place.ruling("crashes"), "valid");
     let receipts = fs::read_to_string(place.folder().join("faults.jsonl")).unwrap();
     assert!(receipts.lines().count() >= 4, "{receipts}");
+    assert!(place.audits() >= 3, "also after heals");
     assert_eq!(place.left_behind(), Vec::<String>::new());
 }
 

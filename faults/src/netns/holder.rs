@@ -4,6 +4,9 @@
 //! fork and its end it makes system calls only: what needs memory is there before. Of the descriptors it inherits it
 //! keeps its end of the pair alone, and ends when that reads end-of-file. It is in a session of its own with every signal
 //! blocked, so that a terminal's Ctrl-C leaves the hub its sockets until the run has been put in order.
+//!
+//! A socket that it passes out is closed here before the asker gets to use it: a listening one of which a copy is
+//! open goes on taking calls, whoever else has closed it.
 
 use super::rights::{self, MOST};
 use super::{NamespaceError, loopback};
@@ -45,7 +48,8 @@ const STEPS: [&str; 4] = [
 
 /// A request: the number of the namespace, and how many sockets.
 const REQUEST_BYTES: usize = 3;
-/// An answer: the step that failed and the error, or zeros.
+/// An answer: the step that failed and the error, or zeros. One to a request is followed by a second, which says that
+/// what came with the first is the asker's alone.
 const ANSWER_BYTES: usize = 8;
 
 /// The holder, from outside.
@@ -102,7 +106,11 @@ impl Holder {
         let mut pair = self.pair.lock().expect("no holder of this lock panics");
         let Some(socket) = pair.as_ref() else { return Err(gone()) };
         let mut answer = [0; ANSWER_BYTES];
-        match talk(socket, request, &mut answer) {
+        let heard = match request {
+            None => hear(socket, &mut answer),
+            Some(request) => ask(socket, request, &mut answer),
+        };
+        match heard {
             Ok((ANSWER_BYTES, rights)) => {
                 let [step, error] = [0, 4].map(|at| {
                     let mut word = [0; 4];
@@ -119,14 +127,21 @@ impl Holder {
     }
 }
 
-fn talk(
+/// Asks, and hears both answers; returns the first.
+fn ask(
     socket: &OwnedFd,
-    request: Option<[u8; REQUEST_BYTES]>,
+    request: [u8; REQUEST_BYTES],
     answer: &mut [u8],
 ) -> nix::Result<(usize, Vec<OwnedFd>)> {
-    if let Some(request) = request {
-        rights::send(socket.as_fd(), &request, &[])?;
+    rights::send(socket.as_fd(), &request, &[])?;
+    let first = hear(socket, answer)?;
+    match hear(socket, &mut [0; ANSWER_BYTES])? {
+        (ANSWER_BYTES, _) => Ok(first),
+        _ => Err(Errno::EPIPE),
     }
+}
+
+fn hear(socket: &OwnedFd, answer: &mut [u8]) -> nix::Result<(usize, Vec<OwnedFd>)> {
     loop {
         match rights::receive(socket.as_fd(), answer) {
             Err(Errno::EINTR) => {}
@@ -211,12 +226,12 @@ fn serve(pair: &OwnedFd, rooms: &[OwnedFd]) -> bool {
     let wanted = usize::from(count).min(MOST);
     let done = make(room, &mut made[..wanted]);
     let have = if done.is_ok() { wanted } else { 0 };
-    let answered = answer(pair, 0, done, &made[..have]);
+    let sent = answer(pair, 0, done, &made[..have]);
     for one in made.into_iter().filter(|&one| one >= 0) {
         // SAFETY: `make` opened it and gave it away as a number; it is closed here and nowhere else.
         drop(unsafe { OwnedFd::from_raw_fd(one) });
     }
-    answered.is_ok()
+    sent.and_then(|()| answer(pair, 0, Ok(()), &[])).is_ok()
 }
 
 fn make(room: Option<&OwnedFd>, made: &mut [RawFd]) -> nix::Result<()> {

@@ -259,6 +259,25 @@ mod tests {
         drop((first, stock));
     }
 
+    /// How many sockets a process has open.
+    fn sockets_of(process: i32) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().flatten();
+        let open = open.filter_map(|one| std::fs::read_link(one.path()).ok());
+        open.filter(|to| to.to_string_lossy().starts_with("socket:")).count()
+    }
+
+    #[test]
+    fn what_is_passed_out_is_open_nowhere_else() {
+        let Some(namespaces) = made() else { return };
+        let pair = sockets_of(namespaces.holder());
+        for round in 0..100 {
+            let batch: Vec<_> =
+                (0..holder::BATCH).map(|_| namespaces.stream_socket(NodeId(1)).unwrap()).collect();
+            assert_eq!(sockets_of(namespaces.holder()), pair, "in round {round}");
+            drop(batch);
+        }
+    }
+
     #[test]
     fn the_holder_ends_with_the_namespaces() {
         let Some(namespaces) = made() else { return };

@@ -118,3 +118,107 @@ async fn carry(mut caller: TcpStream, to: SocketAddr, dial: Dial) {
         let _ = tokio::io::copy_bidirectional(&mut caller, &mut node).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Doors, MOST};
+    use faults::netns::{self, Namespaces};
+    use history::NodeId;
+    use nix::sys::socket::{Backlog, SockaddrIn, bind, listen};
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    const NODE: NodeId = NodeId(1);
+    const PORT: u16 = 2379;
+    const PATIENCE: Duration = Duration::from_secs(10);
+    /// Long enough for what is not held back.
+    const QUIET: Duration = Duration::from_millis(150);
+
+    /// A namespace and its door; none, having said why, where there are no namespaces.
+    fn lab() -> Option<(Arc<Namespaces>, Doors, SocketAddr)> {
+        if let Err(why) = netns::probe() {
+            writeln!(std::io::stderr().lock(), "skipped: {why}").unwrap();
+            return None;
+        }
+        let namespaces = Arc::new(Namespaces::start(&[NODE]).unwrap());
+        let doors = Doors::open(&namespaces, PORT).unwrap();
+        let at = doors.address(NODE).unwrap();
+        Some((namespaces, doors, at))
+    }
+
+    /// What a node would do: it listens at its address, in its namespace.
+    fn node(namespaces: &Namespaces) -> TcpListener {
+        let socket = namespaces.stream_socket(NODE).unwrap();
+        let at = SocketAddrV4::new(netns::address(NODE), PORT);
+        bind(socket.as_raw_fd(), &SockaddrIn::from(at)).unwrap();
+        listen(&socket, Backlog::MAXCONN).unwrap();
+        socket.into()
+    }
+
+    fn call(at: SocketAddr) -> TcpStream {
+        let stream = TcpStream::connect(at).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// Who has come until nobody has for a while.
+    fn arrivals(node: &TcpListener) -> Vec<TcpStream> {
+        let mut come = Vec::new();
+        let mut last = Instant::now();
+        while last.elapsed() < QUIET {
+            match node.accept() {
+                Ok((stream, _)) => {
+                    last = Instant::now();
+                    come.push(stream);
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            }
+        }
+        come
+    }
+
+    #[test]
+    fn bytes_pass_both_ways_until_one_side_ends() {
+        let Some((namespaces, doors, at)) = lab() else { return };
+        let node = node(&namespaces);
+        let mut caller = call(at);
+        let mut inside = arrivals(&node).pop().unwrap();
+        inside.set_nonblocking(false).unwrap();
+        inside.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut heard = [0; 5];
+        caller.write_all(b"there").unwrap();
+        inside.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"there");
+        inside.write_all(b"again").unwrap();
+        caller.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"again");
+        drop(inside);
+        assert_eq!(caller.read(&mut heard).unwrap(), 0, "the node ended it");
+        // Nobody listens any more.
+        drop(node);
+        let mut caller = call(at);
+        let end = caller.read(&mut heard);
+        assert!(matches!(end, Ok(0)) || end.is_err_and(|e| e.kind() == ErrorKind::ConnectionReset));
+        drop(doors);
+        assert_eq!(TcpStream::connect(at).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn so_many_at_a_time_and_not_one_more() {
+        let Some((namespaces, _doors, at)) = lab() else { return };
+        let node = node(&namespaces);
+        let mut callers: Vec<TcpStream> = (0..MOST + 6).map(|_| call(at)).collect();
+        let mut inside = arrivals(&node);
+        assert_eq!(inside.len(), MOST);
+        // A place is free once both sides have ended.
+        inside.clear();
+        drop(callers.drain(..4));
+        assert_eq!(arrivals(&node).len(), 4, "of the six who wait");
+    }
+}

@@ -5,8 +5,9 @@
 //! of each process. Nodes listen on port 0 and say where; only the proxies' addresses are known to
 //! peers and clients, so a node that is killed comes back on other ports and nobody notices. Nodes of a
 //! system that gives each one address for all live in network namespaces, where their ports are fixed; whoever asks a
-//! node there past the proxies goes through its [`door`](doors). Nothing of the machine's own network
-//! has a fixed port or a shared folder: any number of deployments fit on one machine.
+//! node there past the proxies goes through its door (`doors`). Nothing of the machine's own network
+//! has a fixed port or a shared folder: any number of deployments fit on one machine. Whether nodes reach each other
+//! past the proxies all the same can be asked at any time ([`Deployment::audit`]).
 //!
 //! Invariants: every wait has a limit; a node is signalled by its guardian only; every exit is in
 //! [`Deployment::exits`] with its cause, and only a kill that was asked for makes it a fault's; after
@@ -16,36 +17,38 @@
 //! judge: an unexplained exit is the verdict's business.
 
 mod administration;
+mod audit;
 mod clocks;
 mod disks;
 mod doors;
 mod environment;
 mod evidence;
+mod homes;
 mod ledger;
 mod logs;
+mod proxies;
 mod record;
 mod stopping;
 
+pub use audit::{Leak, Party};
 pub use environment::{RealEnvironment, Witness};
 pub use ledger::{Change, Listener, NodeExit};
 pub use logs::{Panic, Spoken, last_lines};
 pub use record::{DeploymentRecord, NodeRecord};
 
-use crate::guardian::{Guardian, GuardianError, Network, NodeSignal, Spawn};
+use crate::guardian::{Guardian, GuardianError, NodeSignal, Spawn};
 use crate::results::RunFolder;
-use crate::system::{MarkCount, NodeAddresses, NodeSettings, NodeSpec, Probe, System, Wiring};
+use crate::system::{MarkCount, NodeAddresses, NodeSettings, NodeSpec, Probe, System};
 use clocks::NodeClocks;
 use disks::DiskSet;
-use doors::Doors;
 use faults::message::Relays;
-use faults::netns::{self, Namespaces};
-use faults::proxy::{HubError, Upstream};
+use faults::proxy::Upstream;
 use faults::{Clocks, Hub, Link, Plan};
 use history::{Nanos, NodeId};
+use homes::Homes;
 use ledger::{Intent, Ledger};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -58,6 +61,8 @@ const LISTENING_PAUSE: Duration = Duration::from_millis(10);
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 /// How many lines of a node's log an error shows.
 const LOG_LINES: usize = 5;
+/// How many ways around the proxies an error shows besides the first.
+const LEAKS: usize = 9;
 /// How much later a slow node's bytes arrive, each way.
 const SLOW_BY: Duration = Duration::from_millis(40);
 
@@ -171,6 +176,12 @@ pub enum DeployError {
         /// How often.
         lives: u32,
     },
+    /// Nodes can reach each other past the proxies; every way that was seen, at least one.
+    #[error("nodes reach each other past the proxies, so no cut of this run holds: {}", told(.0))]
+    Bypassed(Vec<Leak>),
+    /// Whether they can was not to be seen.
+    #[error("whether nodes reach each other past the proxies cannot be seen: {0}")]
+    Unaudited(String),
     /// The deployment has no such node.
     #[error("there is no {0}")]
     NoSuchNode(NodeId),
@@ -183,6 +194,11 @@ impl From<DeployError> for crate::exit::Failure {
             DeployError::NotReady { log_lines, log, .. } => {
                 failure.details(log_lines).hint(format!("its whole log is {}", log.display()))
             }
+            DeployError::Bypassed(leaks) => failure
+                .details(leaks.iter().skip(1).take(LEAKS).map(Leak::to_string))
+                .hint(audit::HINT),
+            DeployError::Unaudited(_) => failure
+                .hint("run the nodes as the user that runs the harness, or the harness as root"),
             _ => failure,
         }
     }
@@ -219,35 +235,6 @@ struct Inner {
     relays: Option<Relays>,
 }
 
-/// The network namespaces of the nodes, and how they are asked past the proxies.
-struct Homes {
-    namespaces: Arc<Namespaces>,
-    doors: Doors,
-    /// At which ports they have to listen: for peers, the first of them; for clients.
-    ports: [u16; 2],
-}
-
-impl Homes {
-    fn addresses(&self, node: NodeId) -> NodeAddresses {
-        let [peer, client] = self.ports.map(|port| (netns::address(node), port).into());
-        NodeAddresses { peer, client }
-    }
-
-    fn are_open(&self, node: NodeId) -> bool {
-        self.ports.iter().all(|port| self.namespaces.is_listening(node, *port))
-    }
-
-    /// Where the guardian finds the way in. A link below `/proc` names what is open here whatever it is.
-    fn network(&self, node: NodeId) -> Option<Network> {
-        let door = self.namespaces.door(node)?;
-        let (user, net) = door.descriptors();
-        let link = |fd: BorrowedFd<'_>| {
-            PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), fd.as_raw_fd()))
-        };
-        Some(Network { user: user.map(link), net: link(net) })
-    }
-}
-
 impl Deployment {
     /// Starts proxies and nodes and returns once every node serves. Blocks for up to
     /// [`READY_LIMIT`]; call it before, or off, an async runtime.
@@ -260,11 +247,11 @@ impl Deployment {
         clock: Clock,
     ) -> Result<Self, DeployError> {
         let ids: Vec<NodeId> = settings.nodes.keys().copied().collect();
-        let (hub, homes) = network(&settings.system.wiring(), &ids)?;
+        let (hub, homes) = proxies::start(&settings.system.wiring(), &ids)?;
         if let Some(node) = settings.slow_node {
-            slow_down(&hub, Plan::slow_node(node, &ids, SLOW_BY))?;
+            proxies::slow_down(&hub, Plan::slow_node(node, &ids, SLOW_BY))?;
         }
-        let relays = settings.relays.then(|| relays(&hub, &ids)).transpose()?;
+        let relays = settings.relays.then(|| proxies::relays(&hub, &ids)).transpose()?;
         let hub = Arc::new(hub);
         let logs = settings.nodes.iter().map(|(node, paths)| (*node, paths.log.clone()));
         let ledger = Arc::new(Mutex::new(Ledger::new(logs.collect(), clock)));
@@ -353,7 +340,7 @@ impl Deployment {
     pub fn address(&self, node: NodeId) -> Option<SocketAddr> {
         let own = lock(&self.inner.ledger).addresses(node)?.client;
         match &self.inner.homes {
-            Some(homes) => homes.doors.address(node),
+            Some(homes) => homes.door(node),
             None => Some(own),
         }
     }
@@ -615,44 +602,9 @@ fn late() -> String {
     format!("did not become ready in {} s", READY_LIMIT.as_secs())
 }
 
-/// The proxies, and the namespaces they reach into where the system needs them.
-fn network(wiring: &Wiring, nodes: &[NodeId]) -> Result<(Hub, Option<Homes>), DeployError> {
-    let unstarted = |error: HubError| DeployError::Hub(error.to_string());
-    match wiring {
-        Wiring::Pairs => Ok((Hub::start(nodes).map_err(unstarted)?, None)),
-        Wiring::Namespaces { peers, client } => {
-            let refused = |error: String| DeployError::Namespaces(error);
-            let namespaces = Namespaces::start(nodes).map_err(|e| refused(e.to_string()))?;
-            let namespaces = Arc::new(namespaces);
-            let hub = Hub::start_within(&namespaces, peers).map_err(unstarted)?;
-            let doors = Doors::open(&namespaces, *client).map_err(|e| refused(e.to_string()))?;
-            let ports = [peers.first().copied().unwrap_or(*client), *client];
-            Ok((hub, Some(Homes { namespaces, doors, ports })))
-        }
-    }
-}
-
-/// Puts the network's standing plan into effect. The hub is asked on a runtime of its own, for the
-/// caller may or may not be on one.
-fn slow_down(hub: &Hub, plan: Plan) -> Result<(), DeployError> {
-    let ask = || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        let runtime = runtime.map_err(|error| error.to_string())?;
-        runtime.block_on(hub.set_base(plan)).map_err(|error| error.to_string())
-    };
-    let asked = std::thread::scope(|scope| scope.spawn(ask).join());
-    match asked {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(reason)) => Err(DeployError::Hub(reason)),
-        Err(_) => Err(DeployError::Hub("the thread that asks them panicked".to_owned())),
-    }
-}
-
-/// A relay in front of every port on which nodes reach each other.
-fn relays(hub: &Hub, nodes: &[NodeId]) -> Result<Relays, DeployError> {
-    let links = nodes.iter().flat_map(|&from| nodes.iter().map(move |&to| Link::new(from, to)));
-    let ports = links.filter_map(|link| Some((link, hub.peer_address(link.from, link.to)?)));
-    Relays::start(&ports.collect()).map_err(|error| DeployError::Hub(error.to_string()))
+/// The first of them, in words.
+fn told(leaks: &[Leak]) -> String {
+    leaks.first().map(Leak::to_string).unwrap_or_default()
 }
 
 /// A path as text, for a record.

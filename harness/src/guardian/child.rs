@@ -139,7 +139,7 @@ fn tie(command: &mut Command, ready: &OwnedFd, door: Option<Door>) {
     let ready = ready.as_raw_fd();
     let prepare = move || {
         if let Some(door) = &door {
-            // First, because the kernel forgets what ties a life when it changes what a process may do.
+            // First, because the kernel may forget what ties a life when it changes what a process may do.
             door.enter()?;
         }
         tie_life(guardian)?;

@@ -1,6 +1,6 @@
 //! From what was typed to a plan with nothing left open.
 
-use super::{Clients, Omitted, Plan, budget, written};
+use super::{Clients, Omitted, Plan, budget, machine, written};
 use crate::cli::RunArgs;
 use crate::exit::Failure;
 use crate::seed::Seed;
@@ -43,7 +43,7 @@ impl Plan {
         let system = system::select(&selection)?;
         let workload = find_workload(&args.workload, system)?;
         check_ranges(args)?;
-        system.machine()?;
+        machine::check(system)?;
         let timing = find_timing(args, system)?;
         let bug = args.bug.as_deref().map(|name| find_bug(name, system)).transpose()?;
         let needed = bug.as_ref().and_then(|bug| bug.lease_drift_ppm);
@@ -191,7 +191,7 @@ impl Plan {
     /// When it cannot.
     pub fn check(&self) -> Result<(), Failure> {
         let system = system::select(&self.selection())?;
-        system.machine()?;
+        machine::check(system)?;
         find_workload(&self.workload, system)?;
         self.check_schedule()
     }
@@ -386,6 +386,9 @@ fn bites(fault: &dyn Fault, system: &dyn System, nodes: u16) -> Result<(), Strin
         return Err(why.to_owned());
     }
     fault.machine()?;
+    if power == Power::Disk {
+        machine::disks(system)?;
+    }
     if power == Power::Clock {
         let unknown = || format!("system `{}` does not say what its nodes run", system.name());
         faults::clock::preloadable(&system.program().ok_or_else(unknown)?)?;

@@ -130,6 +130,11 @@ pub enum Observed {
         /// What, with the line that it wrote.
         text: String,
     },
+    /// It was looked whether nodes reach each other past the proxies, and they do not.
+    Audit {
+        /// How many sockets of nodes were seen.
+        sockets: usize,
+    },
     /// Something else worth keeping, in words.
     Note {
         /// The words.

@@ -1,6 +1,7 @@
 //! Everything that the phases of one run share.
 
 use super::Options;
+use super::audits::Audits;
 use super::signals::Signals;
 use super::world::World;
 use crate::deploy::{Change, Deployment, NodeExit};
@@ -33,6 +34,7 @@ pub(super) struct Stage<'a> {
     pub(super) observer: Observer,
     pub(super) view: Arc<View>,
     pub(super) world: World,
+    pub(super) audits: Audits,
     pub(super) signals: Signals,
     pub(super) stalls: Watch,
 }

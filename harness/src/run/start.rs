@@ -1,5 +1,6 @@
 //! From a plan to a stage: files opened, nodes started behind their proxies, observer and watches running.
 
+use super::audits::Audits;
 use super::client_notes::RunNotes;
 use super::signals::Signals;
 use super::stage::Stage;
@@ -67,6 +68,7 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
     let asides = Asides { notes, revisions: revisions.clone() };
     let desk = desk(plan, &deployment, Arc::clone(&recorder), asides);
     let world = World::new(recorder, Arc::clone(&view), receipts, Arc::clone(&sink));
+    let audits = Audits::start(deployment.clone(), Arc::clone(&journal), world.healed());
     let stage = Stage {
         plan,
         folder,
@@ -82,6 +84,7 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
         observer,
         view,
         world,
+        audits,
         signals,
         stalls,
     };

@@ -154,7 +154,8 @@ async fn watch_over(
     let recorder = Arc::clone(&stage.desk.recorder);
     let watch = fail_fast::watch(recorder, stage.workload, stage.header.clone());
     let mut watching = stage.options.fail_fast;
-    tokio::pin!(interrupted, watch);
+    let leak = stage.audits.leak();
+    tokio::pin!(interrupted, watch, leak);
     let mut beat = tokio::time::interval(BEAT);
     let mut sample = tokio::time::interval(STALL_SAMPLE);
     sample.reset();
@@ -162,6 +163,7 @@ async fn watch_over(
         tokio::select! {
             biased;
             () = &mut interrupted => return Ok(Ending::Interrupted),
+            leak = &mut leak => return Err(leak),
             () = tokio::time::sleep_until(end) => return Ok(Ending::Complete),
             seen = &mut watch, if watching => match seen {
                 Seen::Violation => return Ok(Ending::Violated),

@@ -12,6 +12,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// The witness of one run.
 #[derive(Clone)]
@@ -20,6 +21,7 @@ pub(super) struct World {
     pub(super) view: Arc<View>,
     pub(super) receipts: Arc<Lines>,
     pub(super) sink: Arc<dyn Sink>,
+    healed: Arc<Notify>,
     state: Arc<Mutex<State>>,
 }
 
@@ -37,7 +39,13 @@ impl World {
         receipts: Lines,
         sink: Arc<dyn Sink>,
     ) -> Self {
-        Self { recorder, view, receipts: Arc::new(receipts), sink, state: Arc::default() }
+        let (receipts, healed, state) = (Arc::new(receipts), Arc::default(), Arc::default());
+        Self { recorder, view, receipts, sink, healed, state }
+    }
+
+    /// Told of after every heal.
+    pub(super) fn healed(&self) -> Arc<Notify> {
+        Arc::clone(&self.healed)
     }
 
     /// The faults in effect, such as `kill n2`.
@@ -95,5 +103,7 @@ impl Witness for World {
 
     fn receipt(&self, receipt: &Receipt) {
         self.receipts.append(receipt);
+        // It is the last thing that is told of a fault.
+        self.healed.notify_one();
     }
 }

@@ -8,7 +8,7 @@ use harness::results::ExitCause;
 use harness::system::{self, ClientSettings, NodeSettings, NodeStatus, Role, Route, Selection};
 use history::{Nanos, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -19,12 +19,12 @@ const ATTEMPT: Duration = Duration::from_millis(500);
 /// How long a cluster of debug nodes on a busy machine may take to be of one mind.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Cluster {
-    deployment: Deployment,
-    _folder: TempDir,
+pub(crate) struct Cluster {
+    pub(crate) deployment: Deployment,
+    pub(crate) _folder: TempDir,
 }
 
-fn paths(folder: &Path, nodes: u16) -> BTreeMap<NodeId, NodePaths> {
+pub(crate) fn paths(folder: &Path, nodes: u16) -> BTreeMap<NodeId, NodePaths> {
     let of = |node: NodeId| {
         let place = folder.join(node.to_string());
         std::fs::create_dir_all(&place).unwrap();
@@ -49,8 +49,14 @@ fn deploy(
     })
 }
 
-fn start(settings: Settings) -> Result<Deployment, DeployError> {
-    let guardian = Guardian::start(Path::new(env!("CARGO_BIN_EXE_harness")))?;
+/// The harness; a copy of it where this program was copied too, for a user who cannot read the usual one.
+fn executable() -> PathBuf {
+    let usual = || env!("CARGO_BIN_EXE_harness").into();
+    std::env::var_os("HARNESS_TEST_EXECUTABLE").map_or_else(usual, Into::into)
+}
+
+pub(crate) fn start(settings: Settings) -> Result<Deployment, DeployError> {
+    let guardian = Guardian::start(&executable())?;
     let begin = Instant::now();
     let clock = move || Nanos(u64::try_from(begin.elapsed().as_nanos()).unwrap());
     Deployment::start(guardian, settings, Arc::new(clock))
@@ -63,7 +69,7 @@ fn cluster(nodes: u16) -> Cluster {
 }
 
 impl Cluster {
-    fn client(&self, route: Route) -> Box<dyn KvClient> {
+    pub(crate) fn client(&self, route: Route) -> Box<dyn KvClient> {
         self.deployment.system().client(&ClientSettings {
             route,
             addresses: self.deployment.client_addresses(),
@@ -73,13 +79,13 @@ impl Cluster {
         })
     }
 
-    async fn status(&self, node: NodeId) -> Result<NodeStatus, String> {
+    pub(crate) async fn status(&self, node: NodeId) -> Result<NodeStatus, String> {
         let address = self.deployment.address(node).ok_or("it is down")?;
         self.deployment.probe(address).status(Duration::from_secs(1)).await
     }
 
     /// The node that says it leads, once all say that they follow it.
-    async fn leader(&self) -> NodeId {
+    pub(crate) async fn leader(&self) -> NodeId {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let mut leaders = Vec::new();
@@ -97,16 +103,16 @@ impl Cluster {
         }
     }
 
-    fn process(&self, node: NodeId) -> i32 {
+    pub(crate) fn process(&self, node: NodeId) -> i32 {
         self.deployment.record().nodes[&node.to_string()].pid.unwrap()
     }
 }
 
-fn read(key: &str) -> KvOperation {
+pub(crate) fn read(key: &str) -> KvOperation {
     KvOperation::Read { key: key.to_owned() }
 }
 
-fn write(key: &str, value: i64) -> KvOperation {
+pub(crate) fn write(key: &str, value: i64) -> KvOperation {
     KvOperation::Write { key: key.to_owned(), value }
 }
 
@@ -115,7 +121,7 @@ fn cas(key: &str, from: i64, to: i64) -> KvOperation {
 }
 
 /// Performs it, again and again where an election may be in the way.
-async fn eventually(client: &mut dyn KvClient, operation: KvOperation) -> KvAnswer {
+pub(crate) async fn eventually(client: &mut dyn KvClient, operation: KvOperation) -> KvAnswer {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match client.call(&operation, DEADLINE).await {

@@ -15,6 +15,7 @@ mod guardian;
 mod help;
 mod known;
 mod maelstrom;
+mod namespaces;
 mod plan;
 mod recorded;
 mod simulate;
