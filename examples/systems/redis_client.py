@@ -42,7 +42,10 @@ def master(names, nodes, limit):
     """A connection to the first master that these are or name. None if there is no time to ask one more."""
     end = time.monotonic() + limit
     for name in list(names):
-        for _ in range(2):
+        names.append(names.pop(0))
+        for _ in range(3):  # a replica may name one that is itself a replica by now
+            if time.monotonic() > end:
+                return None
             try:
                 connection = Connection(name, nodes[name], limit)
                 role = connection.ask("ROLE")
@@ -51,9 +54,6 @@ def master(names, nodes, limit):
             if role[0] == "master":
                 return connection
             name = "n" + role[1].rsplit(".", 1)[1]  # n1, n2, … have the addresses 10.77.0.1, 10.77.0.2, …
-        names.append(names.pop(0))
-        if time.monotonic() > end:
-            return None
 
 def perform(connection, f, key, value):
     if f == "read":

@@ -235,6 +235,19 @@ fn a_run_that_was_cut_short_is_not_covered() {
 }
 
 #[test]
+fn that_no_leader_changed_is_told_only_where_somebody_says_who_leads() {
+    let (history, requested) = (history(&[]), ["kill".to_owned()]);
+    let warnings = |observations: &[Observation]| {
+        let (check, _) = coverage(&facts(&history, &[], observations, &requested));
+        check.warnings.iter().filter(|text| text.contains("no change of leader")).count()
+    };
+    let (node, role) = (NodeId(1), "leader".to_owned());
+    let status =
+        Observed::Status { node, role, term: 1, leader: None, commit: 0, last: 0, counters: None };
+    assert_eq!((warnings(&[]), warnings(&[seen(1, status)])), (0, 1));
+}
+
+#[test]
 fn what_the_run_noted_is_a_warning() {
     let empty = history(&[]);
     let note = [seen(1, Observed::Note { text: "fault 3 was not healed".to_owned() })];

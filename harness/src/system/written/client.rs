@@ -207,8 +207,9 @@ impl KvClient for ChildClient {
         Box::pin(self.perform(operation, Instant::now() + deadline))
     }
 
+    /// One that asks one node alone is served through that node, whoever answered in the end.
     fn node(&self) -> Option<NodeId> {
-        self.answered.or(self.pinned)
+        self.pinned.or(self.answered)
     }
 }
 

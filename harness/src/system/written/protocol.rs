@@ -10,8 +10,8 @@
 //!
 //! `node` is null for a client that follows the leader. A cas has `"value":[from, to]`. The answer is `ok` (it
 //! happened; of a read with the `value`, null where there is none), `fail` (it certainly did not and never will; of a
-//! cas that compared unequal with the error `mismatch`) or `info` (nobody knows). An answer may name the `node` that it
-//! came from. Further fields are passed over.
+//! cas that compared unequal with the error `mismatch`) or `info` (nobody knows). An answer to a client that
+//! follows the leader may name the `node` that it came from. Further fields are passed over.
 //!
 //! An answer that is not of this form proves nothing at all, however much of it can be understood.
 

@@ -94,7 +94,7 @@ async fn a_client_that_keeps_to_it_is_asked_again_and_again() {
 /// What it is told first, and what it is asked.
 #[tokio::test]
 async fn a_client_is_told_whom_to_ask() {
-    let line = r#"read init; read q; echo "$init" >&2; echo "$q" >&2; echo '{"id":1,"type":"ok"}'; read end"#;
+    let line = r#"read init; read q; echo "$init" >&2; echo "$q" >&2; echo '{"id":1,"type":"ok","node":"n2"}'; read end"#;
     let (mut client, notes) = client(line, Route::Node(NodeId(1)));
     assert_eq!(client.call(&write(3), PATIENCE).await, Ok(KvAnswer::Done));
     assert_eq!(client.node(), Some(NodeId(1)));
