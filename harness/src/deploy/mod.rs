@@ -428,7 +428,7 @@ impl Deployment {
         counts.filter_map(|count| Some((*ids.get(count.file)?, count))).collect()
     }
 
-    /// Stops every node in good order, kills those that have not stopped after `grace`, ends the
+    /// Stops every node in good order (a system may prefer to be killed), kills those that have not stopped after `grace`, ends the
     /// guardian, and makes sure that nothing is left. Blocks for up to `grace` and some seconds.
     ///
     /// # Errors
@@ -565,20 +565,17 @@ impl Inner {
     fn stop(&self, grace: Duration) -> Result<Stopped, DeployError> {
         let running = lock(&self.ledger).running();
         for (node, _) in &running {
-            lock(&self.ledger).intend(*node, Intent::Stop);
+            let (intent, signal) = match self.settings.system.is_killed_at_the_end() {
+                true => (Intent::Force, NodeSignal::Kill),
+                false => (Intent::Stop, NodeSignal::Terminate),
+            };
+            lock(&self.ledger).intend(*node, intent);
             // A stopped process takes no SIGTERM before it continues. Either may fail because the
             // node has just exited by itself, which the ledger knows.
             let _ = self.guardian.signal(*node, NodeSignal::Continue);
+            let _ = self.guardian.signal(*node, signal);
         }
         let deadline = Instant::now() + grace;
-        for (node, pid) in &running {
-            let _ = self.guardian.signal(*node, NodeSignal::Terminate);
-            if self.settings.system.stops_in_turn() {
-                // One that does not stop in time is found below.
-                let left = deadline.saturating_duration_since(Instant::now());
-                let _ = self.guardian.await_exit(*pid, left);
-            }
-        }
         let mut forced = Vec::new();
         for (node, pid) in &running {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -150,8 +150,8 @@ pub trait System: Sync {
         None
     }
 
-    /// Whether its nodes hand over to each other when they are stopped, and so are stopped one after the other.
-    fn stops_in_turn(&self) -> bool {
+    /// Whether its nodes are killed at the end of a run, when nothing is asked of them any more, and not told to stop.
+    fn is_killed_at_the_end(&self) -> bool {
         false
     }
 

@@ -31,7 +31,7 @@ fn arguments() {
             "known: partition, kill, pause, slow, ",
         ),
         ("run --bug local-raed", "unknown bug `local-raed`", "did you mean `local-read`?"),
-        ("run --system etcd", "unknown system `etcd`", "known: reference"),
+        ("run --system etdc", "unknown system `etdc`", "did you mean `etcd`?"),
         ("run --nodes 0", "`--nodes 0` is out of range: 1 to 9", ""),
         ("run --nodes 70000", "bad value for `--nodes`: `70000`", ""),
         ("run --clients 0", "`--clients 0` is out of range", ""),

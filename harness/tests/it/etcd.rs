@@ -105,7 +105,7 @@ fn a_member_that_ends_by_itself_is_found_and_another_version_is_told() {
     let crashes = check(&verdict, "crashes");
     assert_eq!(crashes["verdict"], "invalid");
     let said = crashes["message"].as_str().unwrap();
-    assert!(said.starts_with("n2 ended by itself at ") && said.contains("(signal 9): {"), "{said}");
+    assert!(said.starts_with("n2 ended by itself at ") && said.contains("(SIGKILL): {"), "{said}");
     let cluster = place.read("results/latest/cluster.jsonl");
     let exit = cluster.lines().find(|line| line.contains("\"unexplained\"")).unwrap();
     assert!(exit.contains("10.77.0.2:2379"), "the end of its log: {exit}");

@@ -204,8 +204,8 @@ impl System for Etcd {
         (class == "disk-full").then_some("a member of etcd ends by itself when it finds no space")
     }
 
-    /// A leader hands over before it ends, and waits for seconds if all others are ending too.
-    fn stops_in_turn(&self) -> bool {
+    /// A leader that is told to stop hands over first, and waits for it seven seconds where too few are left to take over.
+    fn is_killed_at_the_end(&self) -> bool {
         true
     }
 
