@@ -365,7 +365,7 @@ pub fn select(selection: &Selection) -> Result<&'static dyn System, Failure> {
         return Err(Failure::unknown_name("system", name, "--system", &known));
     };
     if name == maelstrom::NAME {
-        return maelstrom::select(selection);
+        return Ok(maelstrom::select(selection));
     }
     if selection.program.is_some() {
         return Err(Failure::usage(format!("`--bin`: system `{name}` has a program of its own")));
