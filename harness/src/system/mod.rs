@@ -411,7 +411,7 @@ pub fn select(selection: &Selection) -> Result<&'static dyn System, Failure> {
             .hint("or the path of a file that describes one: docs/your-system.md"));
     };
     if name == maelstrom::NAME {
-        return maelstrom::select(selection);
+        return Ok(maelstrom::select(selection));
     }
     if name == etcd::ON_PATH.name() {
         return Ok(etcd::select(selection)?);

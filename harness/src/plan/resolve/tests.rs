@@ -181,6 +181,22 @@ fn entries_that_mean_nothing_or_dodge_the_budget_are_refused() {
 }
 
 #[test]
+fn what_a_system_does_not_claim_is_left_out_of_all_and_what_it_does_not_have_is_refused() {
+    let nodes = "--system maelstrom --bin /bin/sh --workload register --time 60s";
+    let all = resolve(&format!("{nodes} --faults all")).unwrap();
+    for (fault, why) in [("kill", "memory"), ("crash", "does not claim"), ("clock", "clocks")] {
+        assert!(!all.faults.contains(&fault.to_owned()), "{fault}");
+        let told = all.omitted.iter().find(|one| one.fault == fault).unwrap();
+        assert!(told.reason.contains(why), "{told:?}");
+    }
+    assert_eq!(resolve(&format!("{nodes} --faults kill")).unwrap().faults, ["kill"]);
+    for flag in ["--heartbeat", "--election"] {
+        let refused = resolve(&format!("{nodes} {flag} 1s")).unwrap_err();
+        assert_eq!(refused, format!("`{flag}`: system `maelstrom` has no timing to set"));
+    }
+}
+
+#[test]
 fn the_five_classic_scenarios_are_schedules() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/schedules");
     let mut names = Vec::new();

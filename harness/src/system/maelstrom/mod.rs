@@ -40,35 +40,30 @@ use workloads::KvClient;
 pub const NAME: &str = "maelstrom";
 /// A bridge is the harness's own program under another verb.
 const OWN_PROGRAM: &str = "/proc/self/exe";
-/// How long after the last heal nodes must serve again; Maelstrom itself waits for ten seconds before it reads.
-const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
+/// How long after the last heal nodes must serve again. Maelstrom itself waits for ten seconds before it reads, at far lower
+/// rates, and a slow node first works off what waits for it.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
 
 /// Nodes that all run one program.
 #[derive(Clone, Debug)]
 pub struct Maelstrom {
-    program: PathBuf,
+    program: Option<PathBuf>,
     arguments: Vec<String>,
 }
 
 /// Without a program, for lists.
-pub(super) static UNSELECTED: Maelstrom =
-    Maelstrom { program: PathBuf::new(), arguments: Vec::new() };
+pub(super) static UNSELECTED: Maelstrom = Maelstrom { program: None, arguments: Vec::new() };
 
 /// The system of a program, the same value for the same selection.
-///
-/// # Errors
-/// When no program is named.
-pub fn select(selection: &Selection) -> Result<&'static dyn System, Failure> {
+pub fn select(selection: &Selection) -> &'static dyn System {
     static KNOWN: Mutex<BTreeMap<Selection, &'static Maelstrom>> = Mutex::new(BTreeMap::new());
-    let Some(program) = selection.program.clone() else {
-        return Err(Failure::usage(format!("system `{NAME}` needs the program of its nodes"))
-            .hint("name it with `--bin PATH`, and its arguments after `--`"));
-    };
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let arguments = selection.arguments.clone();
     // Leaked, one for each selection: systems live as long as the process, and a process has one or two.
-    let make = || &*Box::leak(Box::new(Maelstrom { program, arguments }));
-    Ok(*known.entry(selection.clone()).or_insert_with(make))
+    let make = || {
+        let (program, arguments) = (selection.program.clone(), selection.arguments.clone());
+        &*Box::leak(Box::new(Maelstrom { program, arguments }))
+    };
+    *known.entry(selection.clone()).or_insert_with(make)
 }
 
 impl System for Maelstrom {
@@ -89,9 +84,13 @@ impl System for Maelstrom {
     }
 
     fn machine(&self) -> Result<(), Failure> {
-        let name = self.program.display();
+        let Some(program) = &self.program else {
+            return Err(Failure::usage(format!("system `{NAME}` needs the program of its nodes"))
+                .hint("name it with `--bin PATH`, and its arguments after `--`"));
+        };
+        let name = program.display();
         let refuse = |why: &str| Failure::usage(format!("`--bin {name}`: {why}"));
-        let found = std::fs::metadata(&self.program).map_err(|error| refuse(&error.to_string()))?;
+        let found = std::fs::metadata(program).map_err(|error| refuse(&error.to_string()))?;
         if !found.is_file() {
             return Err(refuse("it is no file"));
         }
@@ -150,7 +149,9 @@ impl System for Maelstrom {
         }
         flag("data", spec.data.display().to_string());
         flag("ready-fd", READY_FD.to_string());
-        flag("bin", absolute(&self.program).display().to_string());
+        // Without one nothing is started: see `machine`.
+        let program = self.program.as_deref().map(absolute).unwrap_or_default();
+        flag("bin", program.display().to_string());
         args.push("--".to_owned());
         args.extend(self.arguments.iter().cloned());
         NodeCommand { program: PathBuf::from(OWN_PROGRAM), args, env: Vec::new() }

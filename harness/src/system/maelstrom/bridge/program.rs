@@ -121,10 +121,10 @@ pub(super) async fn read(switch: Arc<Switch>, mut output: impl AsyncRead + Unpin
     let mut buffer = vec![0; READ_BYTES];
     while let Ok(count @ 1..) = output.read(&mut buffer).await {
         for piece in cutter.push(&buffer[..count]) {
-            switch.from_node(&piece);
+            switch.node_writes(&piece);
         }
     }
     if let Some(line) = cutter.rest() {
-        switch.from_node_unfinished(&line);
+        switch.node_broke_off(&line);
     }
 }

@@ -1,6 +1,6 @@
 //! What waits on its way to somebody: bounded, and the oldest goes first when there is too much.
 //!
-//! A network may lose messages, so what does not fit is dropped, counted and told; nobody who puts something in ever
+//! Not much waits: a node that is too slow would only ever see what is long over. A network may lose messages, so what does not fit is dropped, counted and told; nobody who puts something in ever
 //! waits. That keeps the reading of a node's output free of everybody else's pace.
 
 use super::log::Log;
@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// How many messages wait for one addressee at most.
-const MOST: usize = 10_000;
+const MOST: usize = 1_000;
 /// How many bytes of them.
-const MOST_BYTES: usize = 8 << 20;
+const MOST_BYTES: usize = 4 << 20;
 
 /// Messages, as lines without their ends, in order.
 #[derive(Debug)]

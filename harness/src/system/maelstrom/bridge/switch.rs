@@ -92,12 +92,12 @@ impl Switch {
     }
 
     /// A client asks; `body` is JSON, for it comes from the harness.
-    pub(super) fn from_client(&self, client: u64, body: &str) {
+    pub(super) fn client_asks(&self, client: u64, body: &str) {
         self.tell_node(&format!("c{client}"), body);
     }
 
     /// Another bridge passes a line on, which was a message there.
-    pub(super) fn from_peer(&self, line: &[u8]) {
+    pub(super) fn peer_says(&self, line: &[u8]) {
         let Ok(message) = Message::parse(line) else { return };
         match addressee(&message.dest, self.nodes) {
             Addressee::Node(node) if node == self.own => self.deliver(message),
@@ -108,7 +108,7 @@ impl Switch {
     }
 
     /// The node wrote something.
-    pub(super) fn from_node(&self, piece: &Piece) {
+    pub(super) fn node_writes(&self, piece: &Piece) {
         let line = match piece {
             Piece::Whole(line) => line,
             Piece::TooLong(beginning) => {
@@ -121,7 +121,7 @@ impl Switch {
     }
 
     /// What the node wrote last has no end.
-    pub(super) fn from_node_unfinished(&self, line: &[u8]) {
+    pub(super) fn node_broke_off(&self, line: &[u8]) {
         self.log.broken("its last line has no end", line);
     }
 

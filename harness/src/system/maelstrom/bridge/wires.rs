@@ -79,14 +79,14 @@ fn has_ended(stream: &TcpStream) -> bool {
 pub(super) async fn hear_peers(listener: TcpListener, switch: Arc<Switch>) {
     accept(listener, move |stream| {
         let switch = Arc::clone(&switch);
-        async move { read(stream, |piece| from_peer(&switch, &piece)).await }
+        async move { read(stream, |piece| take_from_peer(&switch, &piece)).await }
     })
     .await;
 }
 
-fn from_peer(switch: &Switch, piece: &Piece) {
+fn take_from_peer(switch: &Switch, piece: &Piece) {
     if let Piece::Whole(line) = piece {
-        switch.from_peer(line);
+        switch.peer_says(line);
     }
 }
 
@@ -102,7 +102,7 @@ async fn serve(stream: TcpStream, switch: Arc<Switch>) {
     let (asking, telling) = (Arc::clone(&switch), Arc::clone(&answers));
     let hear = read(reading, move |piece| match piece {
         Piece::Whole(line) if line.is_empty() => telling.push(Vec::new()),
-        Piece::Whole(line) => asking.from_client(number, &String::from_utf8_lossy(&line)),
+        Piece::Whole(line) => asking.client_asks(number, &String::from_utf8_lossy(&line)),
         Piece::TooLong(_) => {}
     });
     let tell = async {

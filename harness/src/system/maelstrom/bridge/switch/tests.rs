@@ -14,7 +14,7 @@ fn bench() -> Bench {
 
 impl Bench {
     fn writes(&self, line: &str) {
-        self.switch.from_node(&Piece::Whole(line.into()));
+        self.switch.node_writes(&Piece::Whole(line.into()));
     }
 
     fn to_node(&self) -> Option<String> {
@@ -43,9 +43,9 @@ fn what_a_node_says_to_another_one_waits_for_that_one_alone() {
     assert_eq!((bench.to_peer(1), bench.to_node()), (None, None));
     bench.writes(&message("n2", "n2", "{}"));
     assert_eq!(bench.to_node(), Some(r#"{"id":0,"src":"n2","dest":"n2","body":{}}"#.to_owned()));
-    bench.switch.from_peer(message("n1", "n2", "{}").as_bytes());
+    bench.switch.peer_says(message("n1", "n2", "{}").as_bytes());
     assert_eq!(bench.to_node(), Some(r#"{"id":1,"src":"n1","dest":"n2","body":{}}"#.to_owned()));
-    bench.switch.from_peer(message("n1", "n3", "{}").as_bytes());
+    bench.switch.peer_says(message("n1", "n3", "{}").as_bytes());
     assert_eq!((bench.to_node(), bench.to_peer(3)), (None, None), "nothing is passed on twice");
     assert_eq!((bench.said)(), "");
 }
@@ -56,7 +56,7 @@ fn a_client_asks_and_gets_its_own_answer() {
     let (first, to_first) = bench.switch.admit();
     let (second, to_second) = bench.switch.admit();
     assert_eq!((first, second), (2, 5), "as those do that call at the second of three nodes");
-    bench.switch.from_client(second, r#"{"type":"read","msg_id":1,"key":3}"#);
+    bench.switch.client_asks(second, r#"{"type":"read","msg_id":1,"key":3}"#);
     let asked = r#"{"id":0,"src":"c5","dest":"n2","body":{"type":"read","msg_id":1,"key":3}}"#;
     assert_eq!(bench.to_node(), Some(asked.to_owned()));
     let answer = message("n2", "c5", r#"{"type":"read_ok","in_reply_to":1,"value":4}"#);
@@ -75,7 +75,7 @@ fn a_client_may_be_answered_by_a_node_at_which_it_does_not_call() {
     assert_eq!(bench.to_peer(1), Some(away), "c4 calls at n1");
     let (client, queue) = bench.switch.admit();
     let here = message("n1", &format!("c{client}"), r#"{"type":"write_ok","in_reply_to":1}"#);
-    bench.switch.from_peer(here.as_bytes());
+    bench.switch.peer_says(here.as_bytes());
     assert_eq!(text(&queue), Some(here));
     assert_eq!((bench.said)(), "");
 }
@@ -84,13 +84,13 @@ fn a_client_may_be_answered_by_a_node_at_which_it_does_not_call() {
 fn a_line_that_is_none_is_quoted_and_the_next_one_is_read() {
     let bench = bench();
     bench.writes("debug: 42");
-    bench.switch.from_node(&Piece::TooLong(b"xxx".to_vec()));
+    bench.switch.node_writes(&Piece::TooLong(b"xxx".to_vec()));
     bench.writes(&message("n2", "n4", "{}"));
     let (client, queue) = bench.switch.admit();
     let answer =
         message("n2", &format!("c{client}"), r#"{"type":"write_ok","in_reply_to":1,"k":2}"#);
     bench.writes(&answer);
-    bench.switch.from_node_unfinished(b"{\"src\"");
+    bench.switch.node_broke_off(b"{\"src\"");
     let line = message("n2", "n1", "{}");
     bench.writes(&line);
     assert_eq!(bench.to_peer(1), Some(line));
@@ -123,7 +123,7 @@ fn a_service_that_is_not_here_says_so_and_nobody_is_accused() {
 fn a_node_is_asked_to_begin_before_it_hears_anything_else() {
     let bench = bench();
     bench.switch.initiate();
-    bench.switch.from_peer(message("n1", "n2", "{}").as_bytes());
+    bench.switch.peer_says(message("n1", "n2", "{}").as_bytes());
     let first: Value = serde_json::from_str(&bench.to_node().expect("a line")).expect("JSON");
     let body =
         json!({"type": "init", "msg_id": 1, "node_id": "n2", "node_ids": ["n1", "n2", "n3"]});

@@ -67,7 +67,7 @@ async fn a_client_is_greeted_asks_and_is_answered_by_its_number() {
         assert_eq!((&asked["src"], &asked["body"]["msg_id"]), (&json!("c1"), &json!(4)));
         let answer =
             br#"{"src":"n1","dest":"c1","body":{"type":"read_ok","in_reply_to":4,"value":9}}"#;
-        switch.from_node(&Piece::Whole(answer.to_vec()));
+        switch.node_writes(&Piece::Whole(answer.to_vec()));
     };
     let (answer, ()) = soon(async { tokio::join!(asking, node) }).await;
     assert_eq!(answer.expect("an answer")["value"], json!(9));
