@@ -35,8 +35,9 @@ pub use environment::{RealEnvironment, Witness};
 pub use ledger::{Change, Listener, NodeExit};
 pub use logs::{Panic, Spoken, last_lines};
 pub use record::{DeploymentRecord, NodeRecord};
+pub use stopping::Stopped;
 
-use crate::guardian::{Guardian, GuardianError, NodeSignal, Spawn};
+use crate::guardian::{Guardian, GuardianError, Spawn};
 use crate::results::RunFolder;
 use crate::system::{MarkCount, NodeAddresses, NodeSettings, NodeSpec, Probe, System};
 use clocks::NodeClocks;
@@ -46,7 +47,7 @@ use faults::proxy::Upstream;
 use faults::{Clocks, Hub, Link, Plan};
 use history::{Nanos, NodeId};
 use homes::Homes;
-use ledger::{Intent, Ledger};
+use ledger::Ledger;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -202,13 +203,6 @@ impl From<DeployError> for crate::exit::Failure {
             _ => failure,
         }
     }
-}
-
-/// How a deployment ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stopped {
-    /// Nodes that did not stop on SIGTERM in time and were killed.
-    pub forced: Vec<NodeId>,
 }
 
 /// A running cluster. Clones share it; when the last one is dropped everything is killed.
@@ -427,28 +421,6 @@ impl Deployment {
         let counts = self.system().marks(&files).into_iter();
         counts.filter_map(|count| Some((*ids.get(count.file)?, count))).collect()
     }
-
-    /// Stops every node in good order (a system may prefer to be killed), kills those that have not stopped after `grace`, ends the
-    /// guardian, and makes sure that nothing is left. Blocks for up to `grace` and some seconds.
-    ///
-    /// # Errors
-    /// When something is left.
-    pub fn stop_blocking(&self, grace: Duration) -> Result<Stopped, DeployError> {
-        self.prepare_stop(grace / 2);
-        self.inner.stop(grace)
-    }
-
-    /// As [`stop_blocking`](Self::stop_blocking), off the caller's runtime.
-    ///
-    /// # Errors
-    /// When something is left.
-    pub async fn stop(&self, grace: Duration) -> Result<Stopped, DeployError> {
-        let deployment = self.clone();
-        match tokio::task::spawn_blocking(move || deployment.stop_blocking(grace)).await {
-            Ok(stopped) => stopped,
-            Err(error) => Err(GuardianError::Behind(error.to_string()).into()),
-        }
-    }
 }
 
 impl Inner {
@@ -560,38 +532,6 @@ impl Inner {
 
     fn paths(&self, node: NodeId) -> Result<&NodePaths, DeployError> {
         self.settings.nodes.get(&node).ok_or(DeployError::NoSuchNode(node))
-    }
-
-    fn stop(&self, grace: Duration) -> Result<Stopped, DeployError> {
-        let running = lock(&self.ledger).running();
-        for (node, _) in &running {
-            let (intent, signal) = match self.settings.system.is_killed_at_the_end() {
-                true => (Intent::Force, NodeSignal::Kill),
-                false => (Intent::Stop, NodeSignal::Terminate),
-            };
-            lock(&self.ledger).intend(*node, intent);
-            // A stopped process takes no SIGTERM before it continues. Either may fail because the
-            // node has just exited by itself, which the ledger knows.
-            let _ = self.guardian.signal(*node, NodeSignal::Continue);
-            let _ = self.guardian.signal(*node, signal);
-        }
-        let deadline = Instant::now() + grace;
-        let mut forced = Vec::new();
-        for (node, pid) in &running {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if self.guardian.await_exit(*pid, left).is_err() {
-                lock(&self.ledger).intend(*node, Intent::Force);
-                let _ = self.guardian.signal(*node, NodeSignal::Kill);
-                forced.push(*node);
-            }
-        }
-        for (_, pid) in running {
-            self.guardian.await_exit(pid, KILL_LIMIT)?;
-        }
-        let kept = self.disks.keep().map_err(DeployError::Disk);
-        self.guardian.close()?;
-        kept?;
-        Ok(Stopped { forced })
     }
 }
 

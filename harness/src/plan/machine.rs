@@ -32,6 +32,7 @@ fn networks(name: &str, wiring: &Wiring) -> Result<(), Failure> {
         Wiring::Namespaces { .. } => netns::probe().map_err(|why| {
             let needs = netns::NEEDS;
             Failure::usage(format!("the nodes of system `{name}` need {needs}: {why}"))
+                .hint("`--system reference` needs none")
         }),
     }
 }

@@ -145,3 +145,70 @@ fn clients_that_write_nonsense_are_found_and_nothing_wedges() {
     assert_eq!(check(&again, "clients"), clients);
     assert_eq!(left_behind(&place), Vec::<String>::new());
 }
+
+/// Has the first node hand a socket of its own network to the second one, which keeps it: a way from the one to the other that no
+/// proxy sees. Then each is a tiny node.
+const LEAKY: &str = r#"
+import socket, sys, threading, time
+
+own, first, file, here = sys.argv[1:]
+
+
+def give():
+    door = socket.socket(socket.AF_UNIX)
+    door.bind(here + "/door")
+    door.listen()
+    while True:
+        with door.accept()[0] as taker:
+            try:
+                with socket.create_connection((own, 7000)) as way:
+                    socket.send_fds(taker, [b"here"], [way.fileno()])
+            except OSError:
+                pass  # not listening yet: asked again
+
+
+def take():
+    while True:
+        try:
+            with socket.socket(socket.AF_UNIX) as giver:
+                giver.connect(here + "/door")
+                if socket.recv_fds(giver, 4, 1)[1]:
+                    return
+        except OSError:
+            pass
+        time.sleep(0.01)
+
+
+if own == first:
+    threading.Thread(target=give, daemon=True).start()
+elif own.endswith(".2"):
+    take()
+sys.argv = sys.argv[:4]
+exec(open(here + "/tiny_node.py").read())
+"#;
+
+#[test]
+fn nodes_that_reach_each_other_past_the_proxies_make_the_run_an_error_and_nothing_is_judged() {
+    let Some(place) = place_to_run() else { return };
+    let tiny = place.read("tiny.toml");
+    let good =
+        r#"start = ["python3", "{here}/tiny_node.py", "{address}", "{address:n1}", "{data}/log"]"#;
+    let bad = r#"start = ["python3", "{here}/leaky_node.py", "{address}", "{address:n1}", "{data}/log", "{here}"]"#;
+    assert!(tiny.contains(good));
+    place.file("leaky.toml", tiny.replace(good, bad));
+    place.file("leaky_node.py", LEAKY);
+    let left = place.harness(
+        "run --system leaky.toml --nodes 3 --clients 3 --rate 60 --time 3s --seed 1 --faults none",
+    );
+    assert_eq!(left.code, 255, "{} {}", left.stdout, left.stderr);
+    for part in ["past the proxies", "n1 (process ", "n2 (process ", "10.77.0.1:7000", "hint: "] {
+        assert!(left.stderr.contains(part), "{part}: {}", left.stderr);
+    }
+    let verdict: Value = serde_json::from_str(&place.read("results/latest/verdict.json")).unwrap();
+    assert_eq!(
+        (&verdict["verdict"], &verdict["counts"]),
+        (&"error".into(), &serde_json::json!({}))
+    );
+    assert_eq!(place.harness("check results/latest").code, 255, "nor is it afterwards");
+    assert_eq!(left_behind(&place), Vec::<String>::new());
+}
