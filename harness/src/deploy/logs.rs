@@ -1,5 +1,6 @@
 //! Reading what nodes wrote: the last lines for an error, panics and words about the protocol for the verdict.
 
+use super::{Deployment, NodePaths};
 use crate::system::ProtocolMarks;
 use history::NodeId;
 use std::fs::File;
@@ -33,6 +34,18 @@ pub struct Spoken {
     pub unserved: u64,
     /// The first of each, in words; those that break the protocol before the others.
     pub lines: Vec<String>,
+}
+
+impl Deployment {
+    /// What the nodes' logs tell of their protocol, by node; nothing where nobody reads along.
+    #[must_use]
+    pub fn spoken(&self) -> Vec<(NodeId, Spoken)> {
+        let Some(marks) = self.system().protocol_marks() else { return Vec::new() };
+        let logs = self.inner.settings.nodes.iter();
+        let read =
+            |(node, paths): (&NodeId, &NodePaths)| Some((*node, spoken(&paths.log, &marks)?));
+        logs.filter_map(read).collect()
+    }
 }
 
 /// The last `count` lines of a file that are not blank, newest last; none if it cannot be read.
@@ -74,7 +87,7 @@ pub(super) fn panics(node: NodeId, path: &Path, marks: &[String]) -> Vec<Panic> 
 }
 
 /// What stands behind the marks in a node's log, wherever in a line; none if it cannot be read.
-pub(super) fn spoken(path: &Path, marks: &ProtocolMarks) -> Option<Spoken> {
+fn spoken(path: &Path, marks: &ProtocolMarks) -> Option<Spoken> {
     let file = File::open(path).ok()?;
     let mut spoken = Spoken::default();
     let mut unserved = Vec::new();

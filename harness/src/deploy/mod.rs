@@ -382,16 +382,6 @@ impl Deployment {
         logs.flat_map(|(node, paths)| logs::panics(*node, &paths.log, marks)).collect()
     }
 
-    /// What the nodes' logs tell of their protocol, by node; nothing where nobody reads along.
-    #[must_use]
-    pub fn spoken(&self) -> Vec<(NodeId, Spoken)> {
-        let Some(marks) = self.system().protocol_marks() else { return Vec::new() };
-        let logs = self.inner.settings.nodes.iter();
-        let read =
-            |(node, paths): (&NodeId, &NodePaths)| Some((*node, logs::spoken(&paths.log, &marks)?));
-        logs.filter_map(read).collect()
-    }
-
     /// Ports, process ids and paths, for `deployment.json`.
     #[must_use]
     pub fn record(&self) -> DeploymentRecord {

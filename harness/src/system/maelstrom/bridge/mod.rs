@@ -8,12 +8,12 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`message`] | what a line is, or why it is none; names and numbers |
-//! | [`switch`] | where each message goes |
-//! | [`queue`] | what waits, within bounds |
-//! | [`wires`] | connections |
-//! | [`program`] | the process |
-//! | [`log`] | what stands in the node's log, and how it is found there |
+//! | `message` | what a line is, or why it is none; names and numbers |
+//! | `switch` | where each message goes |
+//! | `queue` | what waits, within bounds |
+//! | `wires` | connections |
+//! | `program` | the process |
+//! | `log` | what stands in the node's log, and how it is found there |
 //!
 //! It ends when SIGTERM comes (exit 0) or when the program does (exit 255, with words), so that the end of the one is the end
 //! of the other for whoever watches. It does not judge, keep anything on disk, or start a program again.
