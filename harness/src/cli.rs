@@ -116,13 +116,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "PPM")]
     pub lease_drift: Option<u32>,
     /// Time between two heartbeats of a leader; without it, as is usual for the system
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    #[arg(long, hide_short_help = true, value_name = "DURATION", value_parser = duration::parse)]
     pub heartbeat: Option<Duration>,
     /// The shortest election timeout; without it, as is usual for the system
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    #[arg(long, hide_short_help = true, value_name = "DURATION", value_parser = duration::parse)]
     pub election: Option<Duration>,
     /// Whether nodes ask before they stand for election whether they could win, where that is a choice [default: true]
-    #[arg(long, value_name = "BOOL")]
+    #[arg(long, hide_short_help = true, value_name = "BOOL")]
     pub pre_vote: Option<bool>,
     /// Play the faults of this file (TOML, or the JSON of a plan) instead of drawing them from the seed
     #[arg(long, value_name = "FILE", conflicts_with_all = ["replay", "faults"])]

@@ -21,7 +21,7 @@ pub(super) type Network = u64;
 /// Who holds a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holder {
-    /// This process: the hub, a relay, a door, a client.
+    /// This process: the hub, a relay, a door, a client. Or a child of it that is no node's.
     Harness,
     /// A process of a node.
     Node(Party),
@@ -77,7 +77,16 @@ pub(super) fn look(
         }
     }
     let holder = namespaces.map(Namespaces::holder);
-    for party in parties(nodes, &sight.homes, holder)? {
+    let relations = relations()?;
+    let parties = parties(nodes, &sight.homes, &relations, holder);
+    // One that is just being born holds what this process held a moment ago.
+    let children =
+        relations.iter().filter(|one| u32::try_from(one.parent) == Ok(std::process::id()));
+    for child in children.filter(|child| parties.iter().all(|party| party.pid != child.pid)) {
+        let held = held_by(&child.pid.to_string())?.unwrap_or_default();
+        sight.note(&held, Holder::Harness);
+    }
+    for party in parties {
         let process = party.pid.to_string();
         if !sight.homes.is_empty() {
             sight.residents.extend(network_of(&process)?.map(|network| (party, network)));
@@ -110,10 +119,10 @@ struct Relation {
 fn parties(
     nodes: &BTreeMap<NodeId, i32>,
     homes: &BTreeMap<NodeId, Network>,
+    relations: &[Relation],
     holder: Option<i32>,
-) -> Result<Vec<Party>, String> {
+) -> Vec<Party> {
     let leaders: BTreeMap<i32, NodeId> = nodes.iter().map(|(node, pid)| (*pid, *node)).collect();
-    let relations = relations()?;
     let parents: BTreeMap<i32, &Relation> = relations.iter().map(|one| (one.pid, one)).collect();
     let by_kin = |pid: i32| {
         let ancestors = std::iter::successors(parents.get(&pid), |one| parents.get(&one.parent));
@@ -133,7 +142,7 @@ fn parties(
         let node = by_kin(pid).or_else(|| at_home(pid))?;
         Some(Party { node, pid })
     };
-    Ok(others.filter_map(party).collect())
+    others.filter_map(party).collect()
 }
 
 fn relations() -> Result<Vec<Relation>, String> {
@@ -282,7 +291,7 @@ mod tests {
     fn of_a_node_are_its_group_its_descendants_and_who_lives_at_its_home() {
         let found = |family: &Family, homes: &BTreeMap<NodeId, u64>| {
             let nodes = BTreeMap::from([(NODE, family.leader())]);
-            let parties = parties(&nodes, homes, None).unwrap();
+            let parties = parties(&nodes, homes, &relations().unwrap(), None);
             assert!(parties.iter().all(|party| party.node == NODE));
             parties.into_iter().map(|party| party.pid).collect::<BTreeSet<i32>>()
         };
@@ -308,7 +317,8 @@ mod tests {
         let wanted = family.others.iter().copied().chain([family.leader(), namespaces.holder()]);
         assert_eq!(all, wanted.collect());
         let nodes = BTreeMap::from([(NODE, family.leader())]);
-        let parties = parties(&nodes, &[(NODE, home)].into(), Some(namespaces.holder())).unwrap();
+        let holder = Some(namespaces.holder());
+        let parties = parties(&nodes, &[(NODE, home)].into(), &relations().unwrap(), holder);
         assert_eq!(parties.len(), 4);
     }
 }
