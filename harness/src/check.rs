@@ -174,6 +174,7 @@ pub fn judge(
     let facts = Facts {
         requested: recorded.plan.as_ref().map_or(&nothing, |plan| &plan.faults),
         nodes: recorded.plan.as_ref().map_or(0, |plan| plan.nodes),
+        recovery_claimed: recorded.plan.as_ref().is_none_or(|plan| !plan.recovery_unclaimed),
         recovery_limit: recorded.plan.as_ref().map_or(Duration::ZERO, |plan| plan.recovery_limit),
         functions: workload.functions(),
         history: &recorded.history,

@@ -92,6 +92,9 @@ pub struct Plan {
     /// How long the system may take to serve through every live node after the last heal.
     #[serde(with = "as_text")]
     pub recovery_limit: Duration,
+    /// Whether that limit is only a guess of the harness, because the system claims none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recovery_unclaimed: bool,
     /// What the system claims to survive.
     pub fault_budget: faults::Budget,
     /// Classes of faults that will be injected, in order of name.

@@ -80,6 +80,7 @@ impl Plan {
             slow_node: args.slow_node,
             bug: bug.map(|bug| bug.name.to_owned()),
             recovery_limit: system.recovery_limit(timing.election),
+            recovery_unclaimed: !system.claims_recovery(),
             fault_budget: claimed(system, args.nodes, lease_drift_ppm),
             faults: classes,
             intensities: BTreeMap::new(),

@@ -163,6 +163,11 @@ pub trait System: Sync {
     /// How long after the last heal every node must serve again, with this shortest election timeout.
     fn recovery_limit(&self, election: Duration) -> Duration;
 
+    /// Whether it claims to keep that limit. Where nobody claims it, being late is no violation.
+    fn claims_recovery(&self) -> bool {
+        true
+    }
+
     /// Who administers it, if it can be administered while it runs.
     fn administrator(&self) -> Option<Box<dyn Administrator>> {
         None

@@ -51,6 +51,7 @@ mod tests {
                 requested: &[],
                 nodes: 3,
                 recovery_limit: Duration::ZERO,
+                recovery_claimed: true,
                 functions: &[],
                 history: &history,
                 injections: &[],

@@ -14,6 +14,8 @@ pub struct Facts<'a> {
     pub nodes: u16,
     /// How long the system may take to recover.
     pub recovery_limit: Duration,
+    /// Whether the system claims to keep it.
+    pub recovery_claimed: bool,
     /// Functions of the workload.
     pub functions: &'a [&'static str],
     /// What clients saw.

@@ -68,6 +68,7 @@ mod tests {
             requested: &[],
             nodes: 2,
             recovery_limit: Duration::ZERO,
+            recovery_claimed: true,
             functions: &[],
             history: &history,
             injections: &[],

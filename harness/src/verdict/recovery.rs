@@ -11,7 +11,8 @@ use history::{Nanos, NodeId, Outcome};
 use std::time::Duration;
 
 /// After the last heal, an ok write and an ok read through every live node within the limit. Missed is
-/// invalid, or unknown when the harness itself was starved, the run ended too soon to tell, or nobody tried.
+/// invalid, or unknown when the harness itself was starved, the run ended too soon to tell, nobody tried, or the system
+/// claims no limit.
 #[must_use]
 pub fn recovery(facts: &Facts<'_>) -> Check {
     let limit = facts.recovery_limit;
@@ -67,6 +68,9 @@ pub fn recovery(facts: &Facts<'_>) -> Check {
     let message = format!("{missing} within {} of the last heal", short(limit));
     if starved_after(facts, healed) {
         return check(Ruling::Unknown, format!("{message}; but the harness itself was starved"));
+    }
+    if !facts.recovery_claimed {
+        return check(Ruling::Unknown, format!("{message}; but the system claims no limit"));
     }
     check(Ruling::Invalid, message)
 }

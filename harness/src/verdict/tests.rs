@@ -44,6 +44,7 @@ fn facts<'a>(
         requested,
         nodes: 2,
         recovery_limit: Duration::from_secs(30),
+        recovery_claimed: true,
         functions: &["read", "write"],
         history,
         injections,
@@ -172,6 +173,12 @@ fn recovery_past_the_limit_is_missed() {
     let check = recovery(&facts(&history, &faults, &[], &[]));
     assert_eq!(check.verdict, Ruling::Invalid);
     assert!(check.message.starts_with("read through n2 only after 31.0 s"), "{}", check.message);
+    let observations = [];
+    let unclaimed =
+        Facts { recovery_claimed: false, ..facts(&history, &faults, &observations, &[]) };
+    let check = recovery(&unclaimed);
+    assert_eq!(check.verdict, Ruling::Unknown, "who claims no limit breaks none");
+    assert!(check.message.ends_with("but the system claims no limit"), "{}", check.message);
 }
 
 #[test]

@@ -192,7 +192,10 @@ fn what_a_system_does_not_claim_is_left_out_of_all_and_what_it_does_not_have_is_
     assert_eq!(resolve(&format!("{nodes} --faults kill")).unwrap().faults, ["kill"]);
     for flag in ["--heartbeat", "--election"] {
         let refused = resolve(&format!("{nodes} {flag} 1s")).unwrap_err();
-        assert_eq!(refused, format!("`{flag}`: system `maelstrom` has no timing to set"));
+        assert!(
+            refused.starts_with(&format!("`{flag}`: system `maelstrom` does not take it")),
+            "{refused}"
+        );
     }
 }
 

@@ -135,6 +135,11 @@ impl System for Maelstrom {
         RECOVERY_LIMIT
     }
 
+    /// Their protocol says nothing of it, and what is in a node's queue when a cut heals takes the time it takes.
+    fn claims_recovery(&self) -> bool {
+        false
+    }
+
     fn bugs(&self) -> Vec<SeededBug> {
         Vec::new()
     }

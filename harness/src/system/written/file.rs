@@ -51,6 +51,8 @@ pub(super) struct Description {
     pub(super) powers: Vec<Power>,
     pub(super) survives: Survives,
     pub(super) recovery_limit: Duration,
+    /// Whether the file says that limit.
+    pub(super) claims_recovery: bool,
     pub(super) workloads: Vec<&'static str>,
     pub(super) crashes: Vec<String>,
     /// The folder of the file.
@@ -176,6 +178,7 @@ fn describe(file: File, here: &Path) -> Result<Description, Wrong> {
         environment: environment(file.environment)?,
         powers: powers(file.powers)?,
         survives: file.survives.map_or(Ok(Survives::Minority), survives)?,
+        claims_recovery: file.recovery_limit.is_some(),
         recovery_limit: file.recovery_limit.map_or(Ok(RECOVERY_LIMIT), recovery_limit)?,
         workloads: workloads(file.workloads)?,
         crashes: file.crashes.into_iter().map(Spanned::into_inner).collect(),

@@ -210,6 +210,10 @@ impl System for Written {
         self.said.recovery_limit
     }
 
+    fn claims_recovery(&self) -> bool {
+        self.said.claims_recovery
+    }
+
     fn bugs(&self) -> Vec<SeededBug> {
         Vec::new()
     }

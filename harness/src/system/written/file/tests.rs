@@ -26,7 +26,7 @@ fn five_words_are_a_system() {
     assert_eq!((said.peer_ports, said.client_port), (vec![7000], 7001));
     assert_eq!((said.version, said.survives), (Version::Unsaid, Survives::Minority));
     assert_eq!(said.powers, [Power::Cut, Power::Kill, Power::Pause]);
-    assert_eq!(said.recovery_limit, Duration::from_secs(30));
+    assert_eq!((said.recovery_limit, said.claims_recovery), (Duration::from_secs(30), false));
     assert_eq!(said.workloads, ["kv", "register"]);
     assert!(said.probe.is_none() && said.stop.is_none() && said.crashes.is_empty());
 }
@@ -54,6 +54,7 @@ fn the_other_words_say_more() {
     assert_eq!(said.environment["A"], "b");
     assert_eq!(said.powers, [Power::Disk, Power::Kill]);
     assert_eq!((said.survives, said.recovery_limit), (Survives::Nodes(1), Duration::from_secs(60)));
+    assert!(said.claims_recovery);
     assert_eq!((said.workloads, said.crashes), (vec!["register"], vec!["PANIC".to_owned()]));
 }
 
