@@ -39,8 +39,9 @@ pub enum Promises {
     /// Nothing: only what was synced is durable, a name only by a sync of its directory.
     #[default]
     Posix,
-    /// What ext4 does in its default mode: a sync makes the name of what is synced durable too, with those of the
-    /// directories it lies in, and a rename in the place of another file makes the bytes of the renamed one durable.
+    /// What ext4 does in its default mode: a sync writes the journal and so makes every name durable that was given before,
+    /// and a rename in the place of another file makes the bytes of the renamed one durable. (A sync that changes no
+    /// attribute need not write the journal there; here each one does, for who relies on it must not be accused.)
     Ext4,
 }
 

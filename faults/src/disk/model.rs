@@ -334,27 +334,21 @@ impl Tree {
     /// `ENOENT`, `EISDIR`.
     pub fn sync_file(&mut self, inode: u64) -> Result<(), Errno> {
         self.file_mut(inode)?.sync();
-        self.keep_names(inode);
+        self.keep_names();
         Ok(())
     }
 
-    /// Where that is promised: makes the name of what was synced durable, and those of the directories it lies in, which
-    /// the same journal was told of before.
-    fn keep_names(&mut self, inode: u64) {
-        let mut next = (self.promises == Promises::Ext4).then_some(inode);
-        while let Some(inode) = next {
-            next = None;
-            for (parent, other) in &mut self.inodes {
-                let Kind::Directory { live, durable } = &mut other.kind else { continue };
-                let own = live.iter().filter(|(_, number)| **number == inode);
-                let own: Vec<String> = own.map(|(name, _)| name.clone()).collect();
-                if !own.is_empty() {
-                    durable.retain(|_, number| *number != inode);
-                    durable.extend(own.into_iter().map(|name| (name, inode)));
-                    next = Some(*parent);
-                }
+    /// Where that is promised: a sync writes the journal, and with it every name that anything was given before.
+    fn keep_names(&mut self) {
+        if self.promises != Promises::Ext4 {
+            return;
+        }
+        for inode in self.inodes.values_mut() {
+            if let Kind::Directory { live, durable } = &mut inode.kind {
+                durable.clone_from(live);
             }
         }
+        self.tied.clear();
     }
 
     /// A sync that fails: what was to be written is dropped, and counts as written from now on.
@@ -405,7 +399,7 @@ impl Tree {
                 durable.clone_from(live);
             }
         }
-        self.keep_names(directory);
+        self.keep_names();
         Ok(())
     }
 

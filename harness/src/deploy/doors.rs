@@ -15,6 +15,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
@@ -22,7 +23,7 @@ use tokio::time::timeout;
 
 /// How many connections a door carries at once.
 const MOST: usize = 64;
-/// How long a node may take to answer a call.
+/// How long a node may take to answer a call, and to end one that its caller has ended.
 const DIAL_LIMIT: Duration = Duration::from_secs(1);
 /// After an error that passes by itself, such as a lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -113,9 +114,20 @@ async fn serve(listener: std::net::TcpListener, to: SocketAddr, dial: Dial) {
 /// Whoever called sees a node that does not answer as a connection that ends.
 async fn carry(mut caller: TcpStream, to: SocketAddr, dial: Dial) {
     let Ok(socket) = dial() else { return };
-    if let Ok(Ok(mut node)) = timeout(DIAL_LIMIT, socket.connect(to)).await {
-        // Either side may end it, with or without an error.
-        let _ = tokio::io::copy_bidirectional(&mut caller, &mut node).await;
+    let Ok(Ok(mut node)) = timeout(DIAL_LIMIT, socket.connect(to)).await else { return };
+    let (mut from_caller, mut to_caller) = caller.split();
+    let (mut from_node, mut to_node) = node.split();
+    // Either side may end it, with or without an error.
+    let back = tokio::io::copy(&mut from_node, &mut to_caller);
+    let forth = async {
+        let _ = tokio::io::copy(&mut from_caller, &mut to_node).await;
+        let _ = to_node.shutdown().await;
+        // A node that is paused never ends what a caller has given up.
+        tokio::time::sleep(DIAL_LIMIT).await;
+    };
+    tokio::select! {
+        _ = back => {}
+        () = forth => {}
     }
 }
 

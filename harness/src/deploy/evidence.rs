@@ -9,6 +9,8 @@ use faults::{ProcessState, Ration, Sighting, Use};
 use history::NodeId;
 use std::time::{Duration, Instant};
 
+/// Between two looks whether a killed node's ports are silent.
+const SILENCE_PAUSE: Duration = Duration::from_millis(5);
 /// How long a process may take to be seen stopped, or running, after its signal.
 const STATE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -140,7 +142,24 @@ impl Inner {
             return Err(error.into());
         }
         self.guardian.await_exit(pid, KILL_LIMIT)?;
+        self.await_silence(node)?;
         Ok(sighting(node, pid, ProcessState::Gone))
+    }
+
+    /// Waits until nobody listens any more in the home of a node that was killed: a process that has left its group lives
+    /// on, and then the node was not killed. Where nodes share a network nobody else can be told from it.
+    fn await_silence(&self, node: NodeId) -> Result<(), DeployError> {
+        let Some(homes) = &self.homes else { return Ok(()) };
+        let deadline = Instant::now() + KILL_LIMIT;
+        while homes.is_alive(node) {
+            if Instant::now() >= deadline {
+                let seen = "something in its network still takes calls, which must have left its process group";
+                let (signal, wanted, seen) = ("SIGKILL", "gone", seen.to_owned());
+                return Err(DeployError::NotSeen { node, signal, wanted, seen });
+            }
+            std::thread::sleep(SILENCE_PAUSE);
+        }
+        Ok(())
     }
 
     fn restart(&self, node: NodeId) -> Result<Sighting, DeployError> {
@@ -148,6 +167,7 @@ impl Inner {
         let pid = match running {
             Some(pid) => pid,
             None => {
+                self.await_silence(node)?;
                 let pid = self.spawn(node)?;
                 if let Err(error) = self.connect(node, pid, Instant::now() + READY_LIMIT) {
                     self.put_away(node, pid);

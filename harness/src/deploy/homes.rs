@@ -39,6 +39,10 @@ impl Homes {
         self.ports.iter().all(|port| self.namespaces.is_listening(node, *port))
     }
 
+    pub(super) fn is_alive(&self, node: NodeId) -> bool {
+        self.ports.iter().any(|port| self.namespaces.is_listening(node, *port))
+    }
+
     /// Where the guardian finds the way in. A link below `/proc` names what is open here whatever it is.
     pub(super) fn network(&self, node: NodeId) -> Option<Network> {
         let door = self.namespaces.door(node)?;

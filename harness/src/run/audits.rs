@@ -1,7 +1,6 @@
 //! When a run looks for ways around its proxies: once a leader is there, after every heal, and before the end.
 //!
-//! Looking blocks for some milliseconds, so it happens on the runtime's blocking threads, one look at a time; heals that come during
-//! one share the next. Each look leaves a line in `cluster.jsonl`. The first leak ends the run, and nothing of it is
+//! Looking blocks for some milliseconds, so it happens on the runtime's blocking threads; heals that come during a look share the next. Each look leaves a line in `cluster.jsonl`. The first leak ends the run, and nothing of it is
 //! judged: what was cut was not cut.
 
 use crate::deploy::Deployment;
@@ -14,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 /// How long one look may take.
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(15);
 
 /// The looks of one run, as long as this is there.
 pub(super) struct Audits {

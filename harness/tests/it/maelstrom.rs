@@ -177,7 +177,13 @@ fn a_node_that_refuses_to_begin_is_not_ready() {
 fn a_bridge_and_its_node_stop_in_good_order() {
     use nix::sys::signal::{Signal, killpg};
     let place = Place::new();
-    for (name, then) in [("obeys", "exec sleep 60"), ("deaf", "trap '' TERM\nexec sleep 60")] {
+    let cases = [
+        ("obeys", "exec sleep 60"),
+        ("deaf", "trap '' TERM\nexec sleep 60"),
+        // It was about to say something, which is no mistake.
+        ("halfway", "printf '{\"src\"'\nexec sleep 60"),
+    ];
+    for (name, then) in cases {
         let mut child = bridge(&place, &script(&place, name, &format!("{BEGIN}\n{then}")));
         let mut ready = String::new();
         let output = child.stdout.take().unwrap();

@@ -9,9 +9,13 @@ use crate::system::{ClientSettings, Route};
 use history::NodeId;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use workloads::{BoxFuture, ClientError, KvAnswer, KvClient, KvOperation};
+
+/// Numbers requests, over all clients: a node may answer somebody late whose number at its bridge another one has by then.
+static REQUESTS: AtomicU64 = AtomicU64::new(1);
 
 /// The number of the first key of the recovery clock, `recovery-n0`; no workload has so many others.
 const RECOVERY_KEYS: u64 = 1_000_000_000;
@@ -25,8 +29,6 @@ pub struct MaelstromClient {
     pinned: bool,
     attempt: Duration,
     connection: Option<Connection>,
-    /// The number of the last request.
-    last: u64,
     asked: Option<NodeId>,
 }
 
@@ -42,7 +44,7 @@ impl MaelstromClient {
             Route::Node(node) => (true, place(node).unwrap_or(nodes.len())),
         };
         let attempt = settings.attempt;
-        Self { nodes, target, pinned, attempt, connection: None, last: 0, asked: None }
+        Self { nodes, target, pinned, attempt, connection: None, asked: None }
     }
 
     async fn perform(
@@ -50,7 +52,7 @@ impl MaelstromClient {
         operation: &KvOperation,
         end: Instant,
     ) -> Result<KvAnswer, ClientError> {
-        let number = self.last + 1;
+        let number = REQUESTS.fetch_add(1, Relaxed);
         let unspeakable = || UNSPEAKABLE.error(format!("{operation:?}"));
         let request = request(operation, number).ok_or_else(unspeakable)?;
         let Some((node, address)) = self.nodes.get(self.target).copied() else {
@@ -66,7 +68,6 @@ impl MaelstromClient {
                 Err(_) => return Err(UNREACHED.error("no greeting in time")),
             },
         };
-        self.last = number;
         match timeout_at(end, connection.ask(&request, number)).await {
             Ok(Ok(body)) => {
                 self.connection = Some(connection);

@@ -135,26 +135,26 @@ async fn run(args: &Args) -> Result<Exit, Failure> {
         how = process.ended() => Some(how),
         Err(failure) = serving => return Err(failure),
     };
-    finish(ended, process, &mut terminate, &mut reading).await
+    match finish(ended, process, &mut terminate).await {
+        None => Ok(Exit::Valid),
+        Some(how) => {
+            // What it wrote last may explain it. A process that it left may keep the pipe open.
+            if let Ok(Ok(Some(line))) = timeout(SIGNAL_LATE, &mut reading).await {
+                switch.node_broke_off(&line);
+            }
+            Err(Failure::environment(format!("the node's program ended by itself ({how})")))
+        }
+    }
 }
 
-/// What the end of a node is, of SIGTERM or of its program.
-async fn finish(
-    ended: Option<String>,
-    process: Process,
-    terminate: &mut Signal,
-    reading: &mut tokio::task::JoinHandle<()>,
-) -> Result<Exit, Failure> {
+/// Whether the program ended by itself, and how; none if SIGTERM was the reason, which may be in the middle of a line.
+async fn finish(ended: Option<String>, process: Process, terminate: &mut Signal) -> Option<String> {
     let Some(how) = ended else {
         process.end().await;
-        return Ok(Exit::Valid);
+        return None;
     };
-    if timeout(SIGNAL_LATE, terminate.recv()).await.is_ok() {
-        return Ok(Exit::Valid);
-    }
-    // What it wrote last may explain it. A process that it left may keep the pipe open.
-    let _ = timeout(SIGNAL_LATE, reading).await;
-    Err(Failure::environment(format!("the node's program ended by itself ({how})")))
+    // The signal went to both, and the program may have been the first to heed it.
+    timeout(SIGNAL_LATE, terminate.recv()).await.is_err().then_some(how)
 }
 
 async fn listen() -> Result<TcpListener, Failure> {

@@ -115,8 +115,11 @@ pub(super) async fn write(switch: Arc<Switch>, mut input: impl AsyncWrite + Unpi
     }
 }
 
-/// Reads what the program writes, until its end.
-pub(super) async fn read(switch: Arc<Switch>, mut output: impl AsyncRead + Unpin) {
+/// Reads what the program writes, until its end. Returns a last line that has none.
+pub(super) async fn read(
+    switch: Arc<Switch>,
+    mut output: impl AsyncRead + Unpin,
+) -> Option<Vec<u8>> {
     let mut cutter = Cutter::default();
     let mut buffer = vec![0; READ_BYTES];
     while let Ok(count @ 1..) = output.read(&mut buffer).await {
@@ -124,7 +127,5 @@ pub(super) async fn read(switch: Arc<Switch>, mut output: impl AsyncRead + Unpin
             switch.node_writes(&piece);
         }
     }
-    if let Some(line) = cutter.rest() {
-        switch.node_broke_off(&line);
-    }
+    cutter.rest()
 }
