@@ -228,9 +228,16 @@ mod tests {
         let mut callers: Vec<TcpStream> = (0..MOST + 6).map(|_| call(at)).collect();
         let mut inside = arrivals(&node);
         assert_eq!(inside.len(), MOST);
-        // A place is free once both sides have ended.
-        inside.clear();
+        // Those four were given up by their callers, and the node, which is paused or slow, never ends them.
         drop(callers.drain(..4));
-        assert_eq!(arrivals(&node).len(), 4, "of the six who wait");
+        let end = Instant::now() + PATIENCE;
+        let mut come = 0;
+        while come < 4 && Instant::now() < end {
+            come += arrivals(&node).len();
+        }
+        assert_eq!(come, 4, "of the six who wait");
+        // The node ended the others.
+        inside.clear();
+        assert_eq!(arrivals(&node).len(), 2, "the last two");
     }
 }
