@@ -136,7 +136,7 @@ fn why<S: Spec>(partition: &Partition<S>, place: u32, state: &S) -> Option<Strin
 /// The state that an answered operation needs, if it is exactly one.
 fn needed<S: Spec>(partition: &Partition<S>, place: u32) -> Option<StateId> {
     partition.calls[place as usize].answer.as_ref()?;
-    match partition.shapes[place as usize].0 {
+    match partition.effects[place as usize].need() {
         Need::Exactly(state) => Some(state),
         Need::Nothing | Need::AnythingBut(_) | Need::Unclear => None,
     }
@@ -144,7 +144,7 @@ fn needed<S: Spec>(partition: &Partition<S>, place: u32) -> Option<StateId> {
 
 /// The state that an operation leaves where it happens, if it is always the same.
 fn left<S: Spec>(partition: &Partition<S>, place: u32) -> Option<StateId> {
-    match partition.shapes[place as usize].1 {
+    match partition.effects[place as usize].leave() {
         Leave::Always(state) => Some(state),
         Leave::Unchanged | Leave::Unclear => None,
     }

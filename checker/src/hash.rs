@@ -4,7 +4,7 @@
 //! values to collide; budgets do.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 
 /// A table with the fixed hash.
 pub(crate) type Table<K, V> = HashMap<K, V, BuildHasherDefault<Mixer>>;
@@ -58,6 +58,11 @@ impl Hasher for Mixer {
         // Tables take the place from the low bits and a tag from the high ones.
         self.0 ^ self.0 >> 32
     }
+}
+
+/// The hash of a value, for a table that has it elsewhere.
+pub(crate) fn hash_of(value: &impl Hash) -> u64 {
+    BuildHasherDefault::<Mixer>::default().hash_one(value)
 }
 
 /// The hash of a place and some words.

@@ -5,10 +5,11 @@
 //! starts.
 
 use crate::budget::{Budget, Halt};
-use crate::hash::Table;
+use crate::hash::{Table, hash_of};
 use crate::problem::Problem;
 use crate::search::Room;
 use crate::{Call, Leaves, Needs, Spec};
+use hashbrown::HashTable;
 use std::cell::Cell;
 use std::sync::OnceLock;
 
@@ -32,6 +33,55 @@ pub(crate) enum Leave {
     Unclear,
 }
 
+/// What one call needs and leaves, in eight bytes: whoever looks at a million of them waits for memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Effect {
+    need: u32,
+    leave: u32,
+}
+
+impl Effect {
+    /// Needs nothing, or leaves the state as it is.
+    const NOTHING: u32 = u32::MAX;
+    const UNCLEAR: u32 = u32::MAX - 1;
+    /// Set where any state will do but the one that the other bits name.
+    const BUT: u32 = 1 << 31;
+    /// States have numbers below this.
+    const STATES: u32 = Self::BUT - 2;
+
+    fn new(need: Need, leave: Leave) -> Self {
+        let need = match need {
+            Need::Nothing => Self::NOTHING,
+            Need::Exactly(state) => state,
+            Need::AnythingBut(state) => state | Self::BUT,
+            Need::Unclear => Self::UNCLEAR,
+        };
+        let leave = match leave {
+            Leave::Unchanged => Self::NOTHING,
+            Leave::Always(state) => state,
+            Leave::Unclear => Self::UNCLEAR,
+        };
+        Self { need, leave }
+    }
+
+    pub(crate) fn need(self) -> Need {
+        match self.need {
+            Self::NOTHING => Need::Nothing,
+            Self::UNCLEAR => Need::Unclear,
+            state if state & Self::BUT == 0 => Need::Exactly(state),
+            state => Need::AnythingBut(state & !Self::BUT),
+        }
+    }
+
+    pub(crate) fn leave(self) -> Leave {
+        match self.leave {
+            Self::NOTHING => Leave::Unchanged,
+            Self::UNCLEAR => Leave::Unclear,
+            state => Leave::Always(state),
+        }
+    }
+}
+
 /// The calls of one key.
 pub(crate) struct Partition<S: Spec> {
     pub(crate) key: Option<String>,
@@ -40,8 +90,9 @@ pub(crate) struct Partition<S: Spec> {
     /// Every state a shape names, the initial one first.
     pub(crate) states: Vec<S>,
     /// For each call, with its answer if it has one.
-    pub(crate) shapes: Vec<(Need, Leave)>,
-    open_shapes: Vec<(Need, Leave)>,
+    pub(crate) effects: Vec<Effect>,
+    /// Without it.
+    open_effects: Vec<Effect>,
     operations: OnceLock<Vec<u32>>,
     touches: OnceLock<bool>,
     /// The room of the last problem and of the last search, for the next.
@@ -63,19 +114,20 @@ impl<S: Spec> Partition<S> {
         if let Err(halt) = budget.spend(calls.len() as u64) {
             return Err((halt, calls));
         }
-        let mut states = Interner::default();
+        // Every other call of a busy register leaves a state of its own. Room that is not used is not touched.
+        let mut states = Interner::with_room_for(calls.len() / 2);
         states.number(initial.clone());
-        let mut shapes = Vec::with_capacity(calls.len());
+        let mut effects = Vec::with_capacity(calls.len());
         for call in &calls {
             let ret = call.answer.as_ref().map(|answer| &answer.ret);
-            shapes.push(states.shape(S::shape(&call.op, ret)));
+            effects.push(states.effect(S::shape(&call.op, ret)));
         }
         Ok(Self {
             key,
             calls,
             states: states.states,
-            shapes,
-            open_shapes: Vec::new(),
+            effects,
+            open_effects: Vec::new(),
             operations: OnceLock::new(),
             touches: OnceLock::new(),
             layout: Cell::default(),
@@ -90,18 +142,18 @@ impl<S: Spec> Partition<S> {
     /// # Errors
     /// When the budget is spent.
     pub(crate) fn know_cuts(&mut self, budget: &mut Budget<'_>) -> Result<(), Halt> {
-        if self.open_shapes.len() == self.calls.len() {
+        if self.open_effects.len() == self.calls.len() {
             return Ok(());
         }
         let mut states = Interner::default();
         for state in std::mem::take(&mut self.states) {
             states.number(state);
         }
-        self.open_shapes.clear();
-        for (call, shape) in self.calls.iter().zip(&self.shapes) {
-            self.open_shapes.push(match call.answer {
-                Some(_) => states.shape(S::shape(&call.op, None)),
-                None => *shape,
+        self.open_effects.clear();
+        for (call, effect) in self.calls.iter().zip(&self.effects) {
+            self.open_effects.push(match call.answer {
+                Some(_) => states.effect(S::shape(&call.op, None)),
+                None => *effect,
             });
         }
         self.states = states.states;
@@ -110,10 +162,10 @@ impl<S: Spec> Partition<S> {
 
     /// What is known of a call, up to and including the coordinate `horizon`, and whether it was
     /// answered by then.
-    pub(crate) fn seen_from(&self, place: usize, horizon: u64) -> ((Need, Leave), bool) {
+    pub(crate) fn seen_from(&self, place: usize, horizon: u64) -> (Effect, bool) {
         match &self.calls[place].answer {
-            Some(answer) if answer.end > horizon => (self.open_shapes[place], false),
-            answer => (self.shapes[place], answer.is_some()),
+            Some(answer) if answer.end > horizon => (self.open_effects[place], false),
+            answer => (self.effects[place], answer.is_some()),
         }
     }
 
@@ -142,7 +194,7 @@ impl<S: Spec> Partition<S> {
 
     /// How many bytes it takes besides its calls, about.
     pub(crate) fn bytes(&self) -> u64 {
-        (size_of_val(&self.shapes[..]) + size_of_val(&self.states[..])) as u64
+        (size_of_val(&self.effects[..]) + size_of_val(&self.states[..])) as u64
     }
 
     /// Whether `a` had ended when `b` started.
@@ -184,39 +236,47 @@ pub(crate) fn touch<S: Spec>(calls: &[Call<S>]) -> bool {
     })
 }
 
-/// Numbers states.
+/// Numbers states. The table has numbers only, so that of a million states the most of it stays near the processor.
 #[derive(Clone)]
 pub(crate) struct Interner<S> {
     pub(crate) states: Vec<S>,
-    numbers: Table<S, StateId>,
+    numbers: HashTable<StateId>,
     /// What the states hold besides themselves.
     heap: u64,
 }
 
 impl<S> Default for Interner<S> {
     fn default() -> Self {
-        Self { states: Vec::new(), numbers: Table::default(), heap: 0 }
+        Self { states: Vec::new(), numbers: HashTable::new(), heap: 0 }
     }
 }
 
 impl<S: Spec> Interner<S> {
+    fn with_room_for(states: usize) -> Self {
+        Self { numbers: HashTable::with_capacity(states), ..Self::default() }
+    }
+
     /// How many bytes the states take, about.
     pub(crate) fn bytes(&self) -> u64 {
-        self.heap + (3 * self.states.capacity() * size_of::<S>()) as u64
+        let numbers = self.numbers.capacity() * size_of::<StateId>();
+        self.heap + (self.states.capacity() * size_of::<S>() + numbers) as u64
     }
 
     pub(crate) fn number(&mut self, state: S) -> StateId {
-        if let Some(number) = self.numbers.get(&state) {
+        let Self { states, numbers, heap } = self;
+        let hash = hash_of(&state);
+        if let Some(number) = numbers.find(hash, |number| states[*number as usize] == state) {
             return *number;
         }
-        let number = self.states.len() as StateId;
-        self.heap += 2 * state.heap_bytes();
-        self.states.push(state.clone());
-        self.numbers.insert(state, number);
+        assert!(states.len() < Effect::STATES as usize, "more states than there are numbers");
+        let number = states.len() as StateId;
+        *heap += state.heap_bytes();
+        states.push(state);
+        numbers.insert_unique(hash, number, |number| hash_of(&states[*number as usize]));
         number
     }
 
-    fn shape(&mut self, shape: crate::Shape<S>) -> (Need, Leave) {
+    fn effect(&mut self, shape: crate::Shape<S>) -> Effect {
         let need = match shape.needs {
             Needs::Nothing => Need::Nothing,
             Needs::Exactly(state) => Need::Exactly(self.number(state)),
@@ -228,6 +288,6 @@ impl<S: Spec> Interner<S> {
             Leaves::Always(state) => Leave::Always(self.number(state)),
             Leaves::Unclear => Leave::Unclear,
         };
-        (need, leave)
+        Effect::new(need, leave)
     }
 }

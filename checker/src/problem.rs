@@ -166,9 +166,9 @@ impl Problem {
             if call.start > horizon {
                 break;
             }
-            let (shape, answered) = partition.seen_from(place as usize, horizon);
+            let (effect, answered) = partition.seen_from(place as usize, horizon);
             let (need, leave) = match use_shapes {
-                true => shape,
+                true => (effect.need(), effect.leave()),
                 false => (Need::Unclear, Leave::Unclear),
             };
             // Unknown and without effect: it can always be left out.

@@ -27,7 +27,8 @@ impl Item {
         place: usize,
         horizon: u64,
     ) -> Option<Self> {
-        let ((need, leave), answered) = partition.seen_from(place, horizon);
+        let (effect, answered) = partition.seen_from(place, horizon);
+        let (need, leave) = (effect.need(), effect.leave());
         let call = &partition.calls[place];
         let end = call.answer.as_ref().map(|answer| answer.end).filter(|_| answered);
         let (place, start, before) = (place as u32, call.start, None);

@@ -32,17 +32,47 @@ impl Span {
     }
 }
 
+/// The same by the calls alone: there is one of these for every call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Marks {
+    first_end: u32,
+    last_start: u32,
+}
+
+impl Marks {
+    const NOTHING: Self = Self { first_end: NONE, last_start: NONE };
+
+    fn of(span: Span) -> Self {
+        Self { first_end: span.first_end.1, last_start: span.last_start.1 }
+    }
+
+    fn add(&mut self, place: u32, items: &Items) {
+        let mut span = self.span(items);
+        span.add(place, &items.all[place as usize]);
+        *self = Self::of(span);
+    }
+
+    /// With the times, where each call is one of the items or there is none.
+    pub(super) fn span(self, items: &Items) -> Span {
+        let item = |place: u32| items.all.get(place as usize);
+        Span {
+            first_end: (item(self.first_end).map_or(NEVER, |item| item.end), self.first_end),
+            last_start: (item(self.last_start).map_or(BEFORE, |item| item.start), self.last_start),
+        }
+    }
+}
+
 /// All blocks.
 pub(super) struct Clusters {
     /// For each source, the initial state last: the cas that needs its state.
     pub(super) next: Vec<u32>,
     /// For each source: its readers.
-    pub(super) readers: Vec<Span>,
+    pub(super) readers: Vec<Marks>,
     /// For each block, its first source.
     pub(super) heads: Vec<u32>,
     /// For each block, what real time says of it.
     pub(super) zones: Vec<Zone>,
-    spans: Vec<Span>,
+    marks: Vec<Marks>,
 }
 
 impl Clusters {
@@ -52,16 +82,18 @@ impl Clusters {
         budget: &mut Budget<'_>,
     ) -> Result<Self, End> {
         let sites = items.all.len() + 1;
+        // Each block has a first source.
+        let most = items.mutators + 1;
         budget.spend(2 * sites as u64)?;
         let mut clusters = Self {
             next: vec![NONE; sites],
-            readers: vec![Span::NOTHING; sites],
-            heads: Vec::new(),
-            zones: Vec::new(),
-            spans: Vec::new(),
+            readers: vec![Marks::NOTHING; sites],
+            heads: Vec::with_capacity(most),
+            zones: Vec::with_capacity(most),
+            marks: Vec::with_capacity(most),
         };
         let mut glued = clusters.gather(items, sources)?;
-        if clusters.readers[sites - 1].last_start.1 != NONE || clusters.next[sites - 1] != NONE {
+        if clusters.readers[sites - 1] != Marks::NOTHING || clusters.next[sites - 1] != NONE {
             clusters.build(items, items.initial(), &mut glued)?;
         }
         for (place, item) in (0_u32..).zip(&items.all) {
@@ -87,7 +119,7 @@ impl Clusters {
                 continue;
             }
             if item.leaves().is_none() {
-                self.readers[source as usize].add(place, item);
+                self.readers[source as usize].add(place, items);
                 continue;
             }
             glued += 1;
@@ -110,7 +142,7 @@ impl Clusters {
                 Some(item) => own.add(source, item),
                 None => own.first_end = (BEFORE, NONE),
             }
-            for layer in [own, self.readers[source as usize]] {
+            for layer in [own, self.readers[source as usize].span(items)] {
                 // Something later in the block ended before something earlier in it started.
                 if layer.first_end.0 < latest.0 {
                     let both = [layer.first_end.1, latest.1];
@@ -126,7 +158,7 @@ impl Clusters {
             *glued -= 1;
         }
         self.heads.push(head);
-        self.spans.push(span);
+        self.marks.push(Marks::of(span));
         self.zones.push(Zone { first_end: span.first_end.0, last_start: span.last_start.0 });
         Ok(())
     }
@@ -159,8 +191,8 @@ impl Clusters {
 
     /// The calls that make two blocks each come before the other.
     pub(super) fn conflict(&self, a: u32, b: u32) -> End {
-        let places = [a, b].map(|block| self.spans[block as usize]);
-        let calls = places.iter().flat_map(|span| [span.first_end.1, span.last_start.1]);
+        let marks = [a, b].map(|block| self.marks[block as usize]);
+        let calls = marks.iter().flat_map(|marks| [marks.first_end, marks.last_start]);
         let heads = [a, b].map(|block| self.heads[block as usize]);
         let real = |place: &u32| *place != NONE && (*place as usize) < self.next.len() - 1;
         End::Illegal(calls.chain(heads).filter(real).collect())

@@ -3,7 +3,7 @@
 use super::End;
 use crate::Spec;
 use crate::budget::Budget;
-use crate::partition::{Leave, Need, Partition, StateId};
+use crate::partition::{Effect, Leave, Need, Partition, StateId};
 
 /// An end that never came.
 pub(super) const NEVER: u64 = u64::MAX;
@@ -28,27 +28,36 @@ pub(super) enum Role {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Item {
     pub(super) start: u64,
+    /// [`NEVER`] if its outcome is unknown.
     pub(super) end: u64,
-    pub(super) role: Role,
-    /// Whether it is known to have happened: its outcome is known, and soon also whether somebody
-    /// saw it.
-    pub(super) answered: bool,
+    effect: Effect,
 }
 
 impl Item {
+    /// Whether its outcome is known.
+    pub(super) fn is_answered(&self) -> bool {
+        self.end != NEVER
+    }
+
+    /// What it does.
+    pub(super) fn role(&self) -> Role {
+        // `Items` has no others.
+        role(self.effect).unwrap_or(Role::Free)
+    }
+
     /// The state it leaves, if that is one of its own.
     pub(super) fn leaves(&self) -> Option<StateId> {
-        match self.role {
-            Role::Write(state) | Role::Cas(_, state) => Some(state),
-            Role::Free | Role::Reader(_) | Role::Mismatch(_) => None,
+        match self.effect.leave() {
+            Leave::Always(state) if self.effect.need() != Need::Exactly(state) => Some(state),
+            Leave::Always(_) | Leave::Unchanged | Leave::Unclear => None,
         }
     }
 
     /// The state it needs, if that is exactly one.
     pub(super) fn needs(&self) -> Option<StateId> {
-        match self.role {
-            Role::Reader(state) | Role::Cas(state, _) => Some(state),
-            Role::Free | Role::Write(_) | Role::Mismatch(_) => None,
+        match self.effect.need() {
+            Need::Exactly(state) => Some(state),
+            Need::Nothing | Need::AnythingBut(_) | Need::Unclear => None,
         }
     }
 }
@@ -57,6 +66,8 @@ impl Item {
 pub(super) struct Items {
     pub(super) all: Vec<Item>,
     pub(super) states: usize,
+    /// How many leave a state of their own.
+    pub(super) mutators: usize,
     pub(super) has_cas: bool,
     pub(super) has_mismatch: bool,
 }
@@ -70,21 +81,27 @@ impl Items {
         let count = partition.calls.partition_point(|call| call.start <= horizon);
         budget.spend(count as u64)?;
         let states = partition.states.len();
-        let mut items =
-            Self { all: Vec::with_capacity(count), states, has_cas: false, has_mismatch: false };
+        let mut items = Self {
+            all: Vec::with_capacity(count),
+            states,
+            mutators: 0,
+            has_cas: false,
+            has_mismatch: false,
+        };
         for place in 0..count {
             let call = &partition.calls[place];
-            let (shape, answered) = partition.seen_from(place, horizon);
+            let (effect, answered) = partition.seen_from(place, horizon);
             let end = call.answer.as_ref().filter(|_| answered).map_or(NEVER, |a| a.end + 1);
-            let role = role(shape).ok_or(End::Declined(
+            let role = role(effect).ok_or(End::Declined(
                 "what some operation does cannot be told without running it",
             ))?;
+            items.mutators += usize::from(matches!(role, Role::Write(_) | Role::Cas(..)));
             items.has_cas |= matches!(role, Role::Cas(..));
             items.has_mismatch |= answered && matches!(role, Role::Mismatch(_));
             if call.start >= NEVER - 1 || answered && end == NEVER {
                 return Err(End::Declined("a coordinate is too large"));
             }
-            items.all.push(Item { start: call.start + 1, end, role, answered });
+            items.all.push(Item { start: call.start + 1, end, effect });
         }
         Ok(items)
     }
@@ -95,8 +112,8 @@ impl Items {
     }
 }
 
-fn role(shape: (Need, Leave)) -> Option<Role> {
-    Some(match shape {
+fn role(effect: Effect) -> Option<Role> {
+    Some(match (effect.need(), effect.leave()) {
         (Need::Nothing, Leave::Unchanged) => Role::Free,
         (Need::Exactly(state), Leave::Unchanged) => Role::Reader(state),
         (Need::Exactly(from), Leave::Always(to)) if from == to => Role::Reader(from),

@@ -42,8 +42,8 @@ pub(super) fn check(
     let reigns = reigns(items, sources, clusters);
     let gone = Gone::new(items);
     for (place, item) in (0_u32..).zip(&items.all) {
-        let Role::Mismatch(state) = item.role else { continue };
-        if !item.answered || is_absent(item, state, items, sources, &gone) {
+        let Role::Mismatch(state) = item.role() else { continue };
+        if !item.is_answered() || is_absent(item, state, items, sources, &gone) {
             continue;
         }
         // The first reign that is not over, and the one after it, begin while this is open?
@@ -74,7 +74,7 @@ fn reigns(items: &Items, sources: &Sources, clusters: &Clusters) -> Vec<Reign> {
     for &head in &clusters.heads {
         let mut source = head;
         while source != NONE {
-            let Span { mut first_end, mut last_start } = clusters.readers[source as usize];
+            let Span { mut first_end, mut last_start } = clusters.readers[source as usize].span(items);
             let item = items.all.get(source as usize);
             first_end = first_end.min((item.map_or(BEFORE, |item| item.end), source));
             let next = clusters.next[source as usize];
@@ -117,7 +117,7 @@ struct Gone {
 
 impl Gone {
     fn new(items: &Items) -> Self {
-        let mutators = items.all.iter().filter(|item| item.answered && item.leaves().is_some());
+        let mutators = items.all.iter().filter(|item| item.is_answered() && item.leaves().is_some());
         let (starts, mut ends): (Vec<u64>, Vec<u64>) =
             mutators.map(|item| (item.start, item.end)).unzip();
         for place in (1..ends.len()).rev() {

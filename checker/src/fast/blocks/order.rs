@@ -33,9 +33,9 @@ pub(super) fn order(
     let base = base(items, sources, clusters, arranged);
     let mut inserted: Vec<(usize, u64, u32)> = Vec::new();
     for (call, item) in (0_u32..).zip(&items.all) {
-        let avoided = match item.role {
-            Role::Mismatch(state) if item.answered => Some(state),
-            Role::Free if item.answered => None,
+        let avoided = match item.role() {
+            Role::Mismatch(state) if item.is_answered() => Some(state),
+            Role::Free if item.is_answered() => None,
             _ => continue,
         };
         // In front of which place of the base, and when.

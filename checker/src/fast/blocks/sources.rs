@@ -1,7 +1,7 @@
 //! Which mutator each call saw, where only one is possible.
 
 use super::End;
-use super::items::{BEFORE, Items, NEVER};
+use super::items::{BEFORE, Item, Items, NEVER};
 use crate::budget::Budget;
 use crate::hash::Table;
 use crate::partition::StateId;
@@ -66,12 +66,12 @@ pub(super) fn trace(
         }
     }
     sources.makers = makers;
-    sources.happened = items.all.iter().map(|item| item.answered).collect();
+    sources.happened = items.all.iter().map(Item::is_answered).collect();
     sources.of = vec![NONE; items.all.len()];
     let mut tracer = Tracer { items, sources, candidates: None };
     let mut seen: Vec<u32> = Vec::new();
     for place in 0..items.all.len() as u32 {
-        if items.all[place as usize].answered {
+        if items.all[place as usize].is_answered() {
             tracer.find(place, &mut seen, budget)?;
         }
         while let Some(place) = seen.pop() {
@@ -147,7 +147,7 @@ impl Candidates {
                 let latest = list.last().map_or(BEFORE, |(_, latest)| *latest);
                 list.push((place, latest.max(item.end)));
             }
-            if item.answered {
+            if item.is_answered() {
                 ends.push((item.end, item.start, place));
             }
         }
