@@ -7,11 +7,11 @@
 //! need not wait for them.
 
 use crate::budget::{Budget, Limits, Pool};
+use crate::hash::Table;
 use crate::partition::sort;
 use crate::route::{Decision, decide};
 use crate::{Call, Judgement, Order, Spec, UnknownPartition};
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -69,11 +69,17 @@ const SIZE_OF_UNKNOWN: usize = 50;
 /// caller, except that a failed comparison is an answer: an observation.
 #[must_use]
 pub fn linearizable<S: Spec>(initial: &S, calls: Vec<Call<S>>, options: &Options<'_>) -> Judgement {
+    let keys = split(calls);
+    let alone = keys.len() == 1;
     let part = |(key, calls): (Option<String>, Vec<Call<S>>)| {
-        let unknown = calls.iter().filter(|call| call.answer.is_none()).count();
+        // A key alone is looked at first whatever its size.
+        let unknown = match alone {
+            true => 0,
+            false => calls.iter().filter(|call| call.answer.is_none()).count(),
+        };
         Part { key, size: calls.len() + SIZE_OF_UNKNOWN * unknown, calls }
     };
-    let parts = split(calls).into_iter().map(part).collect();
+    let parts = keys.into_iter().map(part).collect();
     linearizable_parts(initial, parts, &|calls| calls, options)
 }
 
@@ -146,17 +152,27 @@ fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// By key; all together if any call has none.
 fn split<S: Spec>(calls: Vec<Call<S>>) -> Keys<S> {
-    if calls.is_empty() {
-        return Vec::new();
+    let mut numbers: Table<String, usize> = Table::default();
+    let mut sizes = Vec::new();
+    let mut homes = Vec::with_capacity(calls.len());
+    for call in &calls {
+        let Some(key) = S::key(&call.op) else { return vec![(None, calls)] };
+        let home = *numbers.entry(key).or_insert(sizes.len());
+        homes.push(home as u32);
+        match sizes.get_mut(home) {
+            Some(size) => *size += 1,
+            None => sizes.push(1),
+        }
     }
-    if calls.iter().any(|call| S::key(&call.op).is_none()) {
-        return vec![(None, calls)];
+    let mut keys: Keys<S> =
+        sizes.into_iter().map(|size| (None, Vec::with_capacity(size))).collect();
+    for (key, home) in numbers {
+        keys[home].0 = Some(key);
     }
-    let mut split: BTreeMap<Option<String>, Vec<Call<S>>> = BTreeMap::new();
-    for call in calls {
-        split.entry(S::key(&call.op)).or_default().push(call);
+    for (call, home) in calls.into_iter().zip(homes) {
+        keys[home as usize].1.push(call);
     }
-    split.into_iter().collect()
+    keys
 }
 
 /// Keys, each with its calls.

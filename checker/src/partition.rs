@@ -217,23 +217,35 @@ pub(crate) fn sort<S: Spec>(calls: &mut [Call<S>]) {
 /// Coordinates from here on are too large for algorithms that need room above them.
 const EXTREME: u64 = u64::MAX - 8;
 
-/// Whether some coordinate is so large that arithmetic with it could overflow.
-pub(crate) fn is_extreme<S: Spec>(calls: &[Call<S>]) -> bool {
-    calls.iter().any(|call| {
-        call.start >= EXTREME || call.answer.as_ref().is_some_and(|answer| answer.end >= EXTREME)
+/// Whether an algorithm may be asked that knows neither the ties within a process nor the end of all numbers: no two
+/// calls touch, and no coordinate is so large that arithmetic with it could overflow.
+pub(crate) fn are_ordinary<S: Spec>(calls: &[Call<S>]) -> bool {
+    let mut ends = Ends::default();
+    calls.iter().all(|call| {
+        let last = call.answer.as_ref().map_or(call.start, |answer| answer.end);
+        call.start < EXTREME && last < EXTREME && !ends.touch(call)
     })
 }
 
 /// Whether two calls of one process touch: one started at the very coordinate at which another
 /// ended, so that only the process says which came first.
 pub(crate) fn touch<S: Spec>(calls: &[Call<S>]) -> bool {
-    let mut ends: Table<u64, u64> = Table::default();
-    calls.iter().any(|call| {
-        let Some(answer) = &call.answer else {
-            return ends.get(&call.process) == Some(&call.start);
-        };
-        ends.insert(call.process, answer.end) == Some(call.start)
-    })
+    let mut ends = Ends::default();
+    calls.iter().any(|call| ends.touch(call))
+}
+
+/// When the last answered call of each process ended, of those seen so far.
+#[derive(Default)]
+struct Ends(Table<u64, u64>);
+
+impl Ends {
+    /// Whether the next call touches the one before it.
+    fn touch<S: Spec>(&mut self, call: &Call<S>) -> bool {
+        match &call.answer {
+            Some(answer) => self.0.insert(call.process, answer.end) == Some(call.start),
+            None => self.0.get(&call.process) == Some(&call.start),
+        }
+    }
 }
 
 /// Numbers states. The table has numbers only, so that of a million states the most of it stays near the processor.

@@ -71,7 +71,7 @@ pub(crate) fn of_data_type<S: Spec>(
         for call in &mut seen {
             call.answer = call.answer.take().filter(|answer| answer.end <= horizon);
         }
-        initial.specialised(&seen, budget).ok()
+        initial.specialised(&seen, false, budget).ok()
     });
     let (by, places) = conflict;
     let chosen: Vec<Call<S>> = places.iter().map(|place| calls[*place as usize].clone()).collect();
@@ -81,7 +81,7 @@ pub(crate) fn of_data_type<S: Spec>(
     let name = key.clone();
     // One that is too large for a search is looked at again by the algorithm that found it.
     let again = chosen.len() <= MOST_CONFIRMED
-        || matches!(initial.specialised(&chosen, &mut budget), Ok(Finding::Illegal { .. }));
+        || matches!(initial.specialised(&chosen, false, &mut budget), Ok(Finding::Illegal { .. }));
     match Partition::new(initial, key, chosen, &mut budget) {
         Ok(mut partition) => {
             let calls = (0..partition.calls.len() as u32).collect();

@@ -5,7 +5,7 @@
 
 use crate::budget::{Budget, Halt};
 use crate::fast::blocks;
-use crate::partition::{Partition, is_extreme, touch};
+use crate::partition::{Partition, are_ordinary};
 use crate::problem::Problem;
 use crate::proof;
 use crate::search::{Found, Progress, Rules, search};
@@ -40,26 +40,12 @@ pub(crate) fn decide<S: Spec>(
 ) -> (Decision, Vec<Call<S>>) {
     let decided = |decision| (decision, Vec::new());
     let mut declined = None;
-    let answered = calls.iter().filter(|call| call.answer.is_some()).count();
-    let halted = |budget: &Budget<'_>, key, halt, declined, progress: Progress| {
-        Decision::Unknown(UnknownPartition {
-            key,
-            reason: budget.explain(halt),
-            halt: Some(halt),
-            declined,
-            explored: progress.explored,
-            reached: format!(
-                "{} of {answered} answered operations were put in order",
-                progress.returns
-            ),
-        })
-    };
     // Special algorithms know neither the ties within a process nor the end of all numbers.
-    let special = !touch(&calls) && !is_extreme(&calls);
+    let special = are_ordinary(&calls);
     if special {
-        match initial.specialised(&calls, budget) {
+        match initial.specialised(&calls, options.certify, budget) {
             Err(halt) => {
-                return (halted(budget, key, halt, declined, Progress::default()), calls);
+                return halted(budget, key, calls, (halt, declined, Progress::default()));
             }
             Ok(Finding::Declined(why)) => declined = Some(why),
             Ok(Finding::Legal { by, order }) => return decided(legal(&calls, by, &order, options)),
@@ -74,15 +60,15 @@ pub(crate) fn decide<S: Spec>(
     let mut partition = match Partition::new(initial, key.clone(), calls, budget) {
         Ok(partition) => partition,
         Err((halt, calls)) => {
-            return (halted(budget, key, halt, declined, Progress::default()), calls);
+            return halted(budget, key, calls, (halt, declined, Progress::default()));
         }
     };
     if special {
         partition.know_apart();
         match blocks::decide(&partition, u64::MAX, options.certify, budget) {
             Err(halt) => {
-                let unknown = halted(budget, key, halt, declined, Progress::default());
-                return (unknown, partition.calls);
+                let progress = Progress::default();
+                return halted(budget, key, partition.calls, (halt, declined, progress));
             }
             // Of two reasons, that of an algorithm made for these calls tells more.
             Ok(Finding::Declined(why)) => {
@@ -103,10 +89,33 @@ pub(crate) fn decide<S: Spec>(
             decided(proof::of_search(&mut partition, stuck, core, options, budget))
         }
         Ok((Found::Halted(halt), progress, _)) => {
-            (halted(budget, key, halt, declined, progress), partition.calls)
+            halted(budget, key, partition.calls, (halt, declined, progress))
         }
-        Err(halt) => (halted(budget, key, halt, declined, Progress::default()), partition.calls),
+        Err(halt) => halted(budget, key, partition.calls, (halt, declined, Progress::default())),
     }
+}
+
+/// What is said of calls that the budget did not suffice for: why it ended, why no special algorithm decided, how far
+/// the search got.
+fn halted<S: Spec>(
+    budget: &Budget<'_>,
+    key: Option<String>,
+    calls: Vec<Call<S>>,
+    (halt, declined, progress): (Halt, Option<&'static str>, Progress),
+) -> (Decision, Vec<Call<S>>) {
+    let answered = calls.iter().filter(|call| call.answer.is_some()).count();
+    let unknown = Decision::Unknown(UnknownPartition {
+        key,
+        reason: budget.explain(halt),
+        halt: Some(halt),
+        declined,
+        explored: progress.explored,
+        reached: format!(
+            "{} of {answered} answered operations were put in order",
+            progress.returns
+        ),
+    });
+    (unknown, calls)
 }
 
 /// Steps, and for each call, until the search is taken to be stuck for good.

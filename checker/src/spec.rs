@@ -66,10 +66,17 @@ pub trait Spec:
     /// other started; equal coordinates are concurrent, and the caller has seen to it that no two
     /// calls of one process touch.
     ///
+    /// Where an order is a cost of its own, it is only found if `certify`.
+    ///
     /// # Errors
     /// When the budget is spent: every loop over the calls takes steps from it.
-    fn specialised(&self, calls: &[Call<Self>], budget: &mut Budget<'_>) -> Result<Finding, Halt> {
-        let _ = (calls, budget);
+    fn specialised(
+        &self,
+        calls: &[Call<Self>],
+        certify: bool,
+        budget: &mut Budget<'_>,
+    ) -> Result<Finding, Halt> {
+        let _ = (calls, certify, budget);
         Ok(Finding::Declined(NO_ALGORITHM))
     }
 }
@@ -81,7 +88,8 @@ pub enum Finding {
     Legal {
         /// Name of the algorithm, such as `queue`.
         by: &'static str,
-        /// Such an order: every answered call, and those of unknown outcome that happened.
+        /// Such an order: every answered call, and those of unknown outcome that happened. It may be empty if nobody
+        /// asked for it.
         order: Vec<u32>,
     },
     /// No order is.

@@ -135,5 +135,5 @@ fn put_in_order(
     if !certify {
         return Ok(Vec::new());
     }
-    order::order(items, sources, &clusters, &arranged, budget)
+    order::order(items, sources, &clusters, &arranged.order(), budget)
 }

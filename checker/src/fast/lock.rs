@@ -147,8 +147,8 @@ fn untold(holds: &[Hold]) -> Finding {
         })
         .collect();
     match zones::arrange(&zones) {
-        Ok(order) => {
-            let order = order.into_iter().flat_map(|hold| holds[hold as usize].spans());
+        Ok(arranged) => {
+            let order = arranged.order().into_iter().flat_map(|hold| holds[hold as usize].spans());
             Finding::Legal { by: NAME, order: order.map(|span| span.call).collect() }
         }
         Err((a, b)) => {

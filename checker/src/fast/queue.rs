@@ -40,7 +40,6 @@
 //! A few sorts and passes over the calls: O(n log n) time, linear memory.
 
 mod emptiness;
-mod hasher;
 mod losses;
 mod ordering;
 mod overtaking;
@@ -110,6 +109,7 @@ struct Wrong {
 pub(crate) fn queue<T: Value>(
     initial: &Queue<T>,
     calls: &[Call<Queue<T>>],
+    certify: bool,
     budget: &mut Budget<'_>,
 ) -> Result<Finding, Halt> {
     if !initial.0.is_empty() {
@@ -141,6 +141,9 @@ pub(crate) fn queue<T: Value>(
             "which items the unanswered dequeues took decides when the queue was empty",
         ));
     };
+    if !certify {
+        return Ok(Finding::Legal { by: NAME, order: Vec::new() });
+    }
     Ok(match ordering::order(&history, &instants, budget)? {
         Some(order) => Finding::Legal { by: NAME, order },
         None => Finding::Declined("no pattern is wrong and yet no order was found"),

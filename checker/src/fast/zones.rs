@@ -32,42 +32,72 @@ impl Zone {
     }
 }
 
-/// An order of the blocks that respects real time, or two blocks that each have to come before the
-/// other.
-pub(crate) fn arrange(zones: &[Zone]) -> Result<Vec<u32>, (u32, u32)> {
-    let places = 0..zones.len() as u32;
+/// Blocks that can be put one after another.
+#[derive(Debug)]
+pub(crate) struct Arranged<'a> {
+    zones: &'a [Zone],
+    /// In the order of their first ends.
+    forward: Vec<u32>,
+    /// In the order of their last starts.
+    others: Vec<u32>,
+}
+
+/// Whether an order of the blocks respects real time; if not, two blocks that each have to come before the other.
+pub(crate) fn arrange(zones: &[Zone]) -> Result<Arranged<'_>, (u32, u32)> {
     let zone = |place: u32| zones[place as usize];
     let (mut forward, mut others): (Vec<u32>, Vec<u32>) =
-        places.partition(|place| zone(*place).is_forward());
+        (0..zones.len() as u32).partition(|place| zone(*place).is_forward());
     // Blocks come in the order in which they were begun, so both are nearly sorted already.
     forward.sort_by_key(|place| zone(*place).first_end);
     others.sort_by_key(|place| zone(*place).last_start);
-    for pair in forward.windows(2) {
+    let arranged = Arranged { zones, forward, others };
+    for pair in arranged.forward.windows(2) {
         // Those before do not conflict, so the last one reaches farthest.
         if zone(pair[0]).conflicts(zone(pair[1])) {
             return Err((pair[0], pair[1]));
         }
     }
-    let mut moments: Vec<(u64, u32)> = Vec::with_capacity(zones.len());
     let mut next = 0;
-    for place in others {
-        let start = zone(place).last_start;
-        while next < forward.len() && zone(forward[next]).first_end < start {
-            moments.push((zone(forward[next]).first_end, forward[next]));
-            next += 1;
-        }
+    for &place in &arranged.others {
         // Only the last forward block that is in force before this start can reach beyond it.
-        let before = next.checked_sub(1).map(|last| forward[last]);
+        let before = arranged.before(place, &mut next);
         if let Some(before) = before.filter(|before| zone(*before).conflicts(zone(place))) {
             return Err((before, place));
         }
-        let moment = before.map_or(start, |before| start.max(zone(before).last_start));
-        moments.push((moment, place));
     }
-    moments.extend(forward[next..].iter().map(|place| (zone(*place).first_end, *place)));
-    // A block that is not forward goes before a forward one that begins at its very moment.
-    moments.sort_by_key(|(moment, place)| (*moment, zone(*place).is_forward()));
-    Ok(moments.into_iter().map(|(_, place)| place).collect())
+    Ok(arranged)
+}
+
+impl Arranged<'_> {
+    fn zone(&self, place: u32) -> Zone {
+        self.zones[place as usize]
+    }
+
+    /// The last forward block that is in force before the last start in this one; `next` are those that are so for an
+    /// earlier one.
+    fn before(&self, place: u32, next: &mut usize) -> Option<u32> {
+        let start = self.zone(place).last_start;
+        while self.forward.get(*next).is_some_and(|other| self.zone(*other).first_end < start) {
+            *next += 1;
+        }
+        next.checked_sub(1).map(|last| self.forward[last])
+    }
+
+    /// Such an order.
+    pub(crate) fn order(&self) -> Vec<u32> {
+        let mut moments: Vec<(u64, u32)> = Vec::with_capacity(self.zones.len());
+        moments.extend(self.forward.iter().map(|place| (self.zone(*place).first_end, *place)));
+        let mut next = 0;
+        for &place in &self.others {
+            let start = self.zone(place).last_start;
+            let before = self.before(place, &mut next);
+            let over = before.map_or(start, |before| start.max(self.zone(before).last_start));
+            moments.push((over, place));
+        }
+        // A block that is not forward goes before a forward one that begins at its very moment.
+        moments.sort_by_key(|(moment, place)| (*moment, self.zone(*place).is_forward()));
+        moments.into_iter().map(|(_, place)| place).collect()
+    }
 }
 
 #[cfg(test)]
@@ -90,7 +120,8 @@ mod tests {
                 .collect();
             let conflict = (0..4).any(|a| (0..a).any(|b: usize| zones[a].conflicts(zones[b])));
             match arrange(&zones) {
-                Ok(order) => {
+                Ok(arranged) => {
+                    let order = arranged.order();
                     orders += 1;
                     assert!(!conflict, "{zones:?}");
                     for (later, &b) in order.iter().enumerate() {

@@ -75,7 +75,12 @@ impl Spec for Counter {
         Shape { needs, leaves }
     }
 
-    fn specialised(&self, calls: &[Call<Self>], budget: &mut Budget<'_>) -> Result<Finding, Halt> {
+    fn specialised(
+        &self,
+        calls: &[Call<Self>],
+        _certify: bool,
+        budget: &mut Budget<'_>,
+    ) -> Result<Finding, Halt> {
         counter(self, calls, budget)
     }
 }

@@ -46,7 +46,12 @@ impl<S: Spec> Spec for Keyed<S> {
         self.0.heap_bytes()
     }
 
-    fn specialised(&self, calls: &[Call<Self>], budget: &mut Budget<'_>) -> Result<Finding, Halt> {
+    fn specialised(
+        &self,
+        calls: &[Call<Self>],
+        certify: bool,
+        budget: &mut Budget<'_>,
+    ) -> Result<Finding, Halt> {
         let of_one = |call: &Call<Self>| Call {
             index: call.index,
             process: call.process,
@@ -54,7 +59,7 @@ impl<S: Spec> Spec for Keyed<S> {
             op: call.op.1.clone(),
             answer: call.answer.clone(),
         };
-        self.0.specialised(&calls.iter().map(of_one).collect::<Vec<Call<S>>>(), budget)
+        self.0.specialised(&calls.iter().map(of_one).collect::<Vec<Call<S>>>(), certify, budget)
     }
 
     fn shape((_, op): &Self::Op, ret: Option<&S::Ret>) -> Shape<Self> {

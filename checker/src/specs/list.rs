@@ -80,7 +80,12 @@ impl<T: Value + Ord> Spec for List<T> {
         size_of_val(self.0.as_slice()) as u64
     }
 
-    fn specialised(&self, calls: &[Call<Self>], budget: &mut Budget<'_>) -> Result<Finding, Halt> {
+    fn specialised(
+        &self,
+        calls: &[Call<Self>],
+        _certify: bool,
+        budget: &mut Budget<'_>,
+    ) -> Result<Finding, Halt> {
         let (mut appends, mut reads) = (Vec::new(), Vec::new());
         for (place, call) in calls.iter().enumerate() {
             budget.spend(1)?;
@@ -178,7 +183,12 @@ impl<T: Value + Ord> Spec for Transactions<T> {
         self.0.values().map(list).sum::<usize>() as u64
     }
 
-    fn specialised(&self, calls: &[Call<Self>], budget: &mut Budget<'_>) -> Result<Finding, Halt> {
+    fn specialised(
+        &self,
+        calls: &[Call<Self>],
+        _certify: bool,
+        budget: &mut Budget<'_>,
+    ) -> Result<Finding, Halt> {
         let Some(key) = calls.first().and_then(|call| call.op.first()).map(Micro::key) else {
             return Ok(Finding::Declined("a transaction does nothing"));
         };

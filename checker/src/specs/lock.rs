@@ -118,7 +118,12 @@ impl Spec for Lock {
         }
     }
 
-    fn specialised(&self, calls: &[Call<Self>], budget: &mut Budget<'_>) -> Result<Finding, Halt> {
+    fn specialised(
+        &self,
+        calls: &[Call<Self>],
+        _certify: bool,
+        budget: &mut Budget<'_>,
+    ) -> Result<Finding, Halt> {
         if self.holder.is_some() {
             return Ok(Finding::Declined("the lock is held to begin with"));
         }

@@ -77,7 +77,12 @@ impl<T: Value> Spec for Queue<T> {
         Shape { needs, leaves }
     }
 
-    fn specialised(&self, calls: &[Call<Self>], budget: &mut Budget<'_>) -> Result<Finding, Halt> {
-        queue(self, calls, budget)
+    fn specialised(
+        &self,
+        calls: &[Call<Self>],
+        certify: bool,
+        budget: &mut Budget<'_>,
+    ) -> Result<Finding, Halt> {
+        queue(self, calls, certify, budget)
     }
 }

@@ -95,7 +95,12 @@ impl<T: Value + Ord> Spec for Set<T> {
         (3 * self.0.len() * size_of::<T>() / 2) as u64
     }
 
-    fn specialised(&self, calls: &[Call<Self>], budget: &mut Budget<'_>) -> Result<Finding, Halt> {
+    fn specialised(
+        &self,
+        calls: &[Call<Self>],
+        _certify: bool,
+        budget: &mut Budget<'_>,
+    ) -> Result<Finding, Halt> {
         let (mut adds, mut reads) = (Vec::new(), Vec::new());
         for (place, call) in calls.iter().enumerate() {
             budget.spend(1)?;

@@ -28,13 +28,13 @@ impl Tally {
 /// What the algorithm says, with a budget that is enough.
 pub(crate) fn find<S: Spec>(initial: &S, calls: &[Call<S>]) -> Finding {
     let mut budget = Budget::new(Limits::default(), &|| false);
-    initial.specialised(calls, &mut budget).expect("the budget is enough")
+    initial.specialised(calls, true, &mut budget).expect("the budget is enough")
 }
 
 /// Asserts that it heeds a budget that is too small, of steps and of bytes, and the caller's stop.
 pub(crate) fn assert_heeds_budget<S: Spec>(initial: &S, calls: &[Call<S>]) {
     let find = |limits, stop: &(dyn Fn() -> bool + Sync)| {
-        initial.specialised(calls, &mut Budget::new(limits, stop))
+        initial.specialised(calls, true, &mut Budget::new(limits, stop))
     };
     let (steps, bytes) = (calls.len() as u64, calls.len() as u64);
     let few_steps = Limits { steps, ..Limits::default() };

@@ -102,10 +102,10 @@ fn a_long_list_takes_steps_in_proportion() {
     }
     let initial = List(vec![]);
     let mut budget = Budget::new(Limits { steps: 20 * count, ..Limits::default() }, &|| false);
-    let found = initial.specialised(&calls, &mut budget);
+    let found = initial.specialised(&calls, true, &mut budget);
     assert!(matches!(found, Ok(Finding::Legal { order, .. }) if order.len() == calls.len()));
     let mut budget = Budget::new(Limits { steps: count, ..Limits::default() }, &|| false);
-    assert!(initial.specialised(&calls, &mut budget).is_err());
+    assert!(initial.specialised(&calls, true, &mut budget).is_err());
 }
 
 /// States are large, so the memory of a search is mostly theirs.

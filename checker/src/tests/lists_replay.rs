@@ -43,7 +43,7 @@ impl Tally {
 /// What the algorithm says.
 pub(crate) fn find<S: Spec>(initial: &S, calls: &[Call<S>]) -> Finding {
     let mut budget = Budget::new(Limits::default(), &|| false);
-    initial.specialised(calls, &mut budget).expect("small histories are within the budget")
+    initial.specialised(calls, true, &mut budget).expect("small histories are within the budget")
 }
 
 /// An order names no call twice, leaves out no answered one, respects real time, and is legal.

@@ -143,10 +143,10 @@ fn many_holds_take_steps_in_proportion() {
             calls.push(release(time + 2, time + 3, owner));
         }
         let mut budget = Budget::new(Limits { steps: 10 * count, ..Limits::default() }, &|| false);
-        let found = FREE.specialised(&calls, &mut budget);
+        let found = FREE.specialised(&calls, true, &mut budget);
         assert!(matches!(found, Ok(Finding::Legal { order, .. }) if order.len() == calls.len()));
         let mut budget = Budget::new(Limits { steps: count, ..Limits::default() }, &|| false);
-        assert!(FREE.specialised(&calls, &mut budget).is_err());
+        assert!(FREE.specialised(&calls, true, &mut budget).is_err());
     }
 }
 

@@ -107,10 +107,10 @@ fn a_large_set_takes_steps_in_proportion() {
     let initial = Set(BTreeSet::new());
     let work = count + 20 * count;
     let mut budget = Budget::new(Limits { steps: 3 * work, ..Limits::default() }, &|| false);
-    let found = initial.specialised(&calls, &mut budget);
+    let found = initial.specialised(&calls, true, &mut budget);
     assert!(matches!(found, Ok(Finding::Legal { order, .. }) if order.len() == calls.len()));
     let mut budget = Budget::new(Limits { steps: count, ..Limits::default() }, &|| false);
-    assert!(initial.specialised(&calls, &mut budget).is_err());
+    assert!(initial.specialised(&calls, true, &mut budget).is_err());
 }
 
 /// States are large, so the memory of a search is mostly theirs.

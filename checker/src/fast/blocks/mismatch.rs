@@ -74,7 +74,8 @@ fn reigns(items: &Items, sources: &Sources, clusters: &Clusters) -> Vec<Reign> {
     for &head in &clusters.heads {
         let mut source = head;
         while source != NONE {
-            let Span { mut first_end, mut last_start } = clusters.readers[source as usize].span(items);
+            let Span { mut first_end, mut last_start } =
+                clusters.readers[source as usize].span(items);
             let item = items.all.get(source as usize);
             first_end = first_end.min((item.map_or(BEFORE, |item| item.end), source));
             let next = clusters.next[source as usize];
@@ -117,7 +118,8 @@ struct Gone {
 
 impl Gone {
     fn new(items: &Items) -> Self {
-        let mutators = items.all.iter().filter(|item| item.is_answered() && item.leaves().is_some());
+        let mutators =
+            items.all.iter().filter(|item| item.is_answered() && item.leaves().is_some());
         let (starts, mut ends): (Vec<u64>, Vec<u64>) =
             mutators.map(|item| (item.start, item.end)).unzip();
         for place in (1..ends.len()).rev() {

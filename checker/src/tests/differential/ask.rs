@@ -175,7 +175,12 @@ fn special<S: Spec>(initial: &S, calls: &[Call<S>]) -> Option<(&'static str, boo
         return None;
     }
     let mut budget = Budget::new(Limits::default(), &|| false);
-    match initial.specialised(calls, &mut budget).expect("the budget is large") {
+    let mut find =
+        |certify| initial.specialised(calls, certify, &mut budget).expect("the budget is large");
+    // Most checks ask for no order: what is found must not hang on that.
+    let (bare, found) = (find(false), find(true));
+    assert_alike(&bare, &found, calls);
+    match found {
         Finding::Declined(_) => None,
         Finding::Legal { by, order } => {
             assert_order(initial, calls, &order);
@@ -213,11 +218,7 @@ fn of_blocks<S: Spec>(initial: &S, calls: &[Call<S>]) -> Option<(&'static str, b
     };
     // Most checks ask for no order: what is found must not hang on that.
     let (bare, found) = (decide(false), decide(true));
-    assert_eq!(
-        std::mem::discriminant(&bare),
-        std::mem::discriminant(&found),
-        "without an order {bare:?}, with one {found:?}: {calls:#?}"
-    );
+    assert_alike(&bare, &found, calls);
     match found {
         Finding::Declined(_) => None,
         Finding::Legal { by, order } => {
@@ -238,6 +239,15 @@ fn of_blocks<S: Spec>(initial: &S, calls: &[Call<S>]) -> Option<(&'static str, b
             Some((by, false))
         }
     }
+}
+
+/// Without an order and with one the same is found.
+fn assert_alike<S: Spec>(bare: &Finding, found: &Finding, calls: &[Call<S>]) {
+    assert_eq!(
+        std::mem::discriminant(bare),
+        std::mem::discriminant(found),
+        "without an order {bare:?}, with one {found:?}: {calls:#?}"
+    );
 }
 
 /// What is called a proof must be illegal alone.
