@@ -185,9 +185,11 @@ type Lines<'a> = (Vec<Parsed<'a>>, Option<(u64, String)>);
 fn parse_lines(bytes: &[u8]) -> Lines<'_> {
     // An event takes about a hundred bytes.
     let mut lines = Vec::with_capacity(bytes.len() / 100);
+    let text = utf8(bytes);
     let mut rest = bytes;
     while !rest.is_empty() {
-        if let Some((line, length)) = scan::line(rest) {
+        let unread = text.get(bytes.len() - rest.len()..).unwrap_or_default();
+        if let Some((line, length)) = scan::line(unread) {
             lines.push(Parsed::Line(line));
             rest = &rest[length..];
             continue;
@@ -201,6 +203,15 @@ fn parse_lines(bytes: &[u8]) -> Lines<'_> {
         rest = after;
     }
     (lines, None)
+}
+
+/// As much as is text, up to the first byte that is none: what is wrong with that, serde says.
+pub(super) fn utf8(bytes: &[u8]) -> &str {
+    let valid = match std::str::from_utf8(bytes) {
+        Ok(text) => return text,
+        Err(error) => &bytes[..error.valid_up_to()],
+    };
+    std::str::from_utf8(valid).unwrap_or_default()
 }
 
 impl State {
