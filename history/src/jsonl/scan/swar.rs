@@ -24,7 +24,7 @@ pub(super) fn plain(bytes: &[u8]) -> usize {
     let word = word(bytes);
     let below = |least: u8| word.wrapping_sub(u64::from(least) * EACH) & !word;
     let is = |byte: u8| {
-        let other = word ^ u64::from(byte) * EACH;
+        let other = word ^ (u64::from(byte) * EACH);
         other.wrapping_sub(EACH) & !other
     };
     first(below(b' ') | is(b'"') | is(b'\\') | is(0x7f) | word)
@@ -33,7 +33,7 @@ pub(super) fn plain(bytes: &[u8]) -> usize {
 /// How many digits the bytes begin with, at most eight, and what those say.
 #[inline]
 pub(super) fn digits(bytes: &[u8]) -> (usize, u64) {
-    let word = word(bytes) ^ u64::from(b'0') * EACH;
+    let word = word(bytes) ^ (u64::from(b'0') * EACH);
     let digits = first(word.wrapping_add((0x80 - 10) * EACH) | word);
     if digits == 0 {
         return (0, 0);
@@ -57,7 +57,7 @@ fn first(mask: u64) -> usize {
 fn word(bytes: &[u8]) -> u64 {
     match bytes.first_chunk() {
         Some(bytes) => u64::from_le_bytes(*bytes),
-        None => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        None => bytes.iter().rev().fold(0, |word, byte| (word << 8) | u64::from(*byte)),
     }
 }
 
