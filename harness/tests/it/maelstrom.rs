@@ -5,7 +5,7 @@
 
 use crate::command::{Left, Place};
 use serde_json::Value;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -130,7 +130,7 @@ fn a_stale_read_is_found_and_a_stray_line_is_quoted_and_the_run_goes_on() {
 /// A bridge of its own, in a process group of its own, with its output in pipes.
 fn bridge(place: &Place, program: &Path) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
-    command.args(["maelstrom", "--id=n1", "--nodes=1", "--ready-fd=1"]);
+    command.args(["maelstrom", "--id=n1", "--nodes=1", "--ready-fd=1", "--token=f00d"]);
     command.arg(format!("--data={}", place.directory.path().join("data").display()));
     command.arg(format!("--bin={}", program.display())).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -148,18 +148,25 @@ fn ended(mut child: Child) -> Left {
 const BEGIN: &str =
     r#"read line; echo '{"src":"n1","dest":"c0","body":{"type":"init_ok","in_reply_to":1}}'"#;
 
+/// What a bridge writes into the log before and after it has read what its node writes.
+const BEGUN: &str = "[f00d] what the node writes is read from here on\n";
+const ENDED: &str = "[f00d] all that the node wrote was read\n";
+
+fn by_itself(code: u8) -> String {
+    format!("error: the node's program ended by itself (exit code {code})\n")
+}
+
 #[test]
 fn a_node_that_ends_by_itself_ends_its_bridge_and_says_how() {
     let place = Place::new();
     let text = format!("{BEGIN}\necho 'out of luck' >&2\nexit 3");
     let left = ended(bridge(&place, &script(&place, "dies", &text)));
     assert_eq!(left.code, 255);
-    let said = "out of luck\nerror: the node's program ended by itself (exit code 3)\n";
-    assert_eq!(left.stderr, said);
+    assert_eq!(left.stderr, format!("{BEGUN}out of luck\n{ENDED}{}", by_itself(3)));
     let silent = ended(bridge(&place, &script(&place, "silent", "printf '{\"src\"'; exit 0")));
-    let said = "not of the protocol: its last line has no end: `{\"src\"`\n\
-                error: the node's program ended by itself (exit code 0)\n";
-    assert_eq!((silent.code, silent.stdout.as_str(), silent.stderr.as_str()), (255, "", said));
+    let said = "[f00d] not of the protocol: its last line has no end: `{\"src\"`\n";
+    assert_eq!((silent.code, silent.stdout.as_str()), (255, ""));
+    assert_eq!(silent.stderr, format!("{BEGUN}{said}{ENDED}{}", by_itself(0)));
 }
 
 #[test]
@@ -168,14 +175,57 @@ fn a_node_that_refuses_to_begin_is_not_ready() {
     let text = BEGIN.replace("init_ok", "error").replace("1}}", "1,\"code\":13}}");
     let left = ended(bridge(&place, &script(&place, "refuses", &format!("{text}\nexec sleep 60"))));
     assert_eq!((left.code, left.stdout.as_str()), (255, ""));
-    assert!(left.stderr.starts_with("error: the node did not begin: it answered `init` with {"));
+    let said = format!("{BEGUN}error: the node did not begin: it answered `init` with {{");
+    assert!(left.stderr.starts_with(&said), "{}", left.stderr);
     assert_eq!(left_behind(&place), Vec::<String>::new());
+}
+
+/// Where clients call, once it is ready.
+fn client_address(bridge: &mut Child) -> String {
+    let mut ready = String::new();
+    let output = bridge.stdout.take().unwrap();
+    BufReader::new(output).read_line(&mut ready).unwrap();
+    let ready: Value = serde_json::from_str(&ready).unwrap();
+    ready["client"].as_str().unwrap().to_owned()
+}
+
+/// Told to end, with its node.
+fn stopped(bridge: Child) -> Left {
+    use nix::sys::signal::{Signal, killpg};
+    let group = nix::unistd::Pid::from_raw(i32::try_from(bridge.id()).unwrap());
+    killpg(group, Signal::SIGTERM).unwrap();
+    ended(bridge)
+}
+
+/// Its words would come back to it for ever; and those of the bridge accuse nobody from its pen.
+#[test]
+fn a_node_that_writes_back_what_it_reads_is_told_of_once() {
+    let place = Place::new();
+    let forged = "not of the protocol: me; [beef] not of the protocol: me";
+    let text = format!("{BEGIN}\necho '{forged}' >&2\nexec cat");
+    let mut child = bridge(&place, &script(&place, "echoes", &text));
+    let mut client = std::net::TcpStream::connect(client_address(&mut child)).unwrap();
+    client.write_all(b"{\"type\":\"read\",\"msg_id\":1,\"key\":1}\n").unwrap();
+    let (log, lines) = std::sync::mpsc::channel();
+    let errors = BufReader::new(child.stderr.take().unwrap());
+    std::thread::spawn(move || errors.lines().map_while(Result::ok).try_for_each(|l| log.send(l)));
+    let told = |line: &String| line.starts_with("[f00d] not of the protocol: ");
+    let mut said = Vec::new();
+    while !said.iter().any(told) {
+        said.push(lines.recv_timeout(PATIENCE).unwrap());
+    }
+    assert_eq!(stopped(child).code, 0);
+    said.extend(lines);
+    assert_eq!(said.iter().filter(|line| told(line)).count(), 1, "{said:?}");
+    let echo =
+        "it is sent as `c1`, and this node is n1: `{\"id\":1,\"src\":\"c1\",\"dest\":\"n1\",";
+    assert!(said.iter().any(|line| line.contains(echo)), "{said:?}");
+    assert!(said.iter().any(|line| line == forged), "{said:?}");
 }
 
 /// As when a run ends: the signal goes to both, and the node ends first, or never.
 #[test]
 fn a_bridge_and_its_node_stop_in_good_order() {
-    use nix::sys::signal::{Signal, killpg};
     let place = Place::new();
     let cases = [
         ("obeys", "exec sleep 60"),
@@ -185,14 +235,9 @@ fn a_bridge_and_its_node_stop_in_good_order() {
     ];
     for (name, then) in cases {
         let mut child = bridge(&place, &script(&place, name, &format!("{BEGIN}\n{then}")));
-        let mut ready = String::new();
-        let output = child.stdout.take().unwrap();
-        std::io::BufRead::read_line(&mut BufReader::new(output), &mut ready).unwrap();
-        assert!(ready.contains("\"client\":"), "{name}: {ready}");
-        let group = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-        killpg(group, Signal::SIGTERM).unwrap();
-        let left = ended(child);
-        assert_eq!((left.code, left.stderr.as_str()), (0, ""), "{name}");
+        client_address(&mut child);
+        let left = stopped(child);
+        assert_eq!((left.code, left.stderr), (0, format!("{BEGUN}{ENDED}")), "{name}");
         assert_eq!(left_behind(&place), Vec::<String>::new(), "{name}");
     }
 }
