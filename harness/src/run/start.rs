@@ -69,7 +69,7 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
     let view = observer.view();
     let notes = Arc::new(RunNotes::new(Arc::clone(&journal), folder.clients_log()));
     let asides = Asides { notes, revisions: revisions.clone() };
-    let desk = desk(plan, &deployment, Arc::clone(&recorder), asides);
+    let desk = desk(plan, workload.name(), &deployment, Arc::clone(&recorder), asides);
     let world = World::new(recorder, Arc::clone(&view), receipts, Arc::clone(&sink));
     let audits = Audits::start(deployment.clone(), Arc::clone(&journal), world.healed());
     let stage = Stage {
@@ -168,12 +168,19 @@ fn companion(system: &dyn System, plan: &Plan) -> Result<Option<Companion>, Fail
     })
 }
 
-fn desk(plan: &Plan, deployment: &Deployment, recorder: Arc<Recorder>, asides: Asides) -> Desk {
+fn desk(
+    plan: &Plan,
+    workload: &'static str,
+    deployment: &Deployment,
+    recorder: Arc<Recorder>,
+    asides: Asides,
+) -> Desk {
     let clients = SystemClients {
         system: deployment.system(),
         addresses: deployment.client_addresses(),
         attempt: plan.attempt,
         leases: plan.lease_drift_ppm.is_some(),
+        workload,
         asides,
         next: AtomicUsize::new(0),
     };
@@ -247,6 +254,7 @@ struct SystemClients {
     attempt: Duration,
     /// Whether those who only read ask for reads by lease; all others, the final reads too, ask a quorum.
     leases: bool,
+    workload: &'static str,
     /// Who hears what they say beside their answers.
     asides: Asides,
     /// So that clients that follow the leader do not all ask the same node first.
@@ -261,6 +269,7 @@ impl Clients for SystemClients {
             attempt: self.attempt,
             lease_reads: self.leases && reader,
             first: self.next.fetch_add(1, Ordering::Relaxed),
+            workload: self.workload,
         };
         self.system.client_with(&settings, &self.asides)
     }

@@ -390,6 +390,8 @@ pub struct ClientSettings {
     /// Where to start among the nodes, so that clients that follow the leader do not all ask the
     /// same node first.
     pub first: usize,
+    /// The workload whose operations it performs: the same word may mean something else in another.
+    pub workload: &'static str,
 }
 
 /// Which system, as the command line or a plan says it.

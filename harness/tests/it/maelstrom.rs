@@ -1,6 +1,6 @@
-//! Maelstrom nodes: a bridge alone, and whole runs with the node of `examples/lin_kv.rs`, correct and with bugs.
+//! Maelstrom nodes: a bridge alone, and whole runs with the nodes of `examples/`, correct and with bugs.
 //!
-//! That node is this very test program, started again by a script, because its own frame writes to standard output and a
+//! Such a node is this very test program, started again by a script, because its own frame writes to standard output and a
 //! Maelstrom node must not: the script gives the node another descriptor for its messages.
 
 use crate::command::{Left, Place};
@@ -13,11 +13,19 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 #[expect(dead_code, reason = "as a program of its own it has a `main`")]
+#[path = "../../examples/counter.rs"]
+mod counter;
+#[expect(dead_code, reason = "as a program of its own it has a `main`")]
+#[path = "../../examples/gossip.rs"]
+mod gossip;
+#[expect(dead_code, reason = "as a program of its own it has a `main`")]
 #[path = "../../examples/lin_kv.rs"]
 mod lin_kv;
 
 /// The variable that makes [`program`] a node, and holds its arguments.
 const ARGUMENTS: &str = "MAELSTROM_TEST_ARGUMENTS";
+/// The variable that says which node it is.
+const WHICH: &str = "MAELSTROM_TEST_NODE";
 /// Where such a node writes its messages.
 const OUTPUT: &str = "/proc/self/fd/3";
 /// The longest that a process of a test may take.
@@ -29,7 +37,13 @@ fn program() {
     let Ok(arguments) = std::env::var(ARGUMENTS) else { return };
     let arguments: Vec<String> = arguments.split_whitespace().map(str::to_owned).collect();
     let output = std::fs::File::options().write(true).open(OUTPUT).unwrap();
-    lin_kv::serve(&arguments, BufReader::new(std::io::stdin()), output).unwrap();
+    let input = BufReader::new(std::io::stdin());
+    let served = match std::env::var(WHICH).unwrap().as_str() {
+        "counter" => counter::serve(&arguments, input, output),
+        "gossip" => gossip::serve(&arguments, input, output),
+        _ => lin_kv::serve(&arguments, input, output),
+    };
+    served.unwrap();
 }
 
 /// A file with this script in it.
@@ -40,13 +54,14 @@ fn script(place: &Place, name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// The node of the example, as a program.
-fn node(place: &Place) {
+/// The node of an example, as a program.
+fn node(place: &Place, name: &str) {
     let own = std::env::current_exe().unwrap();
     let own = own.display();
     let words = "--exact maelstrom::program --include-ignored --nocapture --test-threads=1";
-    let text = format!("exec 3>&1 >/dev/null\n{ARGUMENTS}=\"$*\" exec '{own}' {words}");
-    script(place, "lin_kv", &text);
+    let text =
+        format!("exec 3>&1 >/dev/null\n{WHICH}={name} {ARGUMENTS}=\"$*\" exec '{own}' {words}");
+    script(place, name, &text);
 }
 
 fn verdict(place: &Place) -> Value {
@@ -84,7 +99,7 @@ fn left_behind(place: &Place) -> Vec<String> {
 #[test]
 fn a_correct_node_survives_partitions_and_pauses() {
     let place = Place::new();
-    node(&place);
+    node(&place, "lin_kv");
     let words = "run --system maelstrom --bin lin_kv --workload register --nodes 3 \
                  --faults partition,pause --time 6s --seed 3";
     let left = place.harness(words);
@@ -107,7 +122,7 @@ fn a_correct_node_survives_partitions_and_pauses() {
 #[test]
 fn a_stale_read_is_found_and_a_stray_line_is_quoted_and_the_run_goes_on() {
     let place = Place::new();
-    node(&place);
+    node(&place, "lin_kv");
     let words = "run --system maelstrom --bin lin_kv --workload register --nodes 3 \
                  --faults none --time 5s --seed 3 -- --stale --stray";
     let left = place.harness(words);
@@ -125,6 +140,68 @@ fn a_stale_read_is_found_and_a_stray_line_is_quoted_and_the_run_goes_on() {
     }
     let proof = place.harness("check results/latest/counterexample.jsonl");
     assert_eq!(proof.code, 1, "{}", proof.stdout);
+}
+
+/// A run of one workload, and what came of it: the exit code, its own check, and whether the rest was right.
+fn run(place: &Place, workload: &str, words: &str) -> (i32, Value) {
+    let words = format!("run --system maelstrom --workload {workload} --nodes 3 --seed 5 {words}");
+    let left = place.harness(&words);
+    let verdict = verdict(place);
+    for name in ["crashes", "protocol", "power", "coverage"] {
+        assert_eq!(check(&verdict, name)["verdict"], "valid", "{workload}: {verdict:#}");
+    }
+    // The same again from the files, whatever it was.
+    let again = place.harness("check --json results/latest");
+    let again: Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!(again["checks"], verdict["checks"], "{workload}");
+    assert_eq!(left.code, again_code(&verdict), "{workload}: {}", left.stderr);
+    (left.code, verdict["checks"][0].clone())
+}
+
+fn again_code(verdict: &Value) -> i32 {
+    match verdict["verdict"].as_str() {
+        Some("valid") => 0,
+        Some("invalid") => 1,
+        _ => 2,
+    }
+}
+
+#[test]
+fn nodes_that_do_what_maelstrom_asks_are_right_in_every_workload() {
+    for (workload, bin, faults) in [
+        ("unique-ids", "gossip", "pause --time 2s"),
+        ("echo", "gossip", "none --time 2s"),
+        ("broadcast", "gossip", "partition --time 3s"),
+        ("pn-counter", "counter", "partition --time 3s"),
+    ] {
+        let place = Place::new();
+        node(&place, bin);
+        let (code, own) =
+            run(&place, workload, &format!("--bin {bin} --rate 100 --faults {faults}"));
+        assert_eq!((code, own["verdict"].as_str()), (0, Some("valid")), "{workload}: {own:#}");
+    }
+}
+
+#[test]
+fn nodes_with_a_bug_are_found_in_every_workload() {
+    for (workload, bin, name, bug, said) in [
+        ("unique-ids", "gossip", "unique", "--short", "given before"),
+        ("echo", "gossip", "echoed", "--mumble", "is not what was told"),
+        ("g-set", "gossip", "complete", "--silent", "lost: acknowledged, and not there at the end"),
+        ("g-counter", "counter", "sum", "--hasty", "shows a wrong sum"),
+    ] {
+        let place = Place::new();
+        node(&place, bin);
+        let words = format!("--bin {bin} --rate 200 --faults none --time 2s -- {bug}");
+        let (code, own) = run(&place, workload, &words);
+        assert_eq!((code, own["name"].as_str()), (1, Some(name)), "{workload}: {own:#}");
+        assert!(own["message"].as_str().unwrap().contains(said), "{own:#}");
+        let proof = place.harness("check --json results/latest/counterexample.jsonl");
+        assert_eq!(proof.code, 1, "{workload}: {}", proof.stdout);
+        let proof: Value = serde_json::from_str(&proof.stdout).unwrap();
+        let sentences = |check: &Value| check["violations"][0]["sentences"].clone();
+        assert_eq!(sentences(&proof["checks"][0]), sentences(&own), "{workload}");
+    }
 }
 
 /// A bridge of its own, in a process group of its own, with its output in pipes.

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`answer`] | the one table that classes every answer and every failure as definite or not |
 //! | [`client`] | one request for each operation |
+//! | [`words`] | what requests of each workload look like, and their answers |
 //! | [`probe`] | whether a node is there |
 //! | [`bridge`] | the process that is a node's network |
 //! | [`service`] | `lin-kv`, `seq-kv`, `lww-kv`, `lin-tso` |
@@ -22,6 +23,7 @@ mod connection;
 mod line;
 pub mod probe;
 mod service;
+mod words;
 
 use super::{
     ClientSettings, Companion, MarkCount, NodeAddresses, NodeCommand, NodeSettings, NodeSpec,
@@ -74,7 +76,7 @@ impl System for Maelstrom {
     }
 
     fn about(&self) -> &'static str {
-        "an unmodified Maelstrom node (`--bin PATH`, its arguments after `--`): `lin-kv`; killed nodes forget, so `kill` only by name"
+        "an unmodified Maelstrom node (`--bin PATH`, its arguments after `--`); killed nodes forget, so `kill` only by name"
     }
 
     fn version(&self) -> String {
@@ -103,7 +105,7 @@ impl System for Maelstrom {
     }
 
     fn workloads(&self) -> &[&str] {
-        &["register"]
+        words::WORKLOADS
     }
 
     fn has_leaders(&self) -> bool {
