@@ -8,7 +8,8 @@
 //! harness run --system maelstrom --bin target/release/examples/counter --workload g-counter --faults partition,pause
 //! ```
 //!
-//! With `--hasty` it reads without writing first: then what it shows may be old, for ever.
+//! With `--shared` there is one key for all nodes, which reads and writes it: then what was read may be old, and what others
+//! added since is lost.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -31,7 +32,7 @@ pub(crate) fn serve(
     let mut node = Node::default();
     for argument in arguments {
         match argument.as_str() {
-            "--hasty" => node.hasty = true,
+            "--shared" => node.shared = true,
             other => return Err(io::Error::other(format!("unknown argument `{other}`"))),
         }
     }
@@ -47,6 +48,8 @@ pub(crate) fn serve(
 
 /// Why the service was asked.
 enum Asked {
+    /// For what there is, to add to it.
+    Old(Client),
     /// To keep what a client added.
     Add(Client),
     /// To see what is newest, for a sum.
@@ -77,7 +80,7 @@ struct Node {
     numbers: u64,
     asked: BTreeMap<u64, Asked>,
     sums: BTreeMap<u64, Sum>,
-    hasty: bool,
+    shared: bool,
 }
 
 impl Node {
@@ -92,6 +95,9 @@ impl Node {
                 self.all = body["node_ids"].as_array().into_iter().flatten().map(text).collect();
                 vec![self.answer(&client(), json!({"type": "init_ok"}))]
             }
+            "add" if self.shared => {
+                vec![self.ask(Asked::Old(client()), json!({"type": "read", "key": "sum"}))]
+            }
             "add" => {
                 self.own += body["delta"].as_i64().unwrap_or(0);
                 let keep = json!({"type": "write", "key": self.id, "value": self.own});
@@ -99,11 +105,8 @@ impl Node {
             }
             "read" => {
                 let sum = self.number();
-                let missing = self.all.len();
+                let missing = self.parts().len();
                 self.sums.insert(sum, Sum { client: client(), total: 0, missing });
-                if self.hasty {
-                    return self.ask_parts(sum);
-                }
                 let new =
                     json!({"type": "write", "key": format!("{} looks", self.id), "value": sum});
                 vec![self.ask(Asked::Newest(sum), new)]
@@ -119,11 +122,23 @@ impl Node {
         let failed = body["type"] == "error" && body["code"] != 20;
         match self.asked.remove(&number) {
             None => Vec::new(),
-            Some(Asked::Add(client)) if failed => vec![self.answer(&client, trouble(body))],
+            Some(Asked::Add(client) | Asked::Old(client)) if failed => {
+                vec![self.answer(&client, trouble(body))]
+            }
             Some(Asked::Add(client)) => vec![self.answer(&client, json!({"type": "add_ok"}))],
             Some(Asked::Newest(sum) | Asked::Part(sum)) if failed => {
                 let sum = self.sums.remove(&sum);
                 sum.map(|sum| self.answer(&sum.client, trouble(body))).into_iter().collect()
+            }
+            Some(Asked::Old(client)) => {
+                let [old, added] = [&body["value"], &client.request["delta"]];
+                let sum = old.as_i64().unwrap_or(0) + added.as_i64().unwrap_or(0);
+                vec![
+                    self.ask(
+                        Asked::Add(client),
+                        json!({"type": "write", "key": "sum", "value": sum}),
+                    ),
+                ]
             }
             Some(Asked::Newest(sum)) => self.ask_parts(sum),
             Some(Asked::Part(number)) => {
@@ -140,8 +155,13 @@ impl Node {
         }
     }
 
+    /// The keys of which the sum is made.
+    fn parts(&self) -> Vec<String> {
+        if self.shared { vec!["sum".to_owned()] } else { self.all.clone() }
+    }
+
     fn ask_parts(&mut self, sum: u64) -> Vec<Value> {
-        let keys = self.all.clone().into_iter();
+        let keys = self.parts().into_iter();
         keys.map(|key| self.ask(Asked::Part(sum), json!({"type": "read", "key": key}))).collect()
     }
 

@@ -172,7 +172,7 @@ fn nodes_that_do_what_maelstrom_asks_are_right_in_every_workload() {
         ("unique-ids", "gossip", "pause --time 2s"),
         ("echo", "gossip", "none --time 2s"),
         ("broadcast", "gossip", "partition --time 3s"),
-        ("pn-counter", "counter", "partition --time 3s"),
+        ("pn-counter", "counter", "pause --time 3s"),
     ] {
         let place = Place::new();
         node(&place, bin);
@@ -188,7 +188,7 @@ fn nodes_with_a_bug_are_found_in_every_workload() {
         ("unique-ids", "gossip", "unique", "--short", "given before"),
         ("echo", "gossip", "echoed", "--mumble", "is not what was told"),
         ("g-set", "gossip", "complete", "--silent", "lost: acknowledged, and not there at the end"),
-        ("g-counter", "counter", "sum", "--hasty", "shows a wrong sum"),
+        ("g-counter", "counter", "sum", "--shared", "shows a wrong sum"),
     ] {
         let place = Place::new();
         node(&place, bin);

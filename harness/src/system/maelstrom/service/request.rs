@@ -1,7 +1,8 @@
 //! What can be asked of a store: Maelstrom's `read`, `write` and `cas`, with the same words and errors for all of them.
 //!
 //! Keys and values are any JSON, also null, as which a key that is not named counts. A key is told from another by its
-//! canonical text, a value by JSON's equality, in which `1` is not `1.0`.
+//! canonical text, a value by JSON's equality, in which `1` is not `1.0`. Numbers that do not fit into 64 bits are kept as the
+//! nearest that do, as in most programs that read JSON.
 
 use super::error;
 use serde_json::{Value, json};
