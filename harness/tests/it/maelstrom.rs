@@ -158,6 +158,21 @@ fn run(place: &Place, workload: &str, words: &str) -> (i32, Value) {
     (left.code, verdict["checks"][0].clone())
 }
 
+/// When the last operation was invoked that is no final read, and when the first that is one, since the start.
+fn last_change_and_first_final_read(place: &Place) -> (Duration, Duration) {
+    let history = place.read("results/latest/history.jsonl");
+    let events = history.lines().skip(1).map(|line| serde_json::from_str(line).unwrap());
+    let (mut last, mut first) = (Duration::ZERO, Duration::MAX);
+    for event in events.filter(|event: &Value| event["type"] == "invoke") {
+        let time = Duration::from_nanos(event["time"].as_u64().unwrap());
+        match event["value"] == "final" {
+            true => first = first.min(time),
+            false => last = last.max(time),
+        }
+    }
+    (last, first)
+}
+
 fn again_code(verdict: &Value) -> i32 {
     match verdict["verdict"].as_str() {
         Some("valid") => 0,
@@ -179,6 +194,9 @@ fn nodes_that_do_what_maelstrom_asks_are_right_in_every_workload() {
         let (code, own) =
             run(&place, workload, &format!("--bin {bin} --rate 100 --faults {faults}"));
         assert_eq!((code, own["verdict"].as_str()), (0, Some("valid")), "{workload}: {own:#}");
+        let quiet = workloads::by_name(workload).unwrap().quiet();
+        let (asked, read) = last_change_and_first_final_read(&place);
+        assert!(quiet.is_zero() || read - asked >= quiet, "{workload}: {read:?} after {asked:?}");
     }
 }
 
