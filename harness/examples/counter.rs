@@ -90,7 +90,6 @@ impl Node {
         let client = || Client { name: message["src"].clone(), request: body.clone() };
         match body["type"].as_str().unwrap_or_default() {
             "init" => {
-                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 self.id = text(&body["node_id"]);
                 self.all = body["node_ids"].as_array().into_iter().flatten().map(text).collect();
                 vec![self.answer(&client(), json!({"type": "init_ok"}))]
@@ -181,6 +180,10 @@ impl Node {
         self.numbers += 1;
         self.numbers
     }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// What was added may be kept later, with the next add: nobody knows.

@@ -86,8 +86,12 @@ pub(crate) fn who(operation: &Operation) -> String {
 
 /// A value short enough for a line.
 pub(crate) fn short(value: &Value) -> String {
+    cut(value.to_string())
+}
+
+/// The beginning of a text, if that is too long for a line.
+pub(crate) fn cut(text: String) -> String {
     const LONGEST: usize = 60;
-    let text = value.to_string();
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,

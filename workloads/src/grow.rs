@@ -11,7 +11,7 @@
 
 use crate::decode::{data, datum, unknown_function};
 use crate::draw::Draw;
-use crate::finding::{FINAL, Finding, Found, answered, count, failed, short, who};
+use crate::finding::{FINAL, Finding, Found, answered, count, cut, failed, who};
 use crate::{
     Caller, Completion, Datum, DecodeError, Generator, Invocation, JudgeOptions, Settings, Workload,
 };
@@ -161,7 +161,7 @@ impl Workload for Grow {
             Ok(Step::Read { shown: Some(shown), .. }) => {
                 format!("read → {}", count(shown.len(), "element"))
             }
-            Ok(Step::Add(element)) => format!("{} {element}", self.add()),
+            Ok(Step::Add(element)) => format!("{} {}", self.add(), cut(element.to_string())),
             _ => operation.f.to_string(),
         }
     }
@@ -193,7 +193,7 @@ impl Seen<'_> {
                 finding,
             );
         }
-        if let Some((message, finding)) = self.from_nowhere() {
+        if let Some((message, finding)) = self.strange() {
             return Found::Wrong(message, finding);
         }
         let last = self.reads.iter().filter(|read| read.last).count();
@@ -228,6 +228,7 @@ impl Seen<'_> {
                     continue;
                 }
                 lost.elements.insert((*element).clone());
+                let element = cut(element.to_string());
                 if lost.first.is_none() {
                     let finding = Finding {
                         operations: vec![add.index, read.operation.index],
@@ -237,7 +238,7 @@ impl Seen<'_> {
                             who(read.operation)
                         )],
                     };
-                    lost.first = Some((element.to_string(), finding));
+                    lost.first = Some((element, finding));
                 }
             }
         }
@@ -245,25 +246,26 @@ impl Seen<'_> {
     }
 
     /// The first read that shows what nobody had asked to add by then.
-    fn from_nowhere(&self) -> Option<(String, Finding)> {
+    fn strange(&self) -> Option<(String, Finding)> {
         let end = |read: &Read<'_>| answered(read.operation).map_or(u64::MAX, |(_, end)| end);
         let began = |element: &Datum, end: u64| {
             let adds = self.adds.get(element);
             adds.is_some_and(|adds| adds.iter().any(|add| !failed(add) && add.start <= end))
         };
         self.reads.iter().find_map(|read| {
-            let strange = read.shown.iter().find(|element| !began(element, end(read)))?;
+            let stranger = read.shown.iter().find(|element| !began(element, end(read)))?;
             // The adds of all else that it shows, or it would show more from nowhere; and what there was of this one.
             let adds = read.shown.iter().filter_map(|element| self.adds.get(element)).flatten();
             let mut operations: Vec<u64> = adds.map(|add| add.index).collect();
             operations.push(read.operation.index);
-            let why = match self.adds.get(strange) {
+            let why = match self.adds.get(stranger) {
                 None => "which nobody added",
                 Some(adds) if adds.iter().all(|add| failed(add)) => "and to add it had failed",
                 Some(_) => "which was added only later",
             };
-            let message = format!("a read shows {}, {why}", short(&json!(strange.to_string())));
-            let sentence = format!("The read of {} shows {strange}, {why}.", who(read.operation));
+            let stranger = cut(stranger.to_string());
+            let message = format!("a read shows {stranger}, {why}");
+            let sentence = format!("The read of {} shows {stranger}, {why}.", who(read.operation));
             Some((message, Finding { operations, sentences: vec![sentence] }))
         })
     }
@@ -307,19 +309,19 @@ mod tests {
     }
 
     #[test]
-    fn nothing_comes_from_nowhere() {
+    fn nothing_comes_strange() {
         for (lines, said) in [
             (
                 vec![Ok("broadcast", "1", "1"), Ok("read", "null", "[1,7]")],
-                "a read shows \"7\", which nobody added [0, 2]",
+                "a read shows 7, which nobody added [0, 2]",
             ),
             (
                 vec![Fail("broadcast", "7"), Ok("read", "null", "[7]")],
-                "a read shows \"7\", and to add it had failed [0, 2]",
+                "a read shows 7, and to add it had failed [0, 2]",
             ),
             (
                 vec![Ok("read", "null", "[7]"), Ok("broadcast", "7", "7")],
-                "a read shows \"7\", which was added only later [0, 2]",
+                "a read shows 7, which was added only later [0, 2]",
             ),
         ] {
             let judged = judge("broadcast", &lines);

@@ -180,111 +180,33 @@ mod tests {
         assert_eq!(Words::of("register", "read"), None, "that is a matter of keys");
     }
 
+    /// Workload, operation, argument, request, answer, and what that says; nothing if it is no answer.
+    const EXCHANGES: &str = r#"
+        unique-ids | generate | null | {"type":"generate"} | {"type":"generate_ok","id":[1]} | [1]
+        echo | echo | "x" | {"type":"echo","echo":"x"} | {"type":"echo_ok","echo":"y"} | "y"
+        broadcast | broadcast | 3 | {"type":"broadcast","message":3} | {"type":"broadcast_ok"} | 3
+        broadcast | read | "final" | {"type":"read"} | {"type":"read_ok","messages":[1,"a"]} | [1,"a"]
+        broadcast | read | null | {"type":"read"} | {"type":"read_ok","value":[1,"a"]} |
+        g-set | add | 3 | {"type":"add","element":3} | {"type":"add_ok"} | 3
+        g-set | read | null | {"type":"read"} | {"type":"read_ok","value":[1,"a"]} | [1,"a"]
+        g-set | read | null | {"type":"read"} | {"type":"read_ok","value":[null]} |
+        g-set | add | 3 | {"type":"add","element":3} | {"type":"write_ok"} |
+        pn-counter | add | -3 | {"type":"add","delta":-3} | {"type":"add_ok"} | -3
+        g-counter | read | null | {"type":"read"} | {"type":"read_ok","value":7} | 7
+        g-counter | read | null | {"type":"read"} | {"type":"read_ok","value":7.5} |
+    "#;
+
     #[test]
     fn requests_and_answers_are_those_of_maelstrom() {
-        let ok = |kind: &str| json!({"type": kind, "in_reply_to": 1});
-        let with = |kind: &str, field: &str, value: Value| {
-            let mut body = ok(kind);
-            body[field] = value;
-            body
-        };
-        let list = json!([1, "a"]);
-        for (workload, f, value, body, answer, taken) in [
-            (
-                "unique-ids",
-                "generate",
-                json!(null),
-                json!({"type": "generate"}),
-                with("generate_ok", "id", json!([1])),
-                Some(json!([1])),
-            ),
-            (
-                "echo",
-                "echo",
-                json!("x"),
-                json!({"type": "echo", "echo": "x"}),
-                with("echo_ok", "echo", json!("y")),
-                Some(json!("y")),
-            ),
-            (
-                "broadcast",
-                "broadcast",
-                json!(3),
-                json!({"type": "broadcast", "message": 3}),
-                ok("broadcast_ok"),
-                Some(json!(3)),
-            ),
-            (
-                "broadcast",
-                "read",
-                json!("final"),
-                json!({"type": "read"}),
-                with("read_ok", "messages", list.clone()),
-                Some(list.clone()),
-            ),
-            (
-                "broadcast",
-                "read",
-                json!(null),
-                json!({"type": "read"}),
-                with("read_ok", "value", list.clone()),
-                None,
-            ),
-            (
-                "g-set",
-                "add",
-                json!(3),
-                json!({"type": "add", "element": 3}),
-                ok("add_ok"),
-                Some(json!(3)),
-            ),
-            (
-                "g-set",
-                "read",
-                json!(null),
-                json!({"type": "read"}),
-                with("read_ok", "value", list.clone()),
-                Some(list),
-            ),
-            (
-                "g-set",
-                "read",
-                json!(null),
-                json!({"type": "read"}),
-                with("read_ok", "value", json!([null])),
-                None,
-            ),
-            ("g-set", "add", json!(3), json!({"type": "add", "element": 3}), ok("write_ok"), None),
-            (
-                "pn-counter",
-                "add",
-                json!(-3),
-                json!({"type": "add", "delta": -3}),
-                ok("add_ok"),
-                Some(json!(-3)),
-            ),
-            (
-                "g-counter",
-                "read",
-                json!(null),
-                json!({"type": "read"}),
-                with("read_ok", "value", json!(7)),
-                Some(json!(7)),
-            ),
-            (
-                "g-counter",
-                "read",
-                json!(null),
-                json!({"type": "read"}),
-                with("read_ok", "value", json!(7.5)),
-                None,
-            ),
-        ] {
+        let json = |text: &str| -> Value { serde_json::from_str(text).expect(text) };
+        for line in EXCHANGES.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let parts: Vec<&str> = line.split('|').map(str::trim).collect();
+            let [workload, f, value, body, answer, taken] = parts[..] else { panic!("{line}") };
             let words = Words::of(workload, f).expect("there is such an operation");
-            let invocation =
-                Invocation { f: if f == "read" { "read" } else { "other" }, key: None, value };
-            assert_eq!(words.body(&invocation), body, "{workload}");
-            assert_eq!(words.answer(&invocation, &answer), taken, "{workload}: {answer}");
+            let invocation = Invocation { f: words.kind, key: None, value: json(value) };
+            assert_eq!(words.body(&invocation), json(body), "{line}");
+            let expected = (!taken.is_empty()).then(|| json(taken));
+            assert_eq!(words.answer(&invocation, &json(answer)), expected, "{line}");
         }
     }
 
