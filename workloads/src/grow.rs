@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_comes_strange() {
+    fn nothing_comes_from_nowhere() {
         for (lines, said) in [
             (
                 vec![Ok("broadcast", "1", "1"), Ok("read", "null", "[1,7]")],
