@@ -6,8 +6,8 @@
 //!
 //! The phases in order, each in a module of its own where it has substance: nodes start behind their proxies and are
 //! asked until one leads; clients work while the nemesis plays the schedule (`work`); everything is healed; the
-//! recovery clock runs (`settle`), and where a workload's promise is kept some time later only that time passes; every key is read through every node (`final_reads`); nodes are stopped, and only
-//! then is anything judged, from the files, as `harness check` would (`judge`).
+//! recovery clock runs (`settle`), and where a workload's promise is kept some time later only that time passes; every key
+//! is read through every node (`final_reads`); nodes are stopped, and only then is anything judged, from the files, as `harness check` would (`judge`).
 //!
 //! A run ends early on a signal, or with `--fail-fast` on the first violation (`fail_fast`): it heals, stops and judges
 //! what it has. Every wait has a limit. What goes wrong outside of the system under test is a [`Failure`], which names

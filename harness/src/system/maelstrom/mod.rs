@@ -11,10 +11,10 @@
 //! |---|---|
 //! | [`answer`] | the one table that classes every answer and every failure as definite or not |
 //! | [`client`] | one request for each operation |
-//! | [`words`] | what requests of each workload look like, and their answers |
+//! | `words` | what requests of each workload look like, and their answers |
 //! | [`probe`] | whether a node is there |
 //! | [`bridge`] | the process that is a node's network |
-//! | [`service`] | `lin-kv`, `seq-kv`, `lww-kv`, `lin-tso` |
+//! | `service` | `lin-kv`, `seq-kv`, `lww-kv`, `lin-tso` |
 
 pub mod answer;
 pub mod bridge;
