@@ -18,7 +18,7 @@ pub use load::{Recorded, read_plan};
 use crate::duration;
 use crate::exit::Failure;
 use crate::results::{RunFolder, write_json};
-use crate::system::written;
+use crate::system::{self, NodeSettings, written};
 use crate::verdict::{
     self, Check, Coverage, Facts, HarnessFacts, OutcomeCounts, Ruling, Seconds, VerdictDocument,
 };
@@ -198,6 +198,7 @@ pub fn judge(
         Some(plan) => {
             let coverage = beside(&facts, &mut checks);
             checks.extend(written::is_file(&plan.system).then(|| verdict::clients(&facts)));
+            checks.extend(is_read_along(&plan.system).then(|| verdict::protocol(&facts)));
             coverage
         }
         None => Coverage::default(),
@@ -268,8 +269,14 @@ fn beside(facts: &Facts<'_>, checks: &mut Vec<Check>) -> Coverage {
     checks.push(verdict::recovery(facts));
     checks.push(check);
     checks.push(verdict::power(facts, coverage.reads_across_leader_change));
-    checks.extend(verdict::protocol(facts));
     coverage
+}
+
+/// Whether somebody reads what the nodes of this system write.
+fn is_read_along(name: &str) -> bool {
+    let settings = NodeSettings::default();
+    let reads = |one: &&dyn system::System| one.protocol_marks(&settings).is_some();
+    system::all().iter().any(|one| one.name() == name && reads(one))
 }
 
 fn counts(facts: &Facts<'_>) -> BTreeMap<String, OutcomeCounts> {

@@ -6,8 +6,8 @@
 //!
 //! The phases in order, each in a module of its own where it has substance: nodes start behind their proxies and are
 //! asked until one leads; clients work while the nemesis plays the schedule (`work`); everything is healed; the
-//! recovery clock runs (`settle`); every key is read through every node (`final_reads`); nodes are stopped, and only
-//! then is anything judged, from the files, as `harness check` would (`judge`).
+//! recovery clock runs (`settle`), and where a workload's promise is kept some time later only that time passes; every key
+//! is read through every node (`final_reads`); nodes are stopped, and only then is anything judged, from the files, as `harness check` would (`judge`).
 //!
 //! A run ends early on a signal, or with `--fail-fast` on the first violation (`fail_fast`): it heals, stops and judges
 //! what it has. Every wait has a limit. What goes wrong outside of the system under test is a [`Failure`], which names
@@ -222,15 +222,20 @@ async fn settle_and_read(
     stage.enter(Phase::Settle);
     let live = stage.deployment.live();
     let limit = stage.plan.recovery_limit;
-    let settled = settle::settle(&stage.desk, &live, limit).await.map_err(unrecorded)?;
+    let settled =
+        settle::settle(&stage.desk, stage.workload, &live, limit).await.map_err(unrecorded)?;
     stage.emit(Event::AllHealed { first_ok: settled.first_ok });
     for node in &settled.late {
-        stage.warn(format!("{node} did not serve a write and a read within {} s", limit.as_secs()));
+        let asked = stage.workload.recovery(*node, 1);
+        let asked: Vec<&str> = asked.iter().map(|step| step.f).collect();
+        let asked = asked.join(" and a ");
+        stage.warn(format!("{node} did not serve a {asked} within {} s", limit.as_secs()));
     }
+    tokio::time::sleep(stage.workload.quiet()).await;
     stage.enter(Phase::FinalReads);
-    let keys = work::keys_to_read(generator);
+    let reads = work::final_reads(generator);
     let live = stage.deployment.live();
-    let read = final_reads::final_reads(&stage.desk, &live, keys, FINAL_READS_LIMIT)
+    let read = final_reads::final_reads(&stage.desk, &live, reads, FINAL_READS_LIMIT)
         .await
         .map_err(unrecorded)?;
     stage.emit(Event::FinalReads { ok: read.ok, asked: read.asked });

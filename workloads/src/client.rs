@@ -126,6 +126,22 @@ pub trait KvClient: Send {
         deadline: Duration,
     ) -> BoxFuture<'a, Result<KvAnswer, ClientError>>;
 
+    /// Performs an operation that is none of keys and values, of a workload that has such, and gives its answer in the
+    /// form of `history.jsonl`. A system that has none of them sends nothing.
+    ///
+    /// # Errors
+    /// As of [`Self::call`].
+    fn request<'a>(
+        &'a mut self,
+        invocation: &'a Invocation,
+        deadline: Duration,
+    ) -> BoxFuture<'a, Result<Value, ClientError>> {
+        let _ = deadline;
+        let message = format!("there is no {} here", invocation.f);
+        let (class, code) = (ErrorClass::Definite, "unsupported");
+        Box::pin(async move { Err(ClientError { class, code, message }) })
+    }
+
     /// The node that answered last or, failing that, was asked last.
     fn node(&self) -> Option<NodeId>;
 }
@@ -133,19 +149,23 @@ pub trait KvClient: Send {
 /// Performs one invocation through `client` and says how it ended, in the words of the history.
 ///
 /// A mismatch ends as `fail` with the error `mismatch`. An answer of the wrong kind (a value for a write, say) proves
-/// nothing about what happened and ends as `info` with `protocol`. An invocation that no key-value call can express
-/// was never sent and ends as `fail` with `unsupported`.
+/// nothing about what happened and ends as `info` with `protocol`. An invocation that no key-value call can express is the
+/// client's [`KvClient::request`].
 pub fn execute<'a>(
     client: &'a mut dyn KvClient,
     invocation: &'a Invocation,
     deadline: Duration,
 ) -> BoxFuture<'a, Completion> {
     Box::pin(async move {
-        let Some(operation) = KvOperation::from_invocation(invocation) else {
-            return Completion::Fail { error: "unsupported".to_owned() };
+        let answer = match KvOperation::from_invocation(invocation) {
+            Some(operation) => {
+                let answer = client.call(&operation, deadline).await;
+                answer.map(|answer| completion_of(&operation, answer))
+            }
+            None => client.request(invocation, deadline).await.map(Completion::Ok),
         };
-        match client.call(&operation, deadline).await {
-            Ok(answer) => completion_of(&operation, answer),
+        match answer {
+            Ok(completion) => completion,
             Err(ClientError { class: ErrorClass::Definite, code, .. }) => {
                 Completion::Fail { error: code.to_owned() }
             }

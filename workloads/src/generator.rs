@@ -52,9 +52,7 @@ pub trait Generator: Send {
     /// Tells how an operation that `next` gave to `caller` ended.
     fn complete(&mut self, caller: &Caller, invocation: &Invocation, completion: &Completion);
 
-    /// Every key ever used, retired ones too, in the order of first use: what the final phase reads.
-    fn keys(&self) -> Vec<String>;
-
-    /// The operation that reads `key` at the end of the run.
-    fn final_read(&self, key: &str) -> Invocation;
+    /// What each node is asked at the end of the run: with keys the reads of every key ever used, retired ones too, in the
+    /// order of first use. What a workload cannot read at the end it asks once more.
+    fn final_reads(&self) -> Vec<Invocation>;
 }

@@ -1,11 +1,19 @@
 //! The list of workloads: a new one is a file of its own and one line here.
 
 use crate::judged::Judged;
-use crate::{Workload, kv::Kv, register::Register};
+use crate::{
+    Workload, echo::Echo, grow::Grow, ids::UniqueIds, kv::Kv, register::Register, sums::Sums,
+};
 
 const ALL: &[&dyn Workload] = &[
     &Kv,
     &Register,
+    &UniqueIds,
+    &Echo,
+    &Grow::Broadcast,
+    &Grow::Set,
+    &Sums::Growing,
+    &Sums::Signed,
     &Judged::Set,
     &Judged::Counter,
     &Judged::Queue,

@@ -1,8 +1,10 @@
 //! What a workload is.
 
-use crate::{DecodeError, Generator, OnlineJudge, Settings};
+use crate::{DecodeError, Generator, Invocation, OnlineJudge, Settings};
 use checker::{Judgement, Limits};
-use history::{Header, History, Operation};
+use history::{Header, History, NodeId, Operation};
+use serde_json::{Value, json};
+use std::time::Duration;
 
 /// What clients do, and the spec that every history of it must obey.
 pub trait Workload: Sync {
@@ -27,7 +29,21 @@ pub trait Workload: Sync {
         self.generator(&settings).is_some()
     }
 
-    /// Whether `history` obeys the spec.
+    /// What `node` is asked after the last heal until each of it is answered, in this order: something that changes what
+    /// it holds, and something that only looks, as far as there is such. `attempt` counts from 1.
+    fn recovery(&self, node: NodeId, attempt: u64) -> Vec<Invocation> {
+        let key = || Some(format!("recovery-{node}"));
+        let write = Invocation { f: "write", key: key(), value: json!(attempt) };
+        vec![write, Invocation { f: "read", key: key(), value: Value::Null }]
+    }
+
+    /// How long nothing is asked before the final reads, for a promise that is kept some time later only.
+    fn quiet(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Whether `history` obeys the spec. Most workloads say that some order of the operations must be legal and have that
+    /// searched; one that promises something else looks for itself what breaks it.
     ///
     /// # Errors
     /// [`DecodeError`] names the first operation that is none of this workload's.

@@ -30,21 +30,21 @@ pub struct Panic {
 pub struct Spoken {
     /// How often the node wrote what the protocol does not have.
     pub broken: u64,
-    /// How often it asked for what the harness has not.
-    pub unserved: u64,
-    /// The first of each, in words; those that break the protocol before the others.
+    /// The first of them, in words.
     pub lines: Vec<String>,
+    /// Whether there may be more of it than was read: whoever read along did not come to the end.
+    pub unread: bool,
 }
 
 impl Deployment {
     /// What the nodes' logs tell of their protocol, by node; nothing where nobody reads along.
     #[must_use]
     pub fn spoken(&self) -> Vec<(NodeId, Spoken)> {
-        let Some(marks) = self.system().protocol_marks() else { return Vec::new() };
+        let settings = &self.inner.settings.node;
+        let Some(marks) = self.system().protocol_marks(settings) else { return Vec::new() };
         let logs = self.inner.settings.nodes.iter();
-        let read =
-            |(node, paths): (&NodeId, &NodePaths)| Some((*node, spoken(&paths.log, &marks)?));
-        logs.filter_map(read).collect()
+        logs.map(|(node, paths): (&NodeId, &NodePaths)| (*node, spoken(&paths.log, &marks)))
+            .collect()
     }
 }
 
@@ -86,29 +86,25 @@ pub(super) fn panics(node: NodeId, path: &Path, marks: &[String]) -> Vec<Panic> 
     found
 }
 
-/// What stands behind the marks in a node's log, wherever in a line; none if it cannot be read.
-fn spoken(path: &Path, marks: &ProtocolMarks) -> Option<Spoken> {
-    let file = File::open(path).ok()?;
-    let mut spoken = Spoken::default();
-    let mut unserved = Vec::new();
+/// What the marks in a node's log tell, wherever they stand in a line: one that the node has not ended may come before.
+fn spoken(path: &Path, marks: &ProtocolMarks) -> Spoken {
+    let mut spoken = Spoken { unread: true, ..Spoken::default() };
+    let Ok(file) = File::open(path) else { return spoken };
     for line in BufReader::new(file).split(b'\n') {
-        let line = line.ok()?;
+        let Ok(line) = line else { return Spoken { unread: true, ..spoken } };
         let text = String::from_utf8_lossy(&line);
-        // A line that the node itself has not ended yet may stand before it.
-        let (count, told, words) = match text.split_once(marks.broken) {
-            Some((_, words)) => (&mut spoken.broken, &mut spoken.lines, words),
-            None => match text.split_once(marks.unserved) {
-                Some((_, words)) => (&mut spoken.unserved, &mut unserved, words),
-                None => continue,
-            },
-        };
-        *count += 1;
-        if told.len() < SPOKEN_LIMIT && !told.iter().any(|one| one == words) {
-            told.push(shown(words));
+        if let Some((_, words)) = text.split_once(&marks.broken) {
+            spoken.broken += 1;
+            if spoken.lines.len() < SPOKEN_LIMIT && !spoken.lines.iter().any(|one| one == words) {
+                spoken.lines.push(shown(words));
+            }
+        } else if text.contains(&marks.begun) {
+            spoken.unread = true;
+        } else if text.contains(&marks.ended) {
+            spoken.unread = false;
         }
     }
-    spoken.lines.append(&mut unserved);
-    Some(spoken)
+    spoken
 }
 
 fn shown(line: &str) -> String {
@@ -138,19 +134,35 @@ mod tests {
 
     #[test]
     fn words_about_the_protocol_are_counted_and_the_first_of_them_told() {
-        let marks = ProtocolMarks { broken: "broken: ", unserved: "unserved: " };
-        let mut text = "fine\nhalf a lineunserved: a\nbroken: it is empty\n".to_owned();
-        (0..15).for_each(|number| text.push_str(&format!("broken: {number}\nunserved: a\n")));
-        let log = file(&text);
-        let found = spoken(log.path(), &marks).expect("a log");
-        assert_eq!((found.broken, found.unserved), (16, 16));
-        assert_eq!(found.lines.len(), SPOKEN_LIMIT + 1);
-        assert_eq!(
-            (found.lines[0].as_str(), found.lines[SPOKEN_LIMIT].as_str()),
-            ("it is empty", "a")
-        );
-        assert_eq!(spoken(file("fine\n").path(), &marks), Some(Spoken::default()));
-        assert_eq!(spoken(Path::new("/nonexistent"), &marks), None);
+        let [broken, begun, ended] = ["[7] broken: ", "[7] begun", "[7] ended"].map(str::to_owned);
+        let marks = ProtocolMarks { broken, begun, ended };
+        let mut text = "[7] begun\nhalf a line[7] broken: it is empty\n".to_owned();
+        (0..15).for_each(|number| text.push_str(&format!("[7] broken: {number}\n")));
+        let found = spoken(file(&text).path(), &marks);
+        assert_eq!((found.broken, found.lines.len()), (16, SPOKEN_LIMIT));
+        assert_eq!(found.lines[0], "it is empty");
+        // The node itself wrote this.
+        let own = "[7] begun\nbroken: x\n[8] broken: y\n[7] ended\n";
+        assert_eq!(spoken(file(own).path(), &marks), Spoken::default());
+    }
+
+    #[test]
+    fn who_did_not_read_to_the_end_of_the_last_life_may_have_missed_something() {
+        let marks = ["broken", "begun", "ended"].map(|word| format!("[7] {word}"));
+        let [broken, begun, ended] = marks;
+        let marks = ProtocolMarks { broken, begun, ended };
+        for (text, unread) in [
+            ("", true),
+            ("[7] begun\n", true),
+            ("[7] begun\n[7] ended\n", false),
+            // Killed, and started again.
+            ("[7] begun\n[7] begun\n[7] ended\n", false),
+            ("[7] begun\n[7] ended\n[7] begun\n", true),
+            ("[7] begun\nended\n", true),
+        ] {
+            assert_eq!(spoken(file(text).path(), &marks).unread, unread, "{text}");
+        }
+        assert!(spoken(Path::new("/nonexistent"), &marks).unread);
     }
 
     #[test]

@@ -105,11 +105,12 @@ pub enum Observed {
         node: NodeId,
         /// How often it wrote what the protocol does not have.
         broken: u64,
-        /// How often it asked for what the protocol has and the harness has not.
-        unserved: u64,
-        /// The first of each, in words.
+        /// The first of it, in words.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         lines: Vec<String>,
+        /// Whether there may be more: whoever read along was killed before it had read all.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unread: bool,
     },
     /// How often a seeded bug of a node was reached and had an effect; no verdict reads it.
     Mark {

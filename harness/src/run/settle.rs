@@ -1,18 +1,17 @@
 //! The recovery clock: does the whole system serve again, through every live node?
 //!
-//! After the last heal a process of its own asks each live node for a write and then a read, until both are ok or the
-//! system's recovery limit has passed. These are operations like all others, recorded and judged; each node has a key
-//! of its own, so that however many of them stay unknown, no search has to untangle them. The rule itself is the
-//! `recovery` check's, which reads the history; here the chances to pass it are given.
+//! After the last heal a process of its own asks each live node for what the workload says, a write and then a read for
+//! most, until all of it is ok or the system's recovery limit has passed. These are operations like all others, recorded
+//! and judged; with keys each node has one of its own, so that however many of them stay unknown, no search has to
+//! untangle them. The rule itself is the `recovery` check's, which reads the history; here the chances to pass it are given.
 
 use crate::recorder::RecordError;
 use crate::worker::{Desk, Session};
 use history::NodeId;
-use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use workloads::{Completion, Invocation};
+use workloads::{Completion, Workload};
 
 /// Between two attempts on one node.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -22,18 +21,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Settled {
     /// From the start to the first ok of any kind.
     pub(super) first_ok: Option<Duration>,
-    /// Nodes that did not serve both in time.
+    /// Nodes that did not serve all of it in time.
     pub(super) late: Vec<NodeId>,
-}
-
-/// The key that is written and read through `node`.
-pub(super) fn key(node: NodeId) -> String {
-    format!("recovery-{node}")
 }
 
 /// Asks every one of `nodes` until it serves or `limit` has passed.
 pub(super) async fn settle(
     desk: &Desk,
+    workload: &'static dyn Workload,
     nodes: &[NodeId],
     limit: Duration,
 ) -> Result<Settled, RecordError> {
@@ -41,7 +36,7 @@ pub(super) async fn settle(
     let mut tasks = JoinSet::new();
     for node in nodes {
         let (desk, node) = (desk.clone(), *node);
-        tasks.spawn(async move { (node, serve(desk, node, start + limit).await) });
+        tasks.spawn(async move { (node, serve(desk, workload, node, start + limit).await) });
     }
     let mut settled = Settled::default();
     while let Some(ended) = tasks.join_next().await {
@@ -63,22 +58,24 @@ struct Served {
     complete: bool,
 }
 
-async fn serve(desk: Desk, node: NodeId, end: Instant) -> Result<Served, RecordError> {
+async fn serve(
+    desk: Desk,
+    workload: &dyn Workload,
+    node: NodeId,
+    end: Instant,
+) -> Result<Served, RecordError> {
     let mut session = Session::open(desk, Some(node));
     let mut served = Served { first_ok: None, complete: false };
-    let (mut written, mut value) = (false, 0_i64);
+    let (mut done, mut attempt) = (0, 0);
     while !served.complete && Instant::now() < end {
-        let invocation = if written {
-            Invocation { f: "read", key: Some(key(node)), value: Value::Null }
-        } else {
-            value += 1;
-            Invocation { f: "write", key: Some(key(node)), value: json!(value) }
-        };
-        match session.perform(&invocation).await? {
+        attempt += 1;
+        let steps = workload.recovery(node, attempt);
+        let Some(step) = steps.get(done) else { break };
+        match session.perform(step).await? {
             Completion::Ok(_) => {
                 served.first_ok.get_or_insert_with(Instant::now);
-                served.complete = written;
-                written = true;
+                done += 1;
+                served.complete = done == steps.len();
             }
             _ => tokio::time::sleep(PAUSE).await,
         }

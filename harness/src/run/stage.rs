@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::recorder::{Journal, Revisions};
 use crate::results::{Observed, RunFolder};
 use crate::stall::Watch;
+use crate::system::Companion;
 use crate::worker::Desk;
 use history::{Header, NodeId};
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub(super) struct Stage<'a> {
     pub(super) audits: Audits,
     pub(super) signals: Signals,
     pub(super) stalls: Watch,
+    /// Kept for as long as there are nodes.
+    pub(super) companion: Option<Companion>,
 }
 
 impl Stage<'_> {

@@ -14,8 +14,9 @@ use crate::observer::{Nodes, Observer};
 use crate::plan::Plan;
 use crate::recorder::{Journal, Lines, Recorder, Revisions};
 use crate::results::{Observed, RunFolder, write_json};
+use crate::seed::Seed;
 use crate::stall::Watch;
-use crate::system::{self, Asides, ClientSettings, NodeSettings, Probe, Route, System};
+use crate::system::{self, Asides, ClientSettings, Companion, NodeSettings, Probe, Route, System};
 use crate::worker::{Clients, Desk};
 use history::{Header, NodeId};
 use serde_json::json;
@@ -45,7 +46,9 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
     let workload = workloads::by_name(&plan.workload)
         .ok_or_else(|| Failure::usage(format!("unknown workload `{}`", plan.workload)))?;
     let nodes: Vec<NodeId> = (1..=plan.nodes).map(NodeId).collect();
-    let settings = settings(plan, folder, &nodes)?;
+    let mut settings = settings(plan, folder, &nodes)?;
+    let companion = companion(settings.system, plan)?;
+    settings.node.companion = companion.as_ref().map(|companion| companion.address);
     let files = Files::create(plan, folder, options, origin)?;
     let Files { header, recorder, journal, receipts } = files;
     let revisions = revisions(settings.system, folder, &recorder)?;
@@ -66,7 +69,7 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
     let view = observer.view();
     let notes = Arc::new(RunNotes::new(Arc::clone(&journal), folder.clients_log()));
     let asides = Asides { notes, revisions: revisions.clone() };
-    let desk = desk(plan, &deployment, Arc::clone(&recorder), asides);
+    let desk = desk(plan, workload.name(), &deployment, Arc::clone(&recorder), asides);
     let world = World::new(recorder, Arc::clone(&view), receipts, Arc::clone(&sink));
     let audits = Audits::start(deployment.clone(), Arc::clone(&journal), world.healed());
     let stage = Stage {
@@ -87,6 +90,7 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
         audits,
         signals,
         stalls,
+        companion,
     };
     let links = stage.nodes.len() * stage.nodes.len().saturating_sub(1);
     stage.emit(Event::Deployed { nodes: stage.nodes.clone(), links });
@@ -155,12 +159,28 @@ fn revisions(
     Ok(Some(Arc::new(started)))
 }
 
-fn desk(plan: &Plan, deployment: &Deployment, recorder: Arc<Recorder>, asides: Asides) -> Desk {
+/// What the system needs beside its nodes.
+fn companion(system: &dyn System, plan: &Plan) -> Result<Option<Companion>, Failure> {
+    let started = system.companion(plan.seed.derive("companion"));
+    started.map_err(|e| {
+        let name = system.name();
+        Failure::environment(format!("what {name} needs beside its nodes cannot start: {e}"))
+    })
+}
+
+fn desk(
+    plan: &Plan,
+    workload: &'static str,
+    deployment: &Deployment,
+    recorder: Arc<Recorder>,
+    asides: Asides,
+) -> Desk {
     let clients = SystemClients {
         system: deployment.system(),
         addresses: deployment.client_addresses(),
         attempt: plan.attempt,
         leases: plan.lease_drift_ppm.is_some(),
+        workload,
         asides,
         next: AtomicUsize::new(0),
     };
@@ -189,11 +209,20 @@ fn settings(plan: &Plan, folder: &RunFolder, nodes: &[NodeId]) -> Result<Setting
             lease_drift_ppm: plan.lease_drift_ppm,
             pre_vote: plan.pre_vote,
             bug: plan.bug.clone(),
+            companion: None,
+            token: token()?,
         },
         slow_node: plan.slow_node,
         clock_shim: plan.has_clock_faults().then_some(shim),
         relays: plan.faults.iter().any(|class| class == "message"),
     })
+}
+
+/// A word that nobody can guess.
+fn token() -> Result<String, Failure> {
+    let drawn = Seed::draw();
+    let drawn = drawn.map_err(|e| Failure::environment(format!("nothing can be drawn: {e}")))?;
+    Ok(format!("{:x}", drawn.0))
 }
 
 /// A file that is appended to for the whole run and was not there before.
@@ -225,6 +254,7 @@ struct SystemClients {
     attempt: Duration,
     /// Whether those who only read ask for reads by lease; all others, the final reads too, ask a quorum.
     leases: bool,
+    workload: &'static str,
     /// Who hears what they say beside their answers.
     asides: Asides,
     /// So that clients that follow the leader do not all ask the same node first.
@@ -239,6 +269,7 @@ impl Clients for SystemClients {
             attempt: self.attempt,
             lease_reads: self.leases && reader,
             first: self.next.fetch_add(1, Ordering::Relaxed),
+            workload: self.workload,
         };
         self.system.client_with(&settings, &self.asides)
     }

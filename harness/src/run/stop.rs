@@ -15,6 +15,7 @@ use std::time::Duration;
 pub(super) async fn stop(stage: &mut Stage<'_>, grace: Duration) -> Result<(), Failure> {
     stage.observer.stop();
     let stopped = stage.deployment.stop(grace).await?;
+    drop(stage.companion.take());
     for node in stopped.forced {
         stage.warn(format!("{node} did not stop when asked to and was killed"));
     }
@@ -49,8 +50,8 @@ fn write_panics(stage: &Stage<'_>) {
 /// Also of nodes that did nothing wrong: that somebody looked is a fact.
 fn write_spoken(stage: &Stage<'_>) {
     for (node, spoken) in stage.deployment.spoken() {
-        let Spoken { broken, unserved, lines } = spoken;
-        stage.journal.observe(Observed::Protocol { node, broken, unserved, lines });
+        let Spoken { broken, lines, unread } = spoken;
+        stage.journal.observe(Observed::Protocol { node, broken, lines, unread });
     }
 }
 

@@ -67,7 +67,8 @@ fn nodes() -> Vec<NodeId> {
 #[tokio::test(start_paused = true)]
 async fn nodes_that_do_not_serve_are_asked_until_the_limit_and_named() {
     let (desk, start) = (desk(), tokio::time::Instant::now());
-    let settled = settle::settle(&desk, &nodes(), LIMIT).await.unwrap();
+    let workload = workloads::by_name("kv").unwrap();
+    let settled = settle::settle(&desk, workload, &nodes(), LIMIT).await.unwrap();
     assert_eq!(settled.late, [NodeId(2), NodeId(3)]);
     assert!(settled.first_ok.unwrap() < Duration::from_millis(10));
     assert!(start.elapsed() >= LIMIT && start.elapsed() < LIMIT + Duration::from_secs(4));

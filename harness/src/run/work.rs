@@ -226,8 +226,7 @@ fn emit_beat(stage: &Stage<'_>, start: Instant) {
     }));
 }
 
-/// The reads of the final phase: every key ever used.
-pub(super) fn keys_to_read(generator: &SharedGenerator) -> Vec<workloads::Invocation> {
-    let generator = generator.lock().unwrap_or_else(PoisonError::into_inner);
-    generator.keys().iter().map(|key| generator.final_read(key)).collect()
+/// What each node is asked in the final phase.
+pub(super) fn final_reads(generator: &SharedGenerator) -> Vec<workloads::Invocation> {
+    generator.lock().unwrap_or_else(PoisonError::into_inner).final_reads()
 }

@@ -19,6 +19,7 @@
 
 mod administrator;
 mod client_notes;
+mod companion;
 pub mod etcd;
 pub mod maelstrom;
 pub mod reference;
@@ -27,6 +28,7 @@ pub mod written;
 
 pub use administrator::{Administrator, AdministratorView, Change};
 pub use client_notes::{Asides, ClientNotes, NoNotes};
+pub use companion::Companion;
 pub use status::{Counters, NodeStatus, Probe, Role};
 
 use crate::exit::Failure;
@@ -117,9 +119,17 @@ pub trait System: Sync {
         &[]
     }
 
-    /// How a node's log tells what the node wrote against its protocol, if somebody reads along.
-    fn protocol_marks(&self) -> Option<ProtocolMarks> {
+    /// How the logs of nodes with these settings tell what the nodes wrote against their protocol, if somebody reads along.
+    fn protocol_marks(&self, _settings: &NodeSettings) -> Option<ProtocolMarks> {
         None
+    }
+
+    /// Starts what its nodes need beside each other, for one run; its draws are of `seed`. Called where there is a runtime.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    fn companion(&self, _seed: u64) -> std::io::Result<Option<Companion>> {
+        Ok(None)
     }
 
     /// The program that each node runs, if all run the same one. What can be told from its file is: whether its
@@ -279,6 +289,10 @@ pub struct NodeSettings {
     pub pre_vote: Option<bool>,
     /// The deliberate bug to run with.
     pub bug: Option<String>,
+    /// Where the companion of the system is, if it has one.
+    pub companion: Option<SocketAddr>,
+    /// Nobody can guess it: what stands in a node's log behind it is the harness's word, and not the node's.
+    pub token: String,
 }
 
 impl Default for NodeSettings {
@@ -292,6 +306,8 @@ impl Default for NodeSettings {
             lease_drift_ppm: None,
             pre_vote: None,
             bug: None,
+            companion: None,
+            token: String::new(),
         }
     }
 }
@@ -305,13 +321,15 @@ pub struct Timing {
     pub election: Duration,
 }
 
-/// What stands in a node's log before a word about its protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What whoever reads along writes into a node's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtocolMarks {
     /// Before what the node wrote that the protocol does not have.
-    pub broken: &'static str,
-    /// Before what it asked for that the protocol has and the harness has not: nobody's mistake, but no test either.
-    pub unserved: &'static str,
+    pub broken: String,
+    /// When it begins to read; once for each start of the node.
+    pub begun: String,
+    /// When it has read all that the node wrote. Without it nobody knows what else there was.
+    pub ended: String,
 }
 
 /// How nodes reach each other, so that the proxies know who is calling.
@@ -372,6 +390,8 @@ pub struct ClientSettings {
     /// Where to start among the nodes, so that clients that follow the leader do not all ask the
     /// same node first.
     pub first: usize,
+    /// The workload whose operations it performs: the same word may mean something else in another.
+    pub workload: &'static str,
 }
 
 /// Which system, as the command line or a plan says it.

@@ -10,7 +10,8 @@ use crate::results::{ExitCause, Observed};
 use history::{Nanos, NodeId, Outcome};
 use std::time::Duration;
 
-/// After the last heal, an ok write and an ok read through every live node within the limit. Missed is
+/// After the last heal, an ok write and an ok read, as far as the workload has either, through every live node within the
+/// limit. Missed is
 /// invalid, or unknown when the harness itself was starved, the run ended too soon to tell, nobody tried, or the system
 /// claims no limit.
 #[must_use]
@@ -105,8 +106,11 @@ fn served_after(facts: &Facts<'_>, live: &[NodeId], healed: Nanos) -> Vec<(Strin
         })
     };
     let mut served = Vec::new();
+    // An operation of a workload that only looks, or only changes something, is all there is to try.
+    let has = |reads: bool| facts.functions.iter().any(|f| only_reads(f) == reads);
+    let kinds = [("write", false), ("read", true)].into_iter().filter(|(_, reads)| has(*reads));
     for node in live {
-        for (what, reads) in [("write", false), ("read", true)] {
+        for (what, reads) in kinds.clone() {
             let first = tried(*node, reads).map(|op| op.invoked).min();
             let ok = tried(*node, reads).filter_map(|op| match op.outcome {
                 Outcome::Ok { time, .. } => Some(time),

@@ -147,6 +147,21 @@ fn recovery_wants_a_write_and_a_read_through_every_live_node() {
     assert_eq!(judge(&SERVED, &dead), Ruling::Unknown, "n2 was never seen to serve again");
 }
 
+/// A workload that has nothing to look at, or nothing to change, is served by what it has.
+#[test]
+fn recovery_wants_no_more_than_the_workload_has() {
+    let faults = [kill(5, Some(10), None)];
+    let late = [seen(60, Observed::Note { text: "end".to_owned() })];
+    let judge = |functions: &[&'static str], kind| {
+        let operations = [("generate", 1, 11, 12, Kind::Ok), ("generate", 2, 11, 12, kind)];
+        let history = history(&operations);
+        recovery(&Facts { functions, ..facts(&history, &faults, &late, &[]) }).verdict
+    };
+    assert_eq!(judge(&["generate"], Kind::Ok), Ruling::Valid);
+    assert_eq!(judge(&["generate"], Kind::Info), Ruling::Invalid);
+    assert_eq!(judge(&["generate", "read"], Kind::Ok), Ruling::Unknown, "no read was tried");
+}
+
 /// Nobody may happen to write through a node until the final reads, which are minutes after the last heal of a long run.
 #[test]
 fn what_nobody_asked_for_is_not_late() {

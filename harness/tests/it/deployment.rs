@@ -76,6 +76,7 @@ impl Cluster {
             attempt: ATTEMPT,
             lease_reads: false,
             first: 0,
+            workload: "kv",
         })
     }
 

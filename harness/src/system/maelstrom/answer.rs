@@ -71,7 +71,7 @@ table! {
         "nobody greeted the client before its time was up, and it sends nothing before that";
     /// A key or an operation that this system has no words for.
     UNSPEAKABLE = None, "unspeakable", Definite,
-        "it cannot be put into a request of `lin-kv`, so nothing was sent";
+        "it cannot be put into a request of this workload, so nothing was sent";
     /// No answer in time.
     TIMEOUT = None, "timeout", Indefinite,
         "no answer came in time; the request may be anywhere";
@@ -110,14 +110,23 @@ pub fn of_body(operation: &KvOperation, body: &Value) -> Result<KvAnswer, Client
     }
 }
 
-fn of_error(operation: &KvOperation, body: &Value) -> Result<KvAnswer, ClientError> {
+/// The row of an error.
+fn row(body: &Value) -> Row {
     let number = body.get("code").and_then(Value::as_i64);
     let known = |row: &&Row| number.is_some() && row.number == number;
-    let row = TABLE.iter().find(known).copied().unwrap_or(UNKNOWN);
-    match (operation, row) {
+    TABLE.iter().find(known).copied().unwrap_or(UNKNOWN)
+}
+
+/// What an error means for an operation of which none is an answer.
+pub(super) fn error_of(body: &Value) -> ClientError {
+    row(body).error(body.to_string())
+}
+
+fn of_error(operation: &KvOperation, body: &Value) -> Result<KvAnswer, ClientError> {
+    match (operation, row(body)) {
         (KvOperation::Read { .. }, KEY_MISSING) => Ok(KvAnswer::Value(None)),
         (KvOperation::Cas { .. }, KEY_MISSING | PRECONDITION) => Ok(KvAnswer::Mismatch),
-        _ => Err(row.error(body.to_string())),
+        (_, row) => Err(row.error(body.to_string())),
     }
 }
 

@@ -1,10 +1,13 @@
-//! One client process of a cluster of Maelstrom nodes: the workload `lin-kv` of Maelstrom, one request for each operation.
+//! One client process of a cluster of Maelstrom nodes: one request for each operation.
 //!
 //! Nothing that a node does twice can be told from two requests, so no request is sent twice, and whatever is not answered
-//! stays unknown. Keys are numbers on the way, as they are in Maelstrom: many a node expects that.
+//! stays unknown. Keys are numbers on the way, as they are in Maelstrom: many a node expects that. Before the first request
+//! of a workload in which nodes are told their neighbours they are told, on each connection, as Maelstrom's clients do: a
+//! node that was killed has forgotten them.
 
-use super::answer::{self, CONNECTION, TIMEOUT, UNREACHED, UNSPEAKABLE};
+use super::answer::{self, CONNECTION, PROTOCOL, TIMEOUT, UNREACHED, UNSPEAKABLE};
 use super::connection::Connection;
+use super::words::{self, WITH_TOPOLOGY, Words};
 use crate::system::{ClientSettings, Route};
 use history::NodeId;
 use serde_json::{Value, json};
@@ -12,13 +15,10 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-use workloads::{BoxFuture, ClientError, KvAnswer, KvClient, KvOperation};
+use workloads::{BoxFuture, ClientError, Invocation, KvAnswer, KvClient, KvOperation};
 
 /// Numbers requests, over all clients: a node may answer somebody late whose number at its bridge another one has by then.
 static REQUESTS: AtomicU64 = AtomicU64::new(1);
-
-/// The number of the first key of the recovery clock, `recovery-n0`; no workload has so many others.
-const RECOVERY_KEYS: u64 = 1_000_000_000;
 
 /// A client of Maelstrom nodes; see the module.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ pub struct MaelstromClient {
     target: usize,
     pinned: bool,
     attempt: Duration,
+    workload: &'static str,
     connection: Option<Connection>,
     asked: Option<NodeId>,
 }
@@ -43,18 +44,17 @@ impl MaelstromClient {
             Route::Leader => (false, settings.first % nodes.len().max(1)),
             Route::Node(node) => (true, place(node).unwrap_or(nodes.len())),
         };
-        let attempt = settings.attempt;
-        Self { nodes, target, pinned, attempt, connection: None, asked: None }
+        let (attempt, workload) = (settings.attempt, settings.workload);
+        Self { nodes, target, pinned, attempt, workload, connection: None, asked: None }
     }
 
-    async fn perform(
+    /// Asks, and gives the body of the answer.
+    async fn exchange(
         &mut self,
-        operation: &KvOperation,
-        end: Instant,
-    ) -> Result<KvAnswer, ClientError> {
-        let number = REQUESTS.fetch_add(1, Relaxed);
-        let unspeakable = || UNSPEAKABLE.error(format!("{operation:?}"));
-        let request = request(operation, number).ok_or_else(unspeakable)?;
+        mut body: Value,
+        deadline: Duration,
+    ) -> Result<Value, ClientError> {
+        let end = Instant::now() + deadline.min(self.attempt);
         let Some((node, address)) = self.nodes.get(self.target).copied() else {
             return Err(UNREACHED.error("there is no such node"));
         };
@@ -62,20 +62,47 @@ impl MaelstromClient {
         let open = self.connection.take().and_then(Connection::still_open);
         let mut connection = match open {
             Some(open) => open,
-            None => match timeout_at(end, Connection::open(address)).await {
-                Ok(Ok(connection)) => connection,
-                Ok(Err(error)) => return Err(UNREACHED.error(error.to_string())),
+            None => match timeout_at(end, self.connect(address)).await {
+                Ok(connection) => connection?,
                 Err(_) => return Err(UNREACHED.error("no greeting in time")),
             },
         };
-        match timeout_at(end, connection.ask(&request, number)).await {
+        let number = REQUESTS.fetch_add(1, Relaxed);
+        body["msg_id"] = json!(number);
+        match timeout_at(end, connection.ask(&body, number)).await {
             Ok(Ok(body)) => {
                 self.connection = Some(connection);
-                answer::of_body(operation, &body)
+                Ok(body)
             }
             Ok(Err(error)) => Err(CONNECTION.error(error.to_string())),
             Err(_) => Err(TIMEOUT.error("no answer in time")),
         }
+    }
+
+    /// A connection on which an operation can be asked. Nothing of one has been sent by then.
+    async fn connect(&self, address: SocketAddr) -> Result<Connection, ClientError> {
+        let unreached = |error: std::io::Error| UNREACHED.error(error.to_string());
+        let mut connection = Connection::open(address).await.map_err(unreached)?;
+        if self.workload == WITH_TOPOLOGY {
+            let nodes: Vec<NodeId> = self.nodes.iter().map(|(node, _)| *node).collect();
+            let mut body = words::topology(&nodes);
+            let number = REQUESTS.fetch_add(1, Relaxed);
+            body["msg_id"] = json!(number);
+            let answer = connection.ask(&body, number).await.map_err(unreached)?;
+            if answer["type"] != "topology_ok" {
+                return Err(UNREACHED.error(format!("no answer to `topology`: {answer}")));
+            }
+        }
+        Ok(connection)
+    }
+
+    /// After trouble another node is asked, unless it has to be this one.
+    fn move_on<T>(&mut self, answer: Result<T, ClientError>) -> Result<T, ClientError> {
+        if answer.is_err() && !self.pinned {
+            self.target = (self.target + 1) % self.nodes.len().max(1);
+            self.connection = None;
+        }
+        answer
     }
 }
 
@@ -86,44 +113,40 @@ impl KvClient for MaelstromClient {
         deadline: Duration,
     ) -> BoxFuture<'a, Result<KvAnswer, ClientError>> {
         Box::pin(async move {
-            let end = Instant::now() + deadline.min(self.attempt);
-            let answer = self.perform(operation, end).await;
-            if answer.is_err() && !self.pinned {
-                self.target = (self.target + 1) % self.nodes.len().max(1);
-                self.connection = None;
-            }
-            answer
+            let asked = words::of_register(operation);
+            let answer = match asked.ok_or_else(|| UNSPEAKABLE.error(format!("{operation:?}"))) {
+                Ok(body) => self.exchange(body, deadline).await,
+                Err(error) => Err(error),
+            };
+            let answer = answer.and_then(|body| answer::of_body(operation, &body));
+            self.move_on(answer)
+        })
+    }
+
+    fn request<'a>(
+        &'a mut self,
+        invocation: &'a Invocation,
+        deadline: Duration,
+    ) -> BoxFuture<'a, Result<Value, ClientError>> {
+        Box::pin(async move {
+            let Some(words) = Words::of(self.workload, invocation.f) else {
+                return Err(UNSPEAKABLE.error(format!("{invocation:?}")));
+            };
+            let answer = self.exchange(words.body(invocation), deadline).await;
+            let answer = answer.and_then(|body| {
+                if body["type"] == "error" {
+                    return Err(answer::error_of(&body));
+                }
+                let none = || PROTOCOL.error(format!("no answer to this: {body}"));
+                words.answer(invocation, &body).ok_or_else(none)
+            });
+            self.move_on(answer)
         })
     }
 
     fn node(&self) -> Option<NodeId> {
         self.asked
     }
-}
-
-/// The body of a request; none if there is no such request.
-fn request(operation: &KvOperation, number: u64) -> Option<Value> {
-    let key = key_number(operation.key())?;
-    Some(match operation {
-        KvOperation::Read { .. } => json!({"type": "read", "msg_id": number, "key": key}),
-        KvOperation::Write { value, .. } => {
-            json!({"type": "write", "msg_id": number, "key": key, "value": value})
-        }
-        KvOperation::Cas { from, to, .. } => {
-            json!({"type": "cas", "msg_id": number, "key": key, "from": from, "to": to})
-        }
-        KvOperation::Delete { .. } => return None,
-    })
-}
-
-/// The number that stands for a key on the way, another one for each.
-fn key_number(key: &str) -> Option<u64> {
-    let (first, digits) = match key.strip_prefix("recovery-n") {
-        Some(digits) => (RECOVERY_KEYS, digits),
-        None => (0, key.strip_prefix('k')?),
-    };
-    let number: u64 = digits.parse().ok()?;
-    (number < RECOVERY_KEYS && number.to_string() == digits).then_some(first + number)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Maelstrom nodes: unmodified programs written for Maelstrom, as real processes under real faults.
 //!
 //! A node is a [`bridge`] with the program as its child (`harness maelstrom`). The network between nodes is that of the
-//! harness; clients speak Maelstrom's workload `lin-kv`, the one whose operations a workload here has that can be run. Of
-//! Maelstrom's services (`lin-kv`, `seq-kv`, `lww-kv`, `lin-tso`) there is none, and a run whose nodes ask for one says so.
+//! harness; clients speak Maelstrom's workloads as far as there are workloads here to judge them; and Maelstrom's services are
+//! there for all nodes.
 //!
 //! Most Maelstrom nodes keep all they know in memory, so a kill takes what they promised with it, and that is no bug of
 //! theirs: kills must be asked for by name.
@@ -11,8 +11,10 @@
 //! |---|---|
 //! | [`answer`] | the one table that classes every answer and every failure as definite or not |
 //! | [`client`] | one request for each operation |
+//! | `words` | what requests of each workload look like, and their answers |
 //! | [`probe`] | whether a node is there |
 //! | [`bridge`] | the process that is a node's network |
+//! | `service` | `lin-kv`, `seq-kv`, `lww-kv`, `lin-tso` |
 
 pub mod answer;
 pub mod bridge;
@@ -20,10 +22,12 @@ pub mod client;
 mod connection;
 mod line;
 pub mod probe;
+mod service;
+mod words;
 
 use super::{
-    ClientSettings, MarkCount, NodeAddresses, NodeCommand, NodeSpec, Probe, ProtocolMarks,
-    SeededBug, Selection, System,
+    ClientSettings, Companion, MarkCount, NodeAddresses, NodeCommand, NodeSettings, NodeSpec,
+    Probe, ProtocolMarks, SeededBug, Selection, System,
 };
 use crate::exit::Failure;
 use crate::guardian::READY_FD;
@@ -72,7 +76,7 @@ impl System for Maelstrom {
     }
 
     fn about(&self) -> &'static str {
-        "an unmodified Maelstrom node (`--bin PATH`, its arguments after `--`): `lin-kv`; killed nodes forget, so `kill` only by name"
+        "an unmodified Maelstrom node (`--bin PATH`, its arguments after `--`); killed nodes forget, so `kill` only by name"
     }
 
     fn version(&self) -> String {
@@ -101,7 +105,7 @@ impl System for Maelstrom {
     }
 
     fn workloads(&self) -> &[&str] {
-        &["register"]
+        words::WORKLOADS
     }
 
     fn has_leaders(&self) -> bool {
@@ -112,8 +116,12 @@ impl System for Maelstrom {
         false
     }
 
-    fn protocol_marks(&self) -> Option<ProtocolMarks> {
-        Some(bridge::MARKS)
+    fn protocol_marks(&self, settings: &NodeSettings) -> Option<ProtocolMarks> {
+        Some(bridge::marks(&settings.token))
+    }
+
+    fn companion(&self, seed: u64) -> std::io::Result<Option<Companion>> {
+        service::host::start(seed).map(Some)
     }
 
     fn powers(&self) -> &'static [Power] {
@@ -152,6 +160,10 @@ impl System for Maelstrom {
         for (peer, address) in &spec.peers {
             flag("peer", format!("{peer}={address}"));
         }
+        if let Some(address) = spec.settings.companion {
+            flag("services", address.to_string());
+        }
+        flag("token", spec.settings.token.clone());
         flag("data", spec.data.display().to_string());
         flag("ready-fd", READY_FD.to_string());
         // Without one nothing is started: see `machine`.

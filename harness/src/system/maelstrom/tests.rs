@@ -63,12 +63,18 @@ fn a_bridge_understands_its_command_line() {
         .into(),
         data: "/tmp/data".into(),
         marks: "/tmp/marks".into(),
-        settings: system::NodeSettings::default(),
+        settings: NodeSettings {
+            companion: Some(([127, 0, 0, 1], 7009).into()),
+            token: "f00d".to_owned(),
+            ..NodeSettings::default()
+        },
     });
     let words = std::iter::once("harness".to_owned()).chain(command.args);
     let Command::Maelstrom(args) = Command::try_parse_from(words).expect("its own flags");
     assert_eq!((args.id, args.nodes, args.ready_fd), (NodeId(2), 3, Some(READY_FD)));
     assert_eq!(args.peers[1], (NodeId(3), ([127, 0, 0, 1], 7003).into()));
+    assert_eq!(args.services, Some(([127, 0, 0, 1], 7009).into()));
+    assert_eq!(args.token, "f00d");
     assert_eq!(args.bin, std::env::current_dir().expect("a folder").join("node"));
     assert_eq!((args.data, args.arguments), ("/tmp/data".into(), selection(None).arguments));
 }

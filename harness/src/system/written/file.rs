@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Spanned;
+use workloads::Workload;
 
 /// How long every node may take to serve again after the last heal, if the file does not say.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
@@ -32,6 +33,8 @@ const POWERS: [(&str, Power); 4] =
     [("cut", Power::Cut), ("kill", Power::Kill), ("pause", Power::Pause), ("disk", Power::Disk)];
 /// Those that the file need not name.
 const USUAL_POWERS: [Power; 3] = [Power::Cut, Power::Kill, Power::Pause];
+/// What its clients can be asked.
+const FUNCTIONS: [&str; 4] = ["read", "write", "cas", "delete"];
 
 /// A system, as its file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -297,7 +300,11 @@ fn recovery_limit(said: Spanned<String>) -> Result<Duration, Wrong> {
 
 /// Names of workloads that can be run.
 fn workloads(said: Option<Vec<Spanned<String>>>) -> Result<Vec<&'static str>, Wrong> {
-    let run = || workloads::all().iter().filter(|one| one.runs()).map(|one| one.name());
+    let asks = |one: &&&dyn Workload| one.functions().iter().all(|f| FUNCTIONS.contains(f));
+    let run = || {
+        let runs = workloads::all().iter().filter(|one| one.runs());
+        runs.filter(asks).map(|one| one.name())
+    };
     let Some(said) = said else { return Ok(run().collect()) };
     let one = |word: &Spanned<String>| {
         run().find(|name| name == word.get_ref()).ok_or_else(|| {

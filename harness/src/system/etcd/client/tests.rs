@@ -196,7 +196,8 @@ fn members(route: Route, leader: u64, lines: &[Line]) -> Members3 {
     let file = tempfile::tempfile().unwrap();
     let revisions = Revisions::start(Arc::new(recorder.unwrap()), file.try_clone().unwrap());
     let attempt = Duration::from_millis(300);
-    let settings = ClientSettings { route, addresses, attempt, lease_reads: false, first: 0 };
+    let (lease_reads, first, workload) = (false, 0, "kv");
+    let settings = ClientSettings { route, addresses, attempt, lease_reads, first, workload };
     Members3 { script, settings, revisions: Arc::new(revisions.unwrap()), file }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! Both have the same file behind their standard error, opened to append, so each line is written in one piece. What the
 //! node did against its protocol stands behind a mark, by which it is found again when the run is judged; a node that writes
-//! gigabytes of it does not fill the disk.
+//! gigabytes of it does not fill the disk. Each mark holds a token that was drawn for the run and told to the bridges alone:
+//! a node that writes the same words accuses nobody. A bridge says when it begins to read and when it has read all, so that
+//! one that was killed meanwhile is not taken for one that saw nothing wrong.
 
 use crate::system::ProtocolMarks;
 use std::fmt;
@@ -10,9 +12,15 @@ use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The marks of a Maelstrom node's log.
-pub(in super::super) const MARKS: ProtocolMarks =
-    ProtocolMarks { broken: "not of the protocol: ", unserved: "asked for what is not here: " };
+/// The marks in the logs of a run with this token.
+pub(in super::super) fn marks(token: &str) -> ProtocolMarks {
+    ProtocolMarks {
+        broken: format!("[{token}] not of the protocol: "),
+        begun: format!("[{token}] what the node writes is read from here on"),
+        ended: format!("[{token}] all that the node wrote was read"),
+    }
+}
+
 /// How many marks a bridge writes at most.
 const MOST_MARKS: u64 = 1_000;
 /// How much of a line is quoted, in characters.
@@ -21,23 +29,25 @@ const QUOTED: usize = 200;
 /// The log of one node.
 pub(super) struct Log {
     to: Mutex<Box<dyn Write + Send>>,
-    marks: AtomicU64,
+    marks: ProtocolMarks,
+    marked: AtomicU64,
 }
 
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Log").field("marks", &self.marks).finish_non_exhaustive()
+        f.debug_struct("Log").field("marked", &self.marked).finish_non_exhaustive()
     }
 }
 
 impl Log {
-    /// This process's standard error.
-    pub(super) fn standard() -> Arc<Self> {
-        Self::to(Box::new(std::io::stderr()))
+    /// This process's standard error, with the token of the run.
+    pub(super) fn standard(token: &str) -> Arc<Self> {
+        Self::to(Box::new(std::io::stderr()), token)
     }
 
-    fn to(writer: Box<dyn Write + Send>) -> Arc<Self> {
-        Arc::new(Self { to: Mutex::new(writer), marks: AtomicU64::new(0) })
+    fn to(writer: Box<dyn Write + Send>, token: &str) -> Arc<Self> {
+        let marked = AtomicU64::new(0);
+        Arc::new(Self { to: Mutex::new(writer), marks: marks(token), marked })
     }
 
     /// A line for people.
@@ -49,20 +59,24 @@ impl Log {
 
     /// The node wrote what its protocol does not have.
     pub(super) fn broken(&self, why: &str, line: &[u8]) {
-        self.mark(MARKS.broken, &format!("{why}: `{}`", quoted(line)));
-    }
-
-    /// The node asked for something that Maelstrom has and the harness has not.
-    pub(super) fn unserved(&self, what: &str) {
-        self.mark(MARKS.unserved, what);
-    }
-
-    fn mark(&self, mark: &str, text: &str) {
-        match self.marks.fetch_add(1, Relaxed) {
-            0..MOST_MARKS => self.say(&format!("{mark}{text}")),
+        match self.marked.fetch_add(1, Relaxed) {
+            0..MOST_MARKS => {
+                let mark = &self.marks.broken;
+                self.say(&format!("{mark}{why}: `{}`", quoted(line)));
+            }
             MOST_MARKS => self.say("and more like that, which is told no more"),
             _ => {}
         }
+    }
+
+    /// From here on what the node writes is read.
+    pub(super) fn begun(&self) {
+        self.say(&self.marks.begun);
+    }
+
+    /// The node's output has ended, and all of it was read.
+    pub(super) fn ended(&self) {
+        self.say(&self.marks.ended);
     }
 }
 
@@ -82,6 +96,9 @@ fn visible(character: char) -> char {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+
+    /// The token of every test.
+    pub(in super::super) const TOKEN: &str = "f00d";
 
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
@@ -105,7 +122,7 @@ pub(super) mod tests {
             let read = move || {
                 String::from_utf8_lossy(&text.0.lock().expect("nobody panics with it")).into_owned()
             };
-            (Self::to(Box::new(kept)), read)
+            (Self::to(Box::new(kept), TOKEN), read)
         }
     }
 
@@ -120,12 +137,11 @@ pub(super) mod tests {
     #[test]
     fn so_many_marks_and_then_one_word_that_there_are_more() {
         let (log, said) = Log::kept();
-        log.unserved("the service `seq-kv`");
         for _ in 0..2 * MOST_MARKS {
             log.broken("it is empty", b"");
         }
         let said = said();
-        assert!(said.starts_with("asked for what is not here: the service `seq-kv`\nnot of the "));
+        assert!(said.starts_with("[f00d] not of the protocol: it is empty: ``\n"), "{said}");
         assert_eq!(said.lines().count() as u64, MOST_MARKS + 1);
         assert!(said.ends_with("\nand more like that, which is told no more\n"));
     }

@@ -4,6 +4,7 @@
 //! in `body` is their own business; an answer to a client is not, because it means something to the one who judges. The
 //! text of a message is passed on as it was written: nothing here is read and written anew.
 
+use crate::system::maelstrom::service;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -11,8 +12,6 @@ use std::borrow::Cow;
 
 /// Who asks a node to begin, in the words of the protocol a client of its own.
 pub(super) const INITIATOR: &str = "c0";
-/// What Maelstrom offers to nodes beside each other, and this bridge does not.
-const SERVICES: [&str; 4] = ["lin-kv", "seq-kv", "lww-kv", "lin-tso"];
 
 /// A line that is a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +114,7 @@ pub(super) enum Addressee {
     Client(u64, u16),
     /// Who asks nodes to begin.
     Initiator,
-    /// A service that there is not.
+    /// A service of Maelstrom.
     Service,
     /// Nobody.
     Nobody,
@@ -126,7 +125,7 @@ pub(super) fn addressee(dest: &str, nodes: u16) -> Addressee {
     if dest == INITIATOR {
         return Addressee::Initiator;
     }
-    if SERVICES.contains(&dest) {
+    if service::NAMES.contains(&dest) {
         return Addressee::Service;
     }
     // Not `n01` and not `n+1`.
@@ -154,7 +153,8 @@ fn home(client: u64, nodes: u16) -> u16 {
     u16::try_from(place).unwrap_or(0) + 1
 }
 
-/// Checks what a node answers to a client: exactly what its kind of answer has. An error may say more.
+/// Checks what a node answers to a client: exactly what its kind of answer has. An error may say more. What `init` is
+/// answered with is not looked at so closely, here as in Maelstrom.
 ///
 /// # Errors
 /// What is wrong, as a fragment.
@@ -168,8 +168,12 @@ pub(super) fn check_answer(body: &Value) -> Result<(), String> {
         return Err("its `msg_id` is no integer".to_owned());
     }
     let own: &[&str] = match kind {
+        // Of a broadcast node all messages.
+        "read_ok" if body.contains_key("messages") => &["messages"],
         "read_ok" => &["value"],
-        "write_ok" | "cas_ok" | "init_ok" => &[],
+        "generate_ok" => &["id"],
+        "echo_ok" => &["echo"],
+        "write_ok" | "cas_ok" | "add_ok" | "broadcast_ok" | "topology_ok" => &[],
         "error" if body.get("code").is_some_and(Value::is_i64) => return Ok(()),
         "error" => return Err("its error has no integer `code`".to_owned()),
         other => return Err(format!("nothing is answered with a `{other}` here")),
@@ -273,6 +277,10 @@ mod tests {
             with("read_ok", "value", json!(null)),
             head("write_ok"),
             with("cas_ok", "msg_id", json!(9)),
+            with("read_ok", "messages", json!([1])),
+            with("generate_ok", "id", json!(null)),
+            with("echo_ok", "echo", json!({"a": 1})),
+            head("add_ok"),
             with("error", "code", json!(20)),
             json!({"type": "error", "in_reply_to": 4, "code": 1001, "text": "x", "extra": [1]}),
         ] {
@@ -287,7 +295,8 @@ mod tests {
             (with("write_ok", "value", json!(1)), "a `write_ok` has no `value`"),
             (with("write_ok", "msg_id", json!("a")), "its `msg_id` is no integer"),
             (head("error"), "its error has no integer `code`"),
-            (head("echo_ok"), "nothing is answered with a `echo_ok` here"),
+            (head("echo_ok"), "a `echo_ok` without `echo`"),
+            (head("txn_ok"), "nothing is answered with a `txn_ok` here"),
         ] {
             let error = check_answer(&bad).expect_err("wrong");
             assert!(error.starts_with(said), "{bad}: {error}");

@@ -25,7 +25,7 @@ mod queue;
 mod switch;
 mod wires;
 
-pub(super) use log::MARKS;
+pub(super) use log::marks;
 
 use crate::exit::{Exit, Failure};
 use crate::system::NodeAddresses;
@@ -63,6 +63,12 @@ pub struct Args {
     /// Another node and the address to dial for it; once for each
     #[arg(long = "peer", value_name = "NODE=ADDRESS", value_parser = parse_peer)]
     pub peers: Vec<(NodeId, SocketAddr)>,
+    /// Where Maelstrom's services are; without it a node that asks one gets no answer
+    #[arg(long, value_name = "ADDRESS")]
+    pub services: Option<SocketAddr>,
+    /// What marks the bridge's own words in the log, so that no other's are taken for them
+    #[arg(long, value_name = "TEXT")]
+    pub token: String,
     /// The folder in which the program runs; made if missing
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
@@ -105,7 +111,7 @@ async fn run(args: &Args) -> Result<Exit, Failure> {
     let (peers, clients) = (listen().await?, listen().await?);
     let address = |listener: &TcpListener| listener.local_addr().map_err(|e| broken("listen", &e));
     let addresses = NodeAddresses { peer: address(&peers)?, client: address(&clients)? };
-    let switch = Switch::new(args.id.0, args.nodes, Log::standard());
+    let switch = Switch::new(args.id.0, args.nodes, Log::standard(&args.token));
     let program = Program::start(&args.bin, &args.arguments, &args.data)?;
     let (mut process, input, output) = program.into_parts();
     // Before anything that others say can be on its way to the node.
@@ -123,6 +129,10 @@ async fn run(args: &Args) -> Result<Exit, Failure> {
         })?;
         tasks.spawn(wires::carry(queue, *address));
     }
+    if let Some(services) = args.services {
+        tasks.spawn(wires::consult(Arc::clone(&switch), services));
+    }
+    switch.log().begun();
     let mut reading = tokio::spawn(program::read(Arc::clone(&switch), output));
     let serving = async {
         begin(&switch).await?;
@@ -135,16 +145,17 @@ async fn run(args: &Args) -> Result<Exit, Failure> {
         how = process.ended() => Some(how),
         Err(failure) = serving => return Err(failure),
     };
-    match finish(ended, process, &mut terminate).await {
-        None => Ok(Exit::Valid),
-        Some(how) => {
-            // What it wrote last may explain it. A process that it left may keep the pipe open.
-            if let Ok(Ok(Some(line))) = timeout(SIGNAL_LATE, &mut reading).await {
-                switch.node_broke_off(&line);
-            }
-            Err(Failure::environment(format!("the node's program ended by itself ({how})")))
+    let how = finish(ended, process, &mut terminate).await;
+    // A process that it left may keep the pipe open, and then nobody knows whether that was all.
+    if let Ok(Ok(rest)) = timeout(SIGNAL_LATE, &mut reading).await {
+        // One that was told to end may have been in the middle of a line.
+        if let (Some(line), Some(_)) = (&rest, &how) {
+            switch.node_broke_off(line);
         }
+        switch.log().ended();
     }
+    let ended = |how| Failure::environment(format!("the node's program ended by itself ({how})"));
+    how.map_or(Ok(Exit::Valid), |how| Err(ended(how)))
 }
 
 /// Whether the program ended by itself, and how; none if SIGTERM was the reason, which may be in the middle of a line.
@@ -163,9 +174,18 @@ async fn listen() -> Result<TcpListener, Failure> {
 
 /// Waits until the node, which was asked to, has begun.
 async fn begin(switch: &Switch) -> Result<(), Failure> {
-    match timeout(INIT_LIMIT, switch.to_initiator().take()).await {
-        Ok(answer) => switch::begun(&answer)
-            .map_err(|why| Failure::environment(format!("the node did not begin: {why}"))),
+    let answers = switch.to_initiator();
+    let answer = async {
+        loop {
+            if let Some(answer) = switch::begun(&answers.take().await) {
+                return answer;
+            }
+        }
+    };
+    match timeout(INIT_LIMIT, answer).await {
+        Ok(answer) => {
+            answer.map_err(|why| Failure::environment(format!("the node did not begin: {why}")))
+        }
         Err(_) => Err(Failure::environment(format!(
             "the node did not begin: no answer to `init` within {} s",
             INIT_LIMIT.as_secs()

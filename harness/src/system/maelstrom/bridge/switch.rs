@@ -3,6 +3,9 @@
 //! Nothing here waits: whatever cannot go on at once lies in a bounded queue. A line that is no message is told and passed
 //! over, and the next one is read as if nothing had been. A client that has gone is no mistake of who answers it late, and
 //! neither is one that a node knows from an earlier life.
+//!
+//! A node speaks as itself. What it sends under another name is told and not carried: else a program that writes back what
+//! it reads would be given its own words again and again, as fast as the machine can.
 
 use super::log::Log;
 use super::message::{Addressee, INITIATOR, Message, addressee, check_answer, client, compose};
@@ -26,6 +29,8 @@ pub(super) struct Switch {
     to_peers: BTreeMap<u16, Arc<Queue>>,
     /// On its way to each client that calls here, by its number.
     to_clients: Mutex<BTreeMap<u64, Arc<Queue>>>,
+    /// On its way to the services.
+    to_services: Arc<Queue>,
     /// What the node answers to who asks it to begin.
     to_initiator: Arc<Queue>,
     clients: AtomicU64,
@@ -43,6 +48,7 @@ impl Switch {
             to_node: queue("the node itself".to_owned()),
             to_peers: peers.map(|node| (node, queue(format!("n{node}")))).collect(),
             to_clients: Mutex::default(),
+            to_services: queue("the services".to_owned()),
             to_initiator: queue(INITIATOR.to_owned()),
             clients: AtomicU64::new(0),
             messages: AtomicU64::new(0),
@@ -58,6 +64,11 @@ impl Switch {
     /// What is to be written to another node.
     pub(super) fn to_peer(&self, node: u16) -> Option<Arc<Queue>> {
         self.to_peers.get(&node).cloned()
+    }
+
+    /// What is to be written to the services.
+    pub(super) fn to_services(&self) -> Arc<Queue> {
+        Arc::clone(&self.to_services)
     }
 
     /// What the node answers to the first thing that it is asked.
@@ -107,6 +118,13 @@ impl Switch {
         }
     }
 
+    /// A service answers.
+    pub(super) fn service_says(&self, line: &[u8]) {
+        if let Ok(message) = Message::parse(line) {
+            self.deliver(message);
+        }
+    }
+
     /// The node wrote something.
     pub(super) fn node_writes(&self, piece: &Piece) {
         let line = match piece {
@@ -127,6 +145,9 @@ impl Switch {
 
     fn route(&self, line: &[u8]) -> Result<(), String> {
         let message = Message::parse(line)?;
+        if message.src.strip_prefix('n') != Some(self.own.to_string().as_str()) {
+            return Err(format!("it is sent as `{}`, and this node is n{}", message.src, self.own));
+        }
         match addressee(&message.dest, self.nodes) {
             Addressee::Node(node) if node == self.own => self.deliver(message),
             Addressee::Node(node) => self.pass_on(node, message),
@@ -140,11 +161,9 @@ impl Switch {
                 checked?;
             }
             Addressee::Initiator => {
-                let body = message.body()?;
-                check_answer(&body)?;
-                self.to_initiator.push(body.to_string().into_bytes());
+                self.to_initiator.push(message.body()?.to_string().into_bytes());
             }
-            Addressee::Service => self.refuse(&message)?,
+            Addressee::Service => self.to_services.push(message.into_line()),
             Addressee::Nobody => {
                 let (dest, last) = (&message.dest, self.nodes);
                 return Err(format!("`{dest}` is nobody: the nodes are n1 to n{last}"));
@@ -170,18 +189,6 @@ impl Switch {
         }
     }
 
-    /// A service that there is not: the node is told so, as it would be by one that cannot do what it is asked.
-    fn refuse(&self, message: &Message) -> Result<(), String> {
-        let service = &message.dest;
-        self.log.unserved(&format!("the service `{service}` of Maelstrom"));
-        if let Some(asked) = message.body()?.get("msg_id").filter(|id| id.is_u64()) {
-            let text = format!("there is no {service} here");
-            let error = json!({"type": "error", "in_reply_to": asked, "code": 10, "text": text});
-            self.tell_node(service, &error.to_string());
-        }
-        Ok(())
-    }
-
     fn tell_node(&self, src: &str, body: &str) {
         let own = format!("n{}", self.own);
         self.to_node.push(compose(self.number(), src, &own, body));
@@ -196,20 +203,16 @@ impl Switch {
     }
 }
 
-/// What the node said to the request to begin, once it has said something.
+/// What the node says to the request to begin; none of what is no answer to it, which is passed over.
 ///
 /// # Errors
 /// What it said instead of yes, as a fragment.
-pub(super) fn begun(answer: &[u8]) -> Result<(), String> {
+pub(super) fn begun(answer: &[u8]) -> Option<Result<(), String>> {
     let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
-    match (&answer["type"], &answer["in_reply_to"]) {
-        (Value::String(kind), Value::Number(one))
-            if kind == "init_ok" && one.as_u64() == Some(1) =>
-        {
-            Ok(())
-        }
+    (answer["in_reply_to"].as_u64() == Some(1)).then(|| match answer["type"].as_str() {
+        Some("init_ok") => Ok(()),
         _ => Err(format!("it answered `init` with {answer}")),
-    }
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! connection has taken and lost is lost, as on any network. Between two calls there is a pause, so that a peer that is
 //! down costs little. A connection that is held keeps its line, and what comes after that waits in the queue.
 //!
+//! To the services there is one connection both ways, past the proxies.
+//!
 //! A client is greeted with its number before it asks: until then it knows that nothing of its request has left it. It
 //! writes bodies, one a line, and reads whole messages; an empty line is a question whether somebody is there.
 
@@ -15,7 +17,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -55,6 +57,38 @@ pub(super) async fn carry(queue: Arc<Queue>, address: SocketAddr) {
                 // Not all of it went, so there is no line of it at the other end.
                 Ok(Err(_)) | Err(_) => open = None,
             }
+        }
+    }
+}
+
+/// Carries what the node asks of Maelstrom's services to where they are, and what they answer back, for ever. They are
+/// reached past the proxies: Maelstrom cuts nobody off from them.
+pub(super) async fn consult(switch: Arc<Switch>, address: SocketAddr) {
+    let queue = switch.to_services();
+    loop {
+        if let Some(stream) = call(address).await {
+            let (reading, mut writing) = stream.into_split();
+            let hear = read(reading, |piece| {
+                if let Piece::Whole(line) = piece {
+                    switch.service_says(&line);
+                }
+            });
+            tokio::select! {
+                () = hear => {}
+                () = tell(&queue, &mut writing) => {}
+            }
+        }
+        tokio::time::sleep(CALL_EVERY).await;
+    }
+}
+
+/// Writes what waits in `queue` until the other side takes no more.
+async fn tell(queue: &Queue, writing: &mut (impl AsyncWrite + Unpin)) {
+    loop {
+        let mut line = queue.take().await;
+        line.push(b'\n');
+        if !matches!(timeout(WRITE_LIMIT, writing.write_all(&line)).await, Ok(Ok(()))) {
+            return;
         }
     }
 }
@@ -105,19 +139,10 @@ async fn serve(stream: TcpStream, switch: Arc<Switch>) {
         Piece::Whole(line) => asking.client_asks(number, &String::from_utf8_lossy(&line)),
         Piece::TooLong(_) => {}
     });
-    let tell = async {
-        loop {
-            let mut line = answers.take().await;
-            line.push(b'\n');
-            if !matches!(timeout(WRITE_LIMIT, writing.write_all(&line)).await, Ok(Ok(()))) {
-                return;
-            }
-        }
-    };
     // Whoever ends first ends both.
     tokio::select! {
         () = hear => {}
-        () = tell => {}
+        () = tell(&answers, &mut writing) => {}
     }
     switch.dismiss(number);
 }

@@ -17,6 +17,8 @@ enum Does {
     Leaves,
     /// Greets, and answers each request with these bodies; `#` is the number that was asked.
     Answers(&'static [&'static str]),
+    /// Greets, and answers each request with one of these bodies, in turn.
+    InTurn(&'static [&'static str]),
 }
 
 async fn play(stream: TcpStream, does: Does) {
@@ -25,12 +27,16 @@ async fn play(stream: TcpStream, does: Does) {
         return std::future::pending().await;
     }
     stream.write_all(b"{\"client\":\"c1\"}\n").await.expect("a client");
-    loop {
+    for turn in 0.. {
         let mut line = String::new();
         if stream.read_line(&mut line).await.expect("text") == 0 {
             return;
         }
-        let Does::Answers(bodies) = does else { return };
+        let bodies = match does {
+            Does::Answers(bodies) => bodies,
+            Does::InTurn(bodies) => bodies.get(turn..=turn).unwrap_or_default(),
+            Does::Nothing | Does::Leaves => return,
+        };
         let asked: Value = serde_json::from_str(&line).expect("a body");
         for body in bodies {
             let body = body.replace('#', &asked["msg_id"].to_string());
@@ -56,6 +62,7 @@ async fn client(script: &'static [Does]) -> MaelstromClient {
         attempt: ATTEMPT,
         lease_reads: false,
         first: 0,
+        workload: "register",
     })
 }
 
@@ -96,37 +103,46 @@ async fn only_what_was_never_sent_is_certain_not_to_have_happened() {
     assert_eq!(read(&mut client).await, Err((Indefinite, "connection")), "and connects again");
 }
 
-#[test]
-fn keys_are_numbers_on_the_way_and_no_two_the_same() {
-    for (key, number) in [
-        ("k0", Some(0)),
-        ("k12", Some(12)),
-        ("recovery-n3", Some(RECOVERY_KEYS + 3)),
-        ("k1000000000", None),
-        ("k01", None),
-        ("k+1", None),
-        ("12", None),
-        ("", None),
+/// In this workload nodes are told their neighbours before anything is asked, on each connection.
+#[tokio::test]
+async fn neighbours_are_told_first_and_an_error_keeps_its_class() {
+    static SCRIPT: [Does; 2] = [
+        Does::InTurn(&[
+            r#"{"type":"topology_ok","in_reply_to":#}"#,
+            r#"{"type":"broadcast_ok","in_reply_to":#}"#,
+            r#"{"type":"error","in_reply_to":#,"code":13}"#,
+            r#"{"type":"error","in_reply_to":#,"code":11}"#,
+            r#"{"type":"read_ok","in_reply_to":#,"value":[3]}"#,
+        ]),
+        Does::InTurn(&[r#"{"type":"error","in_reply_to":#,"code":10}"#]),
+    ];
+    let mut client = client(&SCRIPT).await;
+    client.workload = WITH_TOPOLOGY;
+    let asked = |f, value| Invocation { f, key: None, value };
+    let mut ends = Vec::new();
+    for invocation in [
+        asked("broadcast", json!(3)),
+        asked("broadcast", json!(4)),
+        asked("broadcast", json!(5)),
+        asked("read", Value::Null),
+        asked("add", json!(6)),
     ] {
-        assert_eq!(key_number(key), number, "{key}");
+        ends.push(
+            client.request(&invocation, DEADLINE).await.map_err(|error| (error.class, error.code)),
+        );
     }
-}
-
-#[test]
-fn requests_are_those_of_lin_kv() {
-    let key = || "k2".to_owned();
-    for (operation, body) in [
-        (KvOperation::Read { key: key() }, Some(json!({"type": "read", "msg_id": 5, "key": 2}))),
-        (
-            KvOperation::Write { key: key(), value: 3 },
-            Some(json!({"type": "write", "msg_id": 5, "key": 2, "value": 3})),
-        ),
-        (
-            KvOperation::Cas { key: key(), from: 3, to: 4 },
-            Some(json!({"type": "cas", "msg_id": 5, "key": 2, "from": 3, "to": 4})),
-        ),
-        (KvOperation::Delete { key: key() }, None),
-    ] {
-        assert_eq!(request(&operation, 5), body);
-    }
+    assert_eq!(
+        ends,
+        [
+            Ok(json!(3)),
+            Err((Indefinite, "crash")),
+            Err((Definite, "temporarily-unavailable")),
+            Err((Indefinite, "protocol")),
+            Err((Definite, "unspeakable")),
+        ]
+    );
+    client.connection = None;
+    let refused = client.request(&asked("read", Value::Null), DEADLINE).await;
+    let refused = refused.expect_err("no neighbours, no question");
+    assert_eq!((refused.class, refused.code), (Definite, "unreached"));
 }

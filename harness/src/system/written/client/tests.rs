@@ -46,6 +46,7 @@ fn client(line: &str, route: Route) -> (ChildClient, Arc<Notes>) {
         attempt: Duration::from_millis(500),
         lease_reads: false,
         first: 0,
+        workload: "kv",
     };
     (ChildClient::new(command, &settings, Arc::clone(&notes) as Arc<dyn ClientNotes>), notes)
 }
