@@ -19,10 +19,10 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 
 /// How many blocks are tried before it gives up.
 const TRIES: u32 = 256;
-/// How many blocks there are: 64 first numbers with 128 pairs each.
-const BLOCKS: u32 = 64 * 128;
 /// The first A: beyond what people use by hand.
 const FIRST: u8 = 128;
+/// How many there are, with 128 pairs of B and C each.
+const A_COUNT: u8 = 64;
 
 /// A block that is reserved until this is dropped.
 #[derive(Debug)]
@@ -41,11 +41,11 @@ impl Block {
         // Different processes begin at different places; nothing depends on where.
         let begin = std::process::id().wrapping_mul(37);
         let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-        for number in (0..TRIES).map(|step| begin.wrapping_add(step) % BLOCKS) {
-            // Both are smaller than the numbers of an address.
-            let [a, b] = [number / 128, number % 128 * 2].map(|one| u8::try_from(one).unwrap_or(0));
-            let prefix = [127, FIRST + a, b];
-            let name = format!("harness 127.{}.{b}", FIRST + a);
+        for number in (0..TRIES).map(|step| begin.wrapping_add(step)) {
+            let [low, high, ..] = number.to_le_bytes();
+            let (a, b) = (FIRST + high % A_COUNT, low & !1);
+            let prefix = [127, a, b];
+            let name = format!("harness 127.{a}.{b}");
             match UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?) {
                 Ok(name) => return Ok(Self { prefix, _name: name }),
                 Err(error) => last = error,
@@ -69,13 +69,21 @@ impl Block {
     }
 }
 
+/// The node that this would be the address of, in whatever block.
+#[must_use]
+pub fn node_at(address: Ipv4Addr) -> Option<NodeId> {
+    let [one, a, _, last] = address.octets();
+    let is_one = one == 127 && (FIRST..FIRST + A_COUNT).contains(&a) && (1..=254).contains(&last);
+    is_one.then(|| NodeId(last.into()))
+}
+
 fn last(node: NodeId) -> Option<u8> {
     u8::try_from(node.0).ok().filter(|last| (1..=254).contains(last))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Block;
+    use super::{Block, node_at};
     use history::NodeId;
     use std::collections::BTreeSet;
     use std::net::TcpListener;
@@ -87,10 +95,13 @@ mod tests {
         let all: BTreeSet<_> = blocks.iter().flat_map(of).collect();
         assert_eq!(all.len(), 10, "{all:?}");
         for address in &all {
-            assert!(address.is_loopback() && address.octets()[3] == 7);
+            assert!(address.is_loopback() && node_at(*address) == Some(NodeId(7)), "{address}");
             TcpListener::bind((*address, 0)).unwrap();
         }
         assert!([0, 255, 256].map(NodeId).iter().all(|&node| blocks[0].known(node).is_none()));
+        for other in ["127.0.0.1", "10.77.0.1", "127.128.0.255", "127.192.0.1"] {
+            assert_eq!(node_at(other.parse().unwrap()), None, "{other}");
+        }
         let first = of(&blocks[0]);
         drop(blocks);
         assert_eq!(of(&Block::reserve().unwrap()), first, "it is free again");

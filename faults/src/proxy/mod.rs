@@ -50,7 +50,7 @@ use crate::environment::{Applied, BoxFuture, EnvironmentError, Network};
 pub use crate::link::{ClientConnection, ClientCounters};
 use crate::link::{Counters, Link, Plan};
 use crate::netns::Namespaces;
-pub use block::Block;
+pub use block::{Block, node_at};
 use board::Board;
 pub use callers::{Call, Callers};
 use history::NodeId;
