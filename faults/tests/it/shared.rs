@@ -192,5 +192,5 @@ async fn each_caller_is_treated_as_the_plan_says() {
             crosses(&mut treated, &mut reached, b"after the heal").await;
         }
     }
-    assert!(lab.is_reached(3).await == false, "nobody else came");
+    assert!(!lab.is_reached(3).await, "nobody else came");
 }
