@@ -57,7 +57,7 @@ impl Lab {
     }
 }
 
-/// A process in a group of its own, gone with this value.
+/// A process in a group of its own, gone with this value, and all that it has started.
 struct Process(Child);
 
 impl Process {
@@ -76,7 +76,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = nix::sys::signal::killpg(Pid::from_raw(self.pid()), Signal::SIGKILL);
+        let started = super::sight::processes(&BTreeMap::from([(NodeId(1), self.pid())]));
+        for process in started.unwrap_or_default() {
+            let _ = kill(Pid::from_raw(process.party.pid), Signal::SIGKILL);
+        }
         let _ = self.0.wait();
     }
 }
@@ -121,6 +124,8 @@ fn who_is_gone_or_of_no_node_is_nobody() {
     assert_eq!(lab.who(call), None);
     let never = Call { from: call.to, to: call.from };
     assert_eq!(lab.who(Call { from: "127.0.0.3:1".parse().unwrap(), ..never }), None);
+    let error = super::find_self("127.0.0.3:1".parse().unwrap(), call.to).unwrap_err();
+    assert_eq!(error, "the kernel does not say whose a connection is");
     let found = lab.finder.found();
     assert_eq!((found.found, found.gone, found.unknown), (1, 2, 1));
 }
@@ -167,5 +172,4 @@ fn a_process_that_took_the_number_of_another_is_not_that_one() {
     assert_eq!(super::holders(&listed, &wanted).len(), 1);
     let earlier: Vec<_> = listed.into_iter().map(super::sight::Process::started_earlier).collect();
     assert!(super::holders(&earlier, &wanted).is_empty());
-    kill(Pid::from_raw(node.pid()), Signal::SIGKILL).unwrap();
 }
