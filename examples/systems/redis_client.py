@@ -53,7 +53,7 @@ def master(names, nodes, limit):
                 break
             if role[0] == "master":
                 return connection
-            name = "n" + role[1].rsplit(".", 1)[1]  # n1, n2, … have the addresses 10.77.0.1, 10.77.0.2, …
+            name = "n" + role[1].rsplit(".", 1)[1]  # the last number of its address is a node's
 
 def perform(connection, f, key, value):
     if f == "read":

@@ -1,5 +1,6 @@
 #!/bin/bash
-# One node: a server and its sentinel in one process group. The end of either is the end of the node.
+# One node: a server and its sentinel in one process group. The end of either is the end of the node. Both say of themselves
+# the address at which others know them, which is another than theirs where nodes share a network.
 set -eu
 first=${HARNESS_NODES%% *}
 all=($HARNESS_NODES)
@@ -17,8 +18,9 @@ dir "$HARNESS_DATA"
 appendonly yes
 save ""
 repl-diskless-sync-delay 0
+replica-announce-ip $HARNESS_KNOWN_AS
 CONF
-  if [ "${first#*=}" != "$HARNESS_ADDRESS" ]; then
+  if [ "${first#*=}" != "$HARNESS_KNOWN_AS" ]; then
     echo "replicaof ${first#*=} 6379" >>server.conf
   fi
   cat >sentinel.part <<CONF
@@ -27,6 +29,7 @@ bind-source-addr $HARNESS_ADDRESS
 port 26379
 protected-mode no
 dir "$HARNESS_DATA"
+sentinel announce-ip $HARNESS_KNOWN_AS
 sentinel monitor cluster ${first#*=} 6379 $quorum
 sentinel down-after-milliseconds cluster 500
 sentinel failover-timeout cluster 3000

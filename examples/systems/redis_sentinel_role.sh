@@ -4,7 +4,7 @@ set -eu
 file=$HARNESS_DATA/sentinel.conf
 role=$(redis-cli -p "$HARNESS_PROBE_PORT" role | head -n 1)
 epoch=$(awk '/^sentinel config-epoch cluster/ { print $4 }' "$file")
-if [ "$role" = master ] && grep -q "^sentinel monitor cluster $HARNESS_ADDRESS " "$file"; then
+if [ "$role" = master ] && grep -q "^sentinel monitor cluster $HARNESS_KNOWN_AS " "$file"; then
   role=leader
 else
   role=follower

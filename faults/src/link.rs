@@ -291,6 +291,10 @@ pub struct Counters {
     pub unanswered: u64,
     /// How often the hub itself called the receiver's port for this sender and was refused, as asked.
     pub closed: u64,
+    /// Of the connections dialled, those that should have been left unanswered or refused and were accepted first,
+    /// because nothing else tells who calls: kept waiting, or reset.
+    #[serde(default)]
+    pub taken: u64,
     /// Pieces that were passed on later than they could have been, because the link was slow.
     pub slowed: u64,
     /// Of these, passed on sooner after they were read than the rule's delay asks.
@@ -318,6 +322,7 @@ impl Counters {
             reset: self.reset.saturating_sub(before.reset),
             unanswered: self.unanswered.saturating_sub(before.unanswered),
             closed: self.closed.saturating_sub(before.closed),
+            taken: self.taken.saturating_sub(before.taken),
             slowed: self.slowed.saturating_sub(before.slowed),
             prompt: self.prompt.saturating_sub(before.prompt),
             flaps: self.flaps.saturating_sub(before.flaps),

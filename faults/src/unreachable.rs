@@ -6,7 +6,8 @@
 //!
 //! It counts as effective if no connection got through and somebody tried. What is left unanswered or is reset is
 //! counted by the port. A refused call leaves no trace with the hub: there the port refuses the hub's own call at
-//! both ends of the fault, and connections that had been reset show that somebody had a reason to call.
+//! both ends of the fault, and connections that had been reset show that somebody had a reason to call. Where all callers
+//! of a node share a port, calls are accepted to find out whose they are; then they get no further, and are counted.
 
 use crate::claims::{Budget, Load, Power};
 use crate::environment::{BoxFuture, EnvironmentError};
@@ -165,6 +166,7 @@ fn prove(accept: Accept, passages: &[Passage]) -> Proof {
     let opened = wires::total(passages, |counters| counters.opened);
     let unanswered = wires::total(passages, |counters| counters.unanswered);
     let refused = wires::total(passages, |counters| counters.refused);
+    let taken = wires::total(passages, |counters| counters.taken);
     let reset = wires::total(passages, |counters| counters.reset);
     let closed = passages.iter().all(|passage| passage.counters.closed >= 2);
     let (effective, reason) = match accept {
@@ -172,6 +174,15 @@ fn prove(accept: Accept, passages: &[Passage]) -> Proof {
         _ if opened > 0 => (false, format!("{opened} connections got through")),
         Accept::Hang if unanswered > 0 => {
             (true, format!("{unanswered} calls stayed unanswered, none got through"))
+        }
+        Accept::Hang | Accept::Refuse if taken > 0 => {
+            let fate = if accept == Accept::Hang { "left waiting" } else { "reset at once" };
+            (
+                true,
+                format!(
+                    "{taken} calls were taken to see whose they are and {fate}, none got through"
+                ),
+            )
         }
         Accept::Reset if refused > 0 => {
             (true, format!("{refused} connections were reset at once, none got through"))
@@ -208,6 +219,13 @@ mod tests {
             assert!(!proof(accept, Counters { closed: 2, ..Counters::default() }), "{accept:?}");
         }
         assert!(!proof(Accept::Refuse, Counters { closed: 1, ..all }), "it let somebody in");
+        let taken = Counters { taken: 1, ..Counters::default() };
+        for (accept, enough) in
+            [(Accept::Hang, true), (Accept::Refuse, true), (Accept::Reset, false)]
+        {
+            assert_eq!(proof(accept, taken), enough, "{accept:?}");
+            assert!(!proof(accept, Counters { opened: 1, ..taken }), "{accept:?}");
+        }
         assert!(!prove(Accept::Hang, &[]).effective);
     }
 

@@ -65,6 +65,8 @@ pub enum Event {
         /// The seed, as written everywhere.
         seed: String,
     },
+    /// The nodes share this machine's network, because none of them can have its own, and why not.
+    SharedNetwork(String),
     /// A fault class is left out, and why.
     Omitted {
         /// The class.

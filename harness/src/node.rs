@@ -143,7 +143,7 @@ mod tests {
     fn the_command_line_of_the_reference_system_is_understood() {
         let command = Reference.command(&NodeSpec {
             node: NodeId(2),
-            own: None,
+            home: None,
             life: 0,
             peers: [(NodeId(1), ([127, 0, 0, 1], 7001).into())].into(),
             data: "/tmp/data".into(),

@@ -40,6 +40,10 @@ pub struct Plan {
     /// What its nodes are given besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<String>,
+    /// Why nodes that are known by one address share this machine's network, and have none of their own: what the kernel
+    /// says. Without it they have, if they need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_network: Option<String>,
     /// What clients do.
     pub workload: String,
     /// Where every random choice comes from.

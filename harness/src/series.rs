@@ -54,7 +54,7 @@ fn first_plan(args: &RunArgs) -> Result<Plan, Failure> {
         let folder = RunFolder::open(path).map_err(|e| {
             Failure::usage(e.to_string()).hint("`harness list runs` shows the runs there are")
         })?;
-        let plan = read_plan(&folder)?;
+        let mut plan = read_plan(&folder)?;
         plan.check().map_err(|failure| Failure {
             message: format!("cannot play {} again: {}", path.display(), failure.message),
             ..failure
@@ -209,6 +209,9 @@ fn announce(plan: &Plan, screen: &dyn Sink) {
         seed: plan.seed.to_string(),
     };
     screen.emit(Duration::ZERO, planned);
+    if let Some(why) = &plan.shared_network {
+        screen.emit(Duration::ZERO, Event::SharedNetwork(why.clone()));
+    }
     if let Some(warning) = &plan.warning {
         screen.emit(Duration::ZERO, Event::Warning(warning.clone()));
     }

@@ -69,6 +69,17 @@ pub enum NamespaceError {
     Holder(#[from] io::Error),
 }
 
+impl NamespaceError {
+    /// What is forbidden or has failed, in the kernel's words and without advice.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Forbidden { what, why } => format!("{what} is not possible here ({why})"),
+            Self::Holder(_) => self.to_string(),
+        }
+    }
+}
+
 /// The address of a node in every namespace: `10.77.0.7` for node 7.
 #[must_use]
 pub fn address(node: NodeId) -> Ipv4Addr {

@@ -4,7 +4,7 @@
 //! during one, and its epoch tells a connection that it must look again. A flap is a change of plan that the
 //! board makes by itself, when its time has come.
 
-use super::port::Port;
+use super::port::{Caller, Port};
 use super::shared::Shared;
 use super::tally::{add, count};
 use crate::environment::Applied;
@@ -168,7 +168,7 @@ impl Board {
         self.follow_seeds(&new, now);
         self.let_flap(&mut new, now);
         for port in &inner.ports {
-            port.settle(inner.shared.tally(port.caller().way()));
+            port.settle(&inner.shared);
         }
         let applied = Applied {
             epoch: inner.plans.get(),
@@ -257,16 +257,20 @@ impl Board {
     fn set_ports(&self) -> io::Result<()> {
         let mut first = Ok(());
         for port in &self.0.ports {
-            let (forth, back) = {
-                let plan = self.0.plan.borrow();
-                let [forth, back] = port.caller().subjects().map(|subject| rule_of(&plan, subject));
-                (forth, back)
-            };
-            let back = if back.holds() { back.accept } else { Accept::Serve };
-            let set = port.set(forth.accept.max(back), self);
-            first = first.and(set);
+            if let Some(caller) = port.only_caller() {
+                let set = port.set(self.accept(caller), self);
+                first = first.and(set);
+            }
         }
         first
+    }
+
+    /// What becomes of a connection that this caller dials now.
+    pub(super) fn accept(&self, caller: Caller) -> Accept {
+        let plan = self.0.plan.borrow();
+        let [forth, back] = caller.subjects().map(|subject| rule_of(&plan, subject));
+        let back = if back.holds() { back.accept } else { Accept::Serve };
+        forth.accept.max(back)
     }
 
     pub(super) fn standing(&self, way: Way) -> Standing {
@@ -297,7 +301,7 @@ impl Board {
     }
 }
 
-impl super::port::Caller {
+impl Caller {
     /// What decides whether it may dial: the way there, and the way back.
     fn subjects(self) -> [Subject; 2] {
         match self.dialler {

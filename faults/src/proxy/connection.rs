@@ -1,22 +1,24 @@
 //! One connection: the dialler's socket, the target's socket, and a flow in each direction.
 //!
-//! One task owns all of it. It lives through three parts: *hanging* while the dialler's link is held,
-//! *dialling* the target, and *carrying* bytes until both directions have ended. Where the target
-//! cannot be had, the dialler is told by reset, over the link that carries the answers.
+//! One task owns all of it. It lives through three parts: *hanging* while the dialler's link is held (or while the plan
+//! leaves such calls unanswered, if this one had to be answered to know whose it is), *dialling* the target, and
+//! *carrying* bytes until both directions have ended. Where the target cannot be had, the dialler is told by reset, over
+//! the link that carries the answers.
 
 use super::board::{Board, Way};
 use super::flow::{CHUNK_BYTES, End, Flow, Wants};
+use super::port::Caller;
 use super::route::Route;
 use super::shared::Entered;
 use super::side::Side;
 use super::tally::count;
+use crate::pace::Accept;
 use history::NodeId;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 thread_local! {
@@ -37,13 +39,15 @@ pub(super) struct Connection {
     forth: Flow,
     /// From the target to the dialler.
     back: Flow,
+    /// Whose it is, if it was accepted to find that out.
+    taken: Option<Caller>,
     entered: Entered,
 }
 
 impl Connection {
     /// `lot` names it in draws.
     pub(super) fn new(
-        stream: TcpStream,
+        dialler: Side,
         ways: [Way; 2],
         lot: u64,
         board: &Board,
@@ -55,12 +59,19 @@ impl Connection {
             board: board.clone(),
             waker: None,
             timer: None,
-            dialler: Side::new(stream),
+            dialler,
             target: Side::absent(),
             forth,
             back,
+            taken: None,
             entered,
         }
+    }
+
+    /// The same for one that was accepted to find out whose it is: it hangs also where it should not have been accepted.
+    pub(super) fn taken(mut self, caller: Caller) -> Self {
+        self.taken = Some(caller);
+        self
     }
 
     /// Carries the connection to `node`, by this route, until it ends.
@@ -87,20 +98,32 @@ impl Connection {
 
     /// Waits until the dialler's link lets it dial; false if a heal has reset it instead.
     async fn hang(&mut self) -> bool {
-        if self.forth.holds() {
+        if self.waits() {
             count(&self.forth.tally().hung);
+        }
+        if self.is_unanswered() {
+            count(&self.forth.tally().taken);
         }
         poll_fn(|context| {
             self.watch(context);
             if self.refresh() {
                 Poll::Ready(false)
-            } else if self.forth.holds() {
+            } else if self.waits() {
                 Poll::Pending
             } else {
                 Poll::Ready(true)
             }
         })
         .await
+    }
+
+    fn waits(&self) -> bool {
+        self.forth.holds() || self.is_unanswered()
+    }
+
+    /// Whether it is a call that the plan leaves without an answer.
+    fn is_unanswered(&self) -> bool {
+        self.taken.is_some_and(|caller| self.board.accept(caller) == Accept::Hang)
     }
 
     /// Has this task woken when the plan changes. Before the plan is looked at, so that no change is missed.

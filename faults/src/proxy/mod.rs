@@ -3,7 +3,8 @@
 //! It listens on loopback, on one port for each ordered pair (dialler, target) of nodes and on one
 //! port per node for clients, so the port says who is calling. The ports stay the same for the whole
 //! run; where a node really listens changes at each restart ([`Hub::set_upstream`]). Nodes that can be told only one
-//! address of each peer live in namespaces instead ([`crate::netns`], [`Hub::start_within`]); nothing below depends on which.
+//! address of each peer live in namespaces instead ([`crate::netns`], [`Hub::start_within`]), or, where there are none,
+//! at addresses of loopback, and it is asked whose each call is ([`Callers`], [`Hub::start_shared`]); nothing below depends on which.
 //!
 //! ```text
 //!     n1 ──dials──▶ hub port (n1, n2) ──▶ n2       bytes of link n1 → n2, answers of link n2 → n1
@@ -32,7 +33,9 @@
 //! **Limits.** At most [`MAX_CONNECTIONS`] connections, each with a bounded queue; beyond that a new
 //! one is reset and counted as refused. A hub that is dropped resets everything.
 
+mod block;
 mod board;
+mod callers;
 mod connection;
 mod flow;
 mod ingress;
@@ -47,11 +50,12 @@ use crate::environment::{Applied, BoxFuture, EnvironmentError, Network};
 pub use crate::link::{ClientConnection, ClientCounters};
 use crate::link::{Counters, Link, Plan};
 use crate::netns::Namespaces;
+pub use block::{Block, node_at};
 use board::Board;
+pub use callers::{Call, Callers};
 use history::NodeId;
 use ingress::Ingress;
-use port::{Caller, Port};
-use route::Route;
+use port::{Gate, Port};
 use shared::Shared;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -127,6 +131,21 @@ impl Hub {
         Self::open(Ingress::within(namespaces, &ports.iter().copied().collect())?)
     }
 
+    /// The same for nodes that share this process's network, each known to all by its address in `block` and calling at
+    /// these ports of it: whose a connection is, `callers` is asked. Each node listens at its own address of the block.
+    ///
+    /// # Errors
+    /// As for [`Hub::start`]; no port is named, or 0; or a node has a number that no address ends with.
+    pub fn start_shared(
+        nodes: &[NodeId],
+        block: &Block,
+        ports: &[u16],
+        callers: &Arc<dyn Callers>,
+    ) -> Result<Self, HubError> {
+        let ports = ports.iter().copied().collect();
+        Self::open(Ingress::shared(nodes, block, &ports, callers)?)
+    }
+
     fn open(ingress: Ingress) -> Result<Self, HubError> {
         let Ingress { nodes, ports, peers, clients } = ingress;
         let shared = Arc::new(Shared::new(&nodes));
@@ -153,8 +172,8 @@ impl Hub {
     }
 
     /// Says where `node` listens from now on; none while it is down, when new connections to it are
-    /// reset. Connections that exist are left to end by themselves. In namespaces a peer always reaches the port it
-    /// called, so of the two addresses only that for clients is looked at.
+    /// reset. Connections that exist are left to end by themselves. In namespaces, and where nodes share a network, a peer
+    /// always reaches the port it called, so of the two addresses only that for clients is looked at.
     pub fn set_upstream(&self, node: NodeId, upstream: Option<Upstream>) {
         self.shared.set_upstream(node, upstream);
     }
@@ -223,6 +242,12 @@ impl Hub {
         self.shared.client_connections()
     }
 
+    /// How many connections were reset because nobody could say who had called.
+    #[must_use]
+    pub fn unknown_callers(&self) -> u64 {
+        self.shared.unknown()
+    }
+
     /// How many connections the hub carries now.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -261,15 +286,10 @@ impl Drop for Hub {
 }
 
 /// The hub's thread: listens until the hub is dropped.
-async fn serve(
-    shared: Arc<Shared>,
-    open: Vec<(Caller, port::Open, Route)>,
-    mut inbox: mpsc::Receiver<Command>,
-) {
+async fn serve(shared: Arc<Shared>, open: Vec<Gate>, mut inbox: mpsc::Receiver<Command>) {
     // Registering with the reactor can only fail if the process has no descriptors left. A hub without all of
     // its ports is none: whoever asks it is told that it is gone.
-    let ports = open.into_iter();
-    let ports = ports.map(|(caller, open, route)| Port::new(caller, open, route).map(Rc::new));
+    let ports = open.into_iter().map(|gate| Port::new(gate).map(Rc::new));
     let Ok(ports) = ports.collect::<Result<Vec<_>, _>>() else { return };
     let board = Board::new(shared, ports.clone());
     for port in ports {

@@ -11,13 +11,18 @@
 //! | hang | the queue of connections to be accepted is cut to one place, and that is taken by a connection of the hub's own: the kernel leaves further calls unanswered, and counts them |
 //!
 //! Whoever had connected before the change is accepted first, so nothing that exists is lost.
+//!
+//! A port that several callers share ([`callers`]) always listens, because whose a call is shows only once it was
+//! accepted: what should hang waits from then on, and what should be refused is reset.
 
 use super::MAX_CONNECTIONS;
 use super::board::{Board, Way};
+use super::callers::{self, Callers};
 use super::connection::Connection;
 use super::route::{Place, Route};
+use super::shared::Shared;
 use super::side::Side;
-use super::tally::{Tally, add, count};
+use super::tally::{add, count};
 use crate::link::{ClientConnection, Link};
 use crate::pace::Accept;
 use history::NodeId;
@@ -32,6 +37,7 @@ use std::io;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -48,8 +54,8 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// The two directions of a connection to this port.
-    fn ways(self, connection: u64) -> [Way; 2] {
+    /// The two directions of its connection of this number.
+    pub(super) fn ways(self, connection: u64) -> [Way; 2] {
         match self.dialler {
             Some(dialler) => {
                 let link = Link::new(dialler, self.target);
@@ -96,21 +102,62 @@ fn listen_with(socket: &impl AsFd, backlog: Backlog) -> io::Result<()> {
     Ok(nix::sys::socket::listen(socket, backlog)?)
 }
 
-/// Numbers connections, over all hubs of the process.
-static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
+/// Whom a port is for.
+pub(super) enum Users {
+    /// Of one caller, who is reached like this.
+    One(Caller, Route),
+    /// Of all of these, told apart by asking.
+    Many(Vec<(Caller, Route)>, Arc<dyn Callers>),
+}
+
+/// A port that is open, with whom it is for; it may be sent to the hub's thread.
+pub(super) struct Gate {
+    pub(super) open: Open,
+    pub(super) users: Users,
+}
+
+/// A number for a connection, different over all hubs of the process.
+pub(super) fn next_connection() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Relaxed)
+}
+
+/// One caller of a port, on the hub's thread.
+#[derive(Debug)]
+pub(super) struct Dialling {
+    pub(super) caller: Caller,
+    pub(super) route: Rc<Route>,
+    /// How many connections of it were accepted, which names them in draws.
+    accepted: Cell<u64>,
+}
+
+impl Dialling {
+    fn new((caller, route): (Caller, Route)) -> Self {
+        Self { caller, route: Rc::new(route), accepted: Cell::new(0) }
+    }
+
+    /// What names its next connection in draws.
+    pub(super) fn next_lot(&self, way: Way) -> u64 {
+        u64::from(way.lane()) << 32 | self.accepted.replace(self.accepted.get() + 1)
+    }
+}
 
 /// One port, on the hub's thread.
-#[derive(Debug)]
 pub(super) struct Port {
-    caller: Caller,
-    route: Rc<Route>,
+    /// One, if nobody has to be asked who calls.
+    diallings: Vec<Dialling>,
+    callers: Option<Arc<dyn Callers>>,
     /// Where it is; its callers are there too.
     place: Place,
     address: SocketAddrV4,
     _keeper: OwnedFd,
-    /// How many connections it has accepted, which names them in draws.
-    accepted: Cell<u64>,
     state: RefCell<State>,
+}
+
+impl std::fmt::Debug for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Port").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -128,25 +175,39 @@ struct State {
 impl Port {
     /// # Errors
     /// The process has no descriptors left.
-    pub(super) fn new(caller: Caller, open: Open, route: Route) -> io::Result<Self> {
+    pub(super) fn new(gate: Gate) -> io::Result<Self> {
+        let Gate { open: Open { keeper: _keeper, listening, place, address }, users } = gate;
+        let (users, callers) = match users {
+            Users::One(caller, route) => (vec![(caller, route)], None),
+            Users::Many(users, callers) => (users, Some(callers)),
+        };
         let state = State {
             accept: Accept::Serve,
-            listener: Some(TcpListener::from_std(open.listening.into())?),
+            listener: Some(TcpListener::from_std(listening.into())?),
             fillers: Vec::new(),
             dropped: 0,
             waker: None,
         };
-        let (accepted, state) = (Cell::new(0), RefCell::new(state));
-        let Open { keeper: _keeper, place, address, .. } = open;
-        Ok(Self { caller, route: Rc::new(route), place, address, _keeper, accepted, state })
+        let diallings = users.into_iter().map(Dialling::new).collect();
+        let state = RefCell::new(state);
+        Ok(Self { diallings, callers, place, address, _keeper, state })
     }
 
-    pub(super) fn caller(&self) -> Caller {
-        self.caller
+    /// Who calls it, if that needs no asking. Only then can calls be left unanswered or be refused.
+    pub(super) fn only_caller(&self) -> Option<Caller> {
+        let only = self.diallings.first().filter(|_| self.callers.is_none());
+        only.map(|dialling| dialling.caller)
+    }
+
+    /// This node as a caller of it; none if the port is not for it.
+    pub(super) fn dialling(&self, node: NodeId) -> Option<&Dialling> {
+        self.diallings.iter().find(|dialling| dialling.caller.dialler == Some(node))
     }
 
     /// Brings the counters of calls that nobody accepted up to date.
-    pub(super) fn settle(&self, tally: &Tally) {
+    pub(super) fn settle(&self, shared: &Shared) {
+        let Some(caller) = self.only_caller() else { return };
+        let tally = shared.tally(caller.way());
         let mut state = self.state.borrow_mut();
         match (state.accept, &state.listener) {
             (Accept::Hang, Some(listener)) => {
@@ -177,8 +238,10 @@ impl Port {
             Accept::Hang => self.fill_queue(&mut state)?,
             Accept::Refuse => {
                 state.listener = None;
-                if self.is_refused() {
-                    count(&board.shared().tally(self.caller.way()).closed);
+                if let Some(caller) = self.only_caller()
+                    && self.is_refused()
+                {
+                    count(&board.shared().tally(caller.way()).closed);
                 }
             }
         }
@@ -290,9 +353,11 @@ impl Port {
         }
     }
 
+    /// Takes a connection of its only caller.
     fn admit(&self, stream: TcpStream, board: &Board) {
-        let id = NEXT_CONNECTION.fetch_add(1, Relaxed);
-        let ways = self.caller.ways(id);
+        let Some(dialling) = self.diallings.first() else { return };
+        let id = next_connection();
+        let ways = dialling.caller.ways(id);
         let shared = board.shared();
         let accept = self.state.borrow().accept;
         if accept == Accept::Reset || shared.connections() >= MAX_CONNECTIONS {
@@ -302,14 +367,14 @@ impl Port {
             Side::new(stream).reset();
             return;
         }
-        let Caller { target: node, dialler } = self.caller;
+        let Caller { target: node, dialler } = dialling.caller;
         let client = dialler.is_none().then(|| stream.peer_addr().ok()).flatten();
         let client =
             client.map(|source| ClientConnection { id, node, source, forwarded_bytes: [0; 2] });
         let entered = shared.enter(id, client);
-        let lot = u64::from(ways[0].lane()) << 32 | self.accepted.replace(self.accepted.get() + 1);
-        let connection = Connection::new(stream, ways, lot, board, entered);
-        tokio::task::spawn_local(connection.run(node, Rc::clone(&self.route)));
+        let lot = dialling.next_lot(ways[0]);
+        let connection = Connection::new(Side::new(stream), ways, lot, board, entered);
+        tokio::task::spawn_local(connection.run(node, Rc::clone(&dialling.route)));
     }
 }
 
@@ -317,7 +382,13 @@ impl Port {
 pub(super) async fn listen(port: Rc<Port>, board: Board) {
     loop {
         match poll_fn(|context| port.poll_accept(context)).await {
-            Ok(stream) => port.admit(stream, &board),
+            Ok(stream) => match &port.callers {
+                None => port.admit(stream, &board),
+                Some(callers) => {
+                    let (port, callers) = (Rc::clone(&port), Arc::clone(callers));
+                    tokio::task::spawn_local(callers::admit(port, callers, stream, board.clone()));
+                }
+            },
             // Out of descriptors, or the caller is gone already; both pass.
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }

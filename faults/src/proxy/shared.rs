@@ -17,9 +17,12 @@ pub(super) type Passed = Arc<[AtomicU64; 2]>;
 pub(super) struct Shared {
     upstreams: Mutex<BTreeMap<NodeId, Upstream>>,
     links: BTreeMap<Link, Arc<Tally>>,
+    /// What nodes say to themselves; no rule is about that, and nobody asks.
+    selves: BTreeMap<NodeId, Arc<Tally>>,
     clients: BTreeMap<NodeId, [Arc<Tally>; 2]>,
     open: Mutex<BTreeMap<u64, (ClientConnection, Passed)>>,
     count: AtomicUsize,
+    unknown: AtomicU64,
 }
 
 impl Shared {
@@ -32,9 +35,11 @@ impl Shared {
                 .filter(|link| link.from != link.to)
                 .map(|link| (link, Arc::default()))
                 .collect(),
+            selves: nodes.iter().map(|&node| (node, Arc::default())).collect(),
             clients: nodes.iter().map(|&node| (node, <[Arc<Tally>; 2]>::default())).collect(),
             open: Mutex::default(),
             count: AtomicUsize::new(0),
+            unknown: AtomicU64::new(0),
         }
     }
 
@@ -62,6 +67,7 @@ impl Shared {
 
     pub(super) fn tally(&self, way: Way) -> &Arc<Tally> {
         let tally = match way {
+            Way::Peer(link) if link.from == link.to => self.selves.get(&link.from),
             Way::Peer(link) => self.links.get(&link),
             Way::Client { node, inward, .. } => {
                 self.clients.get(&node).map(|[to_node, to_client]| match inward {
@@ -99,6 +105,15 @@ impl Shared {
 
     pub(super) fn connections(&self) -> usize {
         self.count.load(Relaxed)
+    }
+
+    /// Connections that were reset because nobody knows who called.
+    pub(super) fn unknown(&self) -> u64 {
+        self.unknown.load(Relaxed)
+    }
+
+    pub(super) fn count_unknown(&self) {
+        self.unknown.fetch_add(1, Relaxed);
     }
 
     /// Enters a connection into the books until the returned value is dropped.

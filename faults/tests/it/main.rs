@@ -23,5 +23,6 @@ mod processes;
 mod proof;
 mod schedule;
 mod shape;
+mod shared;
 mod stage;
 mod transparency;

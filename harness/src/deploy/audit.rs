@@ -7,6 +7,8 @@
 //! | looked at | is a leak |
 //! |---|---|
 //! | connections in the network that the nodes share, or in each one's own | processes of two nodes hold the two ends, or one calls where the other listens |
+//! | where they share one: sockets | processes of two nodes hold the same one; or one is held by a process of which nobody can say any more which node started it |
+//! | … processes of a node | one is in another network |
 //! | with a namespace for each node: processes of a node | one is in another network |
 //! | … sockets in a node's network | one is held by another node, or by nobody of this run |
 //! | … devices of it | there is one besides loopback |
@@ -14,12 +16,13 @@
 //! The processes of a node are those in its group, whatever one of them started, and what lives in its network. A thing is a leak
 //! if it was seen, never because something was missing: the kernel is asked bit by bit while connections come and go. A
 //! socket that nobody seems to hold is looked for again, and must be there without a holder in every look: a process that has just
-//! been forked and is not another program yet holds whatever its parent has closed since.
+//! been forked and is not another program yet holds whatever its parent has closed since. So is one whose node cannot be
+//! told: a node that has just been started may not be known yet.
 //!
 //! What it does not see: connections that are there between two audits only, UDP, sockets in the file system, shared
 //! files and memory. In a namespace UDP reaches nobody else; where nodes share the machine's network it may.
 
-mod sight;
+pub(super) mod sight;
 mod table;
 
 use super::homes::Homes;
@@ -85,6 +88,24 @@ pub enum Leak {
         /// In whose network.
         network: String,
     },
+    /// Two nodes hold the same socket.
+    Both {
+        /// Who holds it.
+        holders: [Party; 2],
+        /// The socket's two addresses.
+        ends: [SocketAddr; 2],
+        /// Where.
+        network: String,
+    },
+    /// A process that a node has started, nothing tells which, holds a socket in the network that the nodes share.
+    Stray {
+        /// Which process.
+        pid: i32,
+        /// The socket's two addresses.
+        ends: [SocketAddr; 2],
+        /// Where.
+        network: String,
+    },
     /// A connection in a node's network of which an end is held by nobody of this run.
     Stranger {
         /// The addresses of that end, its own first.
@@ -116,6 +137,15 @@ impl fmt::Display for Leak {
             Self::Foreign { party, ends: [from, to], network } => {
                 write!(f, "{party} holds a socket in {network}, {from} to {to}")
             }
+            Self::Both { holders: [one, other], ends: [from, to], network } => {
+                write!(f, "{one} and {other} hold the same socket, {from} to {to} in {network}")
+            }
+            Self::Stray { pid, ends: [from, to], network } => {
+                write!(
+                    f,
+                    "process {pid}, which has left its node, holds a socket in {network}, {from} to {to}"
+                )
+            }
             Self::Stranger { ends: [from, to], network } => {
                 write!(
                     f,
@@ -137,18 +167,20 @@ impl Deployment {
     /// [`DeployError::Bypassed`] with every way around them, [`DeployError::Unaudited`] if that cannot be seen.
     pub fn audit(&self) -> Result<usize, DeployError> {
         let running = || lock(&self.inner.ledger).running().into_iter().collect();
-        audit(running, self.inner.homes.as_ref().map(Homes::namespaces))
+        let guardian = self.inner.guardian.pid().and_then(|pid| i32::try_from(pid).ok());
+        audit(running, self.inner.homes.as_ref().and_then(Homes::namespaces), guardian)
     }
 }
 
 fn audit(
     running: impl Fn() -> BTreeMap<NodeId, i32>,
     namespaces: Option<&Namespaces>,
+    guardian: Option<i32>,
 ) -> Result<usize, DeployError> {
     let mut unheld: Option<BTreeMap<u64, Leak>> = None;
     let (mut sightings, mut blind, mut pause) = (0, String::new(), PAUSE);
     for look in 1..=LOOKS {
-        match sight::look(&running(), namespaces) {
+        match sight::look(&running(), namespaces, guardian) {
             Err(why) => blind = why,
             Ok(sight) => {
                 let found = leaks(&sight);
@@ -182,13 +214,19 @@ fn audit(
 fn leaks(sight: &Sight) -> BTreeSet<Leak> {
     let mut found = BTreeSet::new();
     for &(party, network) in &sight.residents {
-        if sight.homes.get(&party.node).is_some_and(|home| *home != network) {
+        let home = if sight.homes.is_empty() {
+            Some(&sight.machine)
+        } else {
+            sight.homes.get(&party.node)
+        };
+        if home.is_some_and(|home| *home != network) {
             found.insert(Leak::Astray { party, network: sight.name(network) });
         }
     }
     for (network, table) in &sight.tables {
         found.extend(direct(sight, *network, table));
         found.extend(foreign(sight, *network, table));
+        found.extend(both(sight, *network, table));
     }
     for (&node, devices) in &sight.devices {
         let others = devices.iter().filter(|name| *name != "lo").cloned();
@@ -253,8 +291,25 @@ fn foreign<'a>(
     })
 }
 
-/// Connections in nodes' networks that nobody seems to hold, by their inodes: closed meanwhile, or held by a process
-/// that is just being born or is not of this run.
+/// Sockets in the network that nodes share which two of them hold: what is said there is said by both.
+fn both<'a>(
+    sight: &'a Sight,
+    network: Network,
+    table: &'a [Entry],
+) -> impl Iterator<Item = Leak> + 'a {
+    let shared = table.iter().filter(move |_| sight.owner(network).is_none());
+    shared.filter_map(move |entry| {
+        let mut holders = sight.nodes_with(entry.inode);
+        holders.sort_unstable();
+        let (one, ends) = (*holders.first()?, [entry.local, entry.remote]);
+        let other = holders.into_iter().find(|other| other.node != one.node)?;
+        Some(Leak::Both { holders: [one, other], ends, network: sight.name(network) })
+    })
+}
+
+/// What must be there in every look to be a leak, by the inodes of sockets: connections in nodes' networks that nobody
+/// seems to hold (closed meanwhile, or held by a process that is just being born or is not of this run), and what is
+/// held by a process of which nothing tells the node.
 fn strangers(sight: &Sight) -> BTreeMap<u64, Leak> {
     let homes = sight.tables.iter().filter(|(network, _)| sight.owner(*network).is_some());
     let entries = homes.flat_map(|(network, table)| table.iter().map(move |e| (*network, e)));
@@ -266,7 +321,18 @@ fn strangers(sight: &Sight) -> BTreeMap<u64, Leak> {
         let ends = [entry.local, entry.remote];
         (entry.inode, Leak::Stranger { ends, network: sight.name(network) })
     };
-    unheld.map(leak).collect()
+    let entries =
+        sight.tables.iter().flat_map(|(network, table)| table.iter().map(move |e| (*network, e)));
+    let strays = entries.filter_map(|(network, entry)| {
+        let holders = sight.holders.get(&entry.inode)?;
+        let pid = holders.iter().find_map(|holder| match holder {
+            Holder::Stray(pid) => Some(*pid),
+            Holder::Harness | Holder::Node(_) => None,
+        })?;
+        let ends = [entry.local, entry.remote];
+        Some((entry.inode, Leak::Stray { pid, ends, network: sight.name(network) }))
+    });
+    unheld.map(leak).chain(strays).collect()
 }
 
 impl Sight {
@@ -274,7 +340,7 @@ impl Sight {
     fn nodes_with(&self, inode: u64) -> Vec<Party> {
         let holders = self.holders.get(&inode).map(Vec::as_slice).unwrap_or_default();
         let party = |holder: &Holder| match holder {
-            Holder::Harness => None,
+            Holder::Harness | Holder::Stray(_) => None,
             Holder::Node(party) => Some(*party),
         };
         holders.iter().filter_map(party).collect()

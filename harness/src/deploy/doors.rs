@@ -2,12 +2,12 @@
 //!
 //! The observer must see a node that is cut off, so its questions must not go through the proxies, and it cannot dial
 //! into another namespace. So each node has a port on this machine's loopback, and what connects there is carried to the
-//! node as it is. No peer and no client of the workload is told of these ports.
+//! node as it is. Nodes that share the machine's network have one too, so that who asks need not know which it is. No
+//! peer and no client of the workload is told of these ports.
 //!
 //! Invariants: one thread for all doors; at most [`MOST`] connections at a time, further ones wait to be accepted; a call
 //! to a node that does not answer is given up after [`DIAL_LIMIT`]; nothing is left when this is dropped.
 
-use faults::netns::{self, Namespaces};
 use history::NodeId;
 use std::collections::BTreeMap;
 use std::io;
@@ -28,8 +28,16 @@ const DIAL_LIMIT: Duration = Duration::from_secs(1);
 /// After an error that passes by itself, such as a lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A way to dial one node from inside its namespace.
-type Dial = Arc<dyn Fn() -> io::Result<TcpSocket> + Send + Sync>;
+/// Makes a socket in the network of a node.
+pub(super) type Dial = Arc<dyn Fn() -> io::Result<TcpSocket> + Send + Sync>;
+
+/// Where a door leads.
+pub(super) struct Threshold {
+    pub(super) node: NodeId,
+    /// Where the node listens.
+    pub(super) to: SocketAddr,
+    pub(super) dial: Dial,
+}
 
 /// The doors of all nodes. See the [module](self).
 #[derive(Debug)]
@@ -41,21 +49,17 @@ pub(super) struct Doors {
 }
 
 impl Doors {
-    /// Opens a door to this port of every node that has a namespace.
+    /// Opens these doors.
     ///
     /// # Errors
     /// A port cannot be opened, or the thread not started.
-    pub(super) fn open(namespaces: &Arc<Namespaces>, port: u16) -> io::Result<Self> {
+    pub(super) fn open(thresholds: Vec<Threshold>) -> io::Result<Self> {
         let (mut addresses, mut open) = (BTreeMap::new(), Vec::new());
-        for node in namespaces.nodes() {
+        for Threshold { node, to, dial } in thresholds {
             let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
             listener.set_nonblocking(true)?;
             addresses.insert(node, listener.local_addr()?);
-            let namespaces = Arc::clone(namespaces);
-            let dial: Dial = Arc::new(move || {
-                Ok(TcpSocket::from_std_stream(namespaces.stream_socket(node)?.into()))
-            });
-            open.push((listener, SocketAddr::from((netns::address(node), port)), dial));
+            open.push((listener, to, dial));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (end, ended) = oneshot::channel::<()>();
@@ -133,7 +137,7 @@ async fn carry(mut caller: TcpStream, to: SocketAddr, dial: Dial) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Doors, MOST};
+    use super::{Doors, MOST, Threshold};
     use faults::netns::{self, Namespaces};
     use history::NodeId;
     use nix::sys::socket::{Backlog, SockaddrIn, bind, listen};
@@ -142,6 +146,7 @@ mod tests {
     use std::os::fd::AsRawFd;
     use std::sync::Arc;
     use std::time::{Duration, Instant};
+    use tokio::net::TcpSocket;
 
     const NODE: NodeId = NodeId(1);
     const PORT: u16 = 2379;
@@ -156,7 +161,10 @@ mod tests {
             return None;
         }
         let namespaces = Arc::new(Namespaces::start(&[NODE]).unwrap());
-        let doors = Doors::open(&namespaces, PORT).unwrap();
+        let (to, inside) = ((netns::address(NODE), PORT).into(), Arc::clone(&namespaces));
+        let dial = move || Ok(TcpSocket::from_std_stream(inside.stream_socket(NODE)?.into()));
+        let threshold = Threshold { node: NODE, to, dial: Arc::new(dial) };
+        let doors = Doors::open(vec![threshold]).unwrap();
         let at = doors.address(NODE).unwrap();
         Some((namespaces, doors, at))
     }

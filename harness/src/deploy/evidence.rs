@@ -147,13 +147,13 @@ impl Inner {
     }
 
     /// Waits until nobody listens any more in the home of a node that was killed: a process that has left its group lives
-    /// on, and then the node was not killed. Where nodes share a network nobody else can be told from it.
+    /// on, and then the node was not killed. A node that has no home has an address for each life, and need not be waited for.
     fn await_silence(&self, node: NodeId) -> Result<(), DeployError> {
         let Some(homes) = &self.homes else { return Ok(()) };
         let deadline = Instant::now() + KILL_LIMIT;
         while homes.is_alive(node) {
             if Instant::now() >= deadline {
-                let seen = "something in its network still takes calls, which must have left its process group";
+                let seen = "something still takes calls where it listened, which must have left its process group";
                 let (signal, wanted, seen) = ("SIGKILL", "gone", seen.to_owned());
                 return Err(DeployError::NotSeen { node, signal, wanted, seen });
             }

@@ -4,9 +4,11 @@
 //! that carries every connection between nodes and from clients to them, and a ledger of what became
 //! of each process. Nodes listen on port 0 and say where; only the proxies' addresses are known to
 //! peers and clients, so a node that is killed comes back on other ports and nobody notices. Nodes of a
-//! system that gives each one address for all live in network namespaces, where their ports are fixed; whoever asks a
-//! node there past the proxies goes through its door (`doors`). Nothing of the machine's own network
-//! has a fixed port or a shared folder: any number of deployments fit on one machine. Whether nodes reach each other
+//! system that gives each one address for all live in network namespaces, where their ports are fixed, or, where the
+//! kernel allows none, at addresses of loopback that no other run has, and then it is found out for each connection who
+//! calls (`callers`); whoever asks a
+//! node there past the proxies goes through its door (`doors`). Of the machine's own network nothing is taken that
+//! another deployment would need, and no folder is shared: any number of deployments fit on one machine. Whether nodes reach each other
 //! past the proxies all the same can be asked at any time ([`Deployment::audit`]).
 //!
 //! Invariants: every wait has a limit; a node is signalled by its guardian only; every exit is in
@@ -18,6 +20,7 @@
 
 mod administration;
 mod audit;
+mod callers;
 mod clocks;
 mod disks;
 mod doors;
@@ -31,6 +34,7 @@ mod record;
 mod stopping;
 
 pub use audit::{Leak, Party};
+pub use callers::{CallersFound, probe as can_find_callers};
 pub use environment::{RealEnvironment, Witness};
 pub use ledger::{Change, Listener, NodeExit};
 pub use logs::{Panic, Spoken, last_lines};
@@ -85,6 +89,8 @@ pub struct Settings {
     pub clock_shim: Option<PathBuf>,
     /// Whether what nodes say to each other goes through relays, message by message.
     pub relays: bool,
+    /// Whether nodes that are known by one address share this machine's network, because they cannot have their own.
+    pub shared_network: bool,
 }
 
 /// Where a node keeps its files.
@@ -125,6 +131,9 @@ pub enum DeployError {
     /// Nodes cannot have network namespaces of their own.
     #[error("the nodes need network namespaces: {0}")]
     Namespaces(String),
+    /// Nodes cannot share the network of this machine.
+    #[error("the nodes cannot share the network of this machine: {0}")]
+    Shared(String),
     /// The disks under the nodes could not be mounted, or were too small.
     #[error("{0}")]
     Disk(String),
@@ -241,14 +250,17 @@ impl Deployment {
         clock: Clock,
     ) -> Result<Self, DeployError> {
         let ids: Vec<NodeId> = settings.nodes.keys().copied().collect();
-        let (hub, homes) = proxies::start(&settings.system.wiring(), &ids)?;
+        let logs = settings.nodes.iter().map(|(node, paths)| (*node, paths.log.clone()));
+        let ledger = Arc::new(Mutex::new(Ledger::new(logs.collect(), clock)));
+        let known = Arc::clone(&ledger);
+        let running = Box::new(move || lock(&known).running().into_iter().collect());
+        let shared = settings.shared_network;
+        let (hub, homes) = proxies::start(&settings.system.wiring(), &ids, shared, running)?;
         if let Some(node) = settings.slow_node {
             proxies::slow_down(&hub, Plan::slow_node(node, &ids, SLOW_BY))?;
         }
         let relays = settings.relays.then(|| proxies::relays(&hub, &ids)).transpose()?;
         let hub = Arc::new(hub);
-        let logs = settings.nodes.iter().map(|(node, paths)| (*node, paths.log.clone()));
-        let ledger = Arc::new(Mutex::new(Ledger::new(logs.collect(), clock)));
         let (heard, proxies) = (Arc::clone(&ledger), Arc::clone(&hub));
         guardian.on_exit(Box::new(move |exit| {
             // Under the lock, so that it cannot overtake the address of the same process.
@@ -389,6 +401,12 @@ impl Deployment {
         record::of(inner, &lock(&inner.ledger))
     }
 
+    /// How well it was found out who calls whom, where that has to be.
+    #[must_use]
+    pub fn callers(&self) -> Option<CallersFound> {
+        self.inner.homes.as_ref()?.callers()
+    }
+
     /// Whether `node` serves and is not paused.
     #[must_use]
     pub fn is_running(&self, node: NodeId) -> bool {
@@ -425,7 +443,7 @@ impl Inner {
         Ok(NodeSpec {
             node,
             life: self.life(node),
-            own: self.homes.as_ref().map(|homes| homes.addresses(node)),
+            home: self.homes.as_ref().and_then(|homes| homes.home(node)),
             peers: self.peers(node),
             data: paths.data.clone(),
             marks: paths.marks.clone(),
@@ -511,7 +529,7 @@ impl Inner {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(homes.addresses(node))
+        homes.home(node).map(|home| home.own).ok_or(DeployError::NoSuchNode(node))
     }
 
     fn not_ready(&self, node: NodeId, reason: String) -> Result<DeployError, DeployError> {

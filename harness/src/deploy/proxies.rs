@@ -4,32 +4,46 @@
 //! are, what holds for the whole run, and whether relays stand in front of them.
 
 use super::DeployError;
+use super::callers::{Finder, Running};
 use super::homes::Homes;
 use crate::system::Wiring;
 use faults::message::Relays;
 use faults::netns::Namespaces;
-use faults::proxy::HubError;
+use faults::proxy::{Block, Callers, HubError};
 use faults::{Hub, Link, Plan};
 use history::NodeId;
 use std::sync::Arc;
 
-/// The proxies, and the namespaces they reach into where the system needs them.
+/// The proxies, and the homes of the nodes where each is known by one address: apart, or together if `shared`.
 pub(super) fn start(
     wiring: &Wiring,
     nodes: &[NodeId],
+    shared: bool,
+    running: Running,
 ) -> Result<(Hub, Option<Homes>), DeployError> {
     let unstarted = |error: HubError| DeployError::Hub(error.to_string());
-    match wiring {
-        Wiring::Pairs => Ok((Hub::start(nodes).map_err(unstarted)?, None)),
-        Wiring::Namespaces { peers, client } => {
-            let refused = |error: String| DeployError::Namespaces(error);
-            let namespaces = Namespaces::start(nodes).map_err(|e| refused(e.to_string()))?;
-            let hub = Hub::start_within(&namespaces, peers).map_err(unstarted)?;
-            let ports = [peers.first().copied().unwrap_or(*client), *client];
-            let homes = Homes::open(Arc::new(namespaces), ports);
-            Ok((hub, Some(homes.map_err(|e| refused(e.to_string()))?)))
-        }
+    let Wiring::OneAddress { peers, client, .. } = wiring else {
+        return Ok((Hub::start(nodes).map_err(unstarted)?, None));
+    };
+    let ports = [peers.first().copied().unwrap_or(*client), *client];
+    if shared {
+        let refused = |error: std::io::Error| DeployError::Shared(error.to_string());
+        let finder = Arc::new(Finder::start(running).map_err(refused)?);
+        let callers: Arc<dyn Callers> = finder.clone();
+        let block = Block::reserve().map_err(refused)?;
+        let hub = Hub::start_shared(nodes, &block, peers, &callers).map_err(|error| {
+            let why =
+                "another program that listens at all addresses of this machine may be in the way";
+            DeployError::Shared(format!("{error}; {why}"))
+        })?;
+        let homes = Homes::together(block, nodes, ports, finder).map_err(refused)?;
+        return Ok((hub, Some(homes)));
     }
+    let refused = |error: String| DeployError::Namespaces(error);
+    let namespaces = Namespaces::start(nodes).map_err(|e| refused(e.to_string()))?;
+    let hub = Hub::start_within(&namespaces, peers).map_err(unstarted)?;
+    let homes = Homes::apart(Arc::new(namespaces), ports);
+    Ok((hub, Some(homes.map_err(|e| refused(e.to_string()))?)))
 }
 
 /// Puts the network's standing plan into effect. The hub is asked on a runtime of its own, for the

@@ -2,18 +2,21 @@
 //!
 //! Asked when a plan is made and when one is read again, so that what is missing is said before anything is there: the
 //! answer is one of bad arguments, and names what the kernel forbids. Finding out means trying it: a process makes
-//! a network namespace and ends.
+//! a network namespace and ends. Nodes that are known by one address have a namespace each where that is possible; else
+//! they share this machine's network, if they can and if the kernel says whose a connection is.
 
+use crate::deploy::can_find_callers;
 use crate::exit::Failure;
 use crate::system::{System, Wiring};
 use faults::netns::{self, Namespaces};
 use history::NodeId;
 
-/// Whether this machine has what the nodes of `system` need.
+/// Whether this machine has what the nodes of `system` need. Says why they cannot have networks of their own if they need
+/// some and have to share one.
 ///
 /// # Errors
 /// What is missing, and what to do about it.
-pub(super) fn check(system: &dyn System) -> Result<(), Failure> {
+pub(super) fn check(system: &dyn System) -> Result<Option<String>, Failure> {
     system.machine()?;
     networks(system.name(), &system.wiring())
 }
@@ -22,18 +25,30 @@ pub(super) fn check(system: &dyn System) -> Result<(), Failure> {
 pub(super) fn disks(system: &dyn System) -> Result<(), String> {
     match system.wiring() {
         Wiring::Pairs => Ok(()),
-        Wiring::Namespaces { .. } => beside_disks(system.name(), needs_user_namespace()?),
+        // Where there are no namespaces the nodes share a network, and are in nobody's way.
+        Wiring::OneAddress { .. } => {
+            needs_user_namespace().map_or(Ok(()), |needs| beside_disks(system.name(), needs))
+        }
     }
 }
 
-fn networks(name: &str, wiring: &Wiring) -> Result<(), Failure> {
-    match wiring {
-        Wiring::Pairs => Ok(()),
-        Wiring::Namespaces { .. } => netns::probe().map_err(|why| {
+fn networks(name: &str, wiring: &Wiring) -> Result<Option<String>, Failure> {
+    let Wiring::OneAddress { unshared, .. } = wiring else { return Ok(None) };
+    let Err(error) = Namespaces::start(&[NodeId(1)]) else { return Ok(None) };
+    let shared = match unshared {
+        Some(why) => Err(why.clone()),
+        None => can_find_callers(),
+    };
+    match shared {
+        Ok(()) => Ok(Some(error.reason())),
+        Err(why) => {
             let needs = netns::NEEDS;
-            Failure::usage(format!("the nodes of system `{name}` need {needs}: {why}"))
-                .hint("`--system reference` needs none")
-        }),
+            let (apart, together) = ("need", "nor can they share the network of this machine");
+            Err(Failure::usage(format!(
+                "the nodes of system `{name}` {apart} {needs}: {error}; {together}: {why}"
+            ))
+            .hint("`--system reference` needs none"))
+        }
     }
 }
 
@@ -48,11 +63,11 @@ fn beside_disks(name: &str, in_user_namespace: bool) -> Result<(), String> {
     ))
 }
 
-/// Whether network namespaces are to be had in a user namespace only.
-fn needs_user_namespace() -> Result<bool, String> {
+/// Whether network namespaces are to be had in a user namespace only; none if they are not to be had.
+fn needs_user_namespace() -> Option<bool> {
     let node = NodeId(1);
-    let made = Namespaces::start(&[node]).map_err(|error| error.to_string())?;
-    Ok(made.door(node).is_some_and(|door| door.descriptors().0.is_some()))
+    let made = Namespaces::start(&[node]).ok()?;
+    Some(made.door(node).is_some_and(|door| door.descriptors().0.is_some()))
 }
 
 #[cfg(test)]
@@ -71,8 +86,9 @@ mod tests {
     /// Set for a copy of this test program that may have no network namespace.
     const FORBIDDEN: &str = "MACHINE_TEST_FORBIDDEN";
 
-    fn wiring() -> Wiring {
-        Wiring::Namespaces { peers: vec![2380], client: 2379 }
+    fn wiring(unshared: Option<&str>) -> Wiring {
+        let unshared = unshared.map(str::to_owned);
+        Wiring::OneAddress { peers: vec![2380], client: 2379, unshared }
     }
 
     #[test]
@@ -118,6 +134,10 @@ mod tests {
         let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
         let wanted = "254 the nodes of system `pond` need network namespaces: entering a network namespace is not possible here";
         assert!(said.contains(wanted) && said.contains("run as root, or allow"), "{said}");
+        let wanted = "; nor can they share the network of this machine: they name themselves";
+        assert!(said.contains(wanted), "{said}");
+        let wanted = "shared: entering a network namespace is not possible here (ENOSPC";
+        assert!(said.contains(wanted), "{said}");
     }
 
     /// Not a test but a process of one: says what a plan would say.
@@ -127,9 +147,10 @@ mod tests {
         if std::env::var(FORBIDDEN).is_err() {
             return;
         }
-        let failure = networks("pond", &wiring()).unwrap_err();
+        let failure = networks("pond", &wiring(Some("they name themselves"))).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
-        assert!(networks("pond", &Wiring::Pairs).is_ok());
+        assert_eq!(networks("pond", &Wiring::Pairs), Ok(None));
         println!("{} {failure}", failure.exit.code());
+        println!("shared: {}", networks("pond", &wiring(None)).unwrap().unwrap());
     }
 }

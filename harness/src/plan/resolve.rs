@@ -43,7 +43,7 @@ impl Plan {
         let system = system::select(&selection)?;
         let workload = find_workload(&args.workload, system)?;
         check_ranges(args)?;
-        machine::check(system)?;
+        let shared_network = machine::check(system)?;
         let timing = find_timing(args, system)?;
         let bug = args.bug.as_deref().map(|name| find_bug(name, system)).transpose()?;
         let needed = bug.as_ref().and_then(|bug| bug.lease_drift_ppm);
@@ -60,6 +60,7 @@ impl Plan {
             warning: system.warning(),
             program: selection.program,
             arguments: selection.arguments,
+            shared_network,
             workload: workload.to_owned(),
             seed,
             nodes: args.nodes,
@@ -186,13 +187,14 @@ impl Plan {
     }
 
     /// Whether the plan can be played: its names are known and its schedule, which somebody may have written by hand,
-    /// never takes more nodes from the majority than the system has to spare.
+    /// never takes more nodes from the majority than the system has to spare. In which network nodes live is decided anew:
+    /// that is the business of the machine it is played on.
     ///
     /// # Errors
     /// When it cannot.
-    pub fn check(&self) -> Result<(), Failure> {
+    pub fn check(&mut self) -> Result<(), Failure> {
         let system = system::select(&self.selection())?;
-        machine::check(system)?;
+        self.shared_network = machine::check(system)?;
         find_workload(&self.workload, system)?;
         self.check_schedule()
     }

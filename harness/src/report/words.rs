@@ -20,6 +20,8 @@ pub(super) fn facts(inputs: &Inputs, workload: &str) -> Vec<Fact> {
         let version = plan.version.iter().map(|version| format!(" {version}"));
         facts.push(fact("system", plan.system.clone() + &version.collect::<String>()));
         facts.push(fact("nodes", plan.nodes));
+        let shared = plan.shared_network.iter();
+        facts.extend(shared.map(|why| fact("network", format!("shared by the nodes: {why}"))));
         facts.push(fact("clients", plan.clients.total()));
         facts.push(fact("rate", format!("{} operations/s", plan.rate_per_second)));
         facts.push(fact("work", format!("{} s", plan.time.as_secs_f64())));

@@ -135,6 +135,9 @@ pub enum Observed {
     Audit {
         /// How many sockets of nodes were seen.
         sockets: usize,
+        /// How well it was found out so far who calls whom, where that has to be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        callers: Option<crate::deploy::CallersFound>,
     },
     /// Something else worth keeping, in words.
     Note {

@@ -87,7 +87,8 @@ impl Looker {
         let looking = tokio::task::spawn_blocking(move || deployment.audit());
         let failure = match tokio::time::timeout(LIMIT, looking).await {
             Ok(Ok(Ok(sockets))) => {
-                self.journal.observe(Observed::Audit { sockets });
+                let callers = self.deployment.callers();
+                self.journal.observe(Observed::Audit { sockets, callers });
                 return Ok(());
             }
             Ok(Ok(Err(error))) => error.into(),

@@ -215,6 +215,7 @@ fn settings(plan: &Plan, folder: &RunFolder, nodes: &[NodeId]) -> Result<Setting
         slow_node: plan.slow_node,
         clock_shim: plan.has_clock_faults().then_some(shim),
         relays: plan.faults.iter().any(|class| class == "message"),
+        shared_network: plan.shared_network.is_some(),
     })
 }
 

@@ -9,8 +9,9 @@
 //! Rust, a file ([`written`]).
 //!
 //! How nodes reach each other is one of two ways ([`Wiring`]). A node that can be told another address of each peer by
-//! each dialler listens where it likes and says so; one that has a single address for everybody lives in a network
-//! namespace of its own, where addresses are fixed, and serves once something listens there.
+//! each dialler listens where it likes and says so; one that has a single address for everybody is given a [`Home`],
+//! where addresses are fixed, and serves once something listens there: in a network namespace of its own, or, where the
+//! kernel allows none, at an address of the machine's loopback.
 //!
 //! Invariants: only `system::reference` (and the `node` verb) names the `cluster` crate; the command
 //! line of a node is a value of the plan and of addresses, never of a clock or a random source; a
@@ -257,9 +258,9 @@ pub struct NodeSpec {
     pub node: NodeId,
     /// How often it was replaced: with each life it is another member of the cluster, and all but the first join.
     pub life: u32,
-    /// Where it has to listen, in a namespace of its own; none where it may choose and says so.
-    pub own: Option<NodeAddresses>,
-    /// Where to dial each peer: the proxies' addresses, the same for the whole run. In namespaces the first of the ports
+    /// Where it has to listen and what others call it; none where it may choose and says so.
+    pub home: Option<Home>,
+    /// Where to dial each peer: the proxies' addresses, the same for the whole run. With homes the first of the ports
     /// at which peers call each other.
     pub peers: BTreeMap<NodeId, SocketAddr>,
     /// Its data directory, the same across restarts.
@@ -338,13 +339,25 @@ pub enum Wiring {
     /// Each node is told an address of each peer that nobody else is told, and its own are any: it says where it
     /// listens in a line on its ready pipe ([`System::ready`]).
     Pairs,
-    /// Each node is known to all by one address, so it lives in a network namespace of its own; it serves once it listens.
-    Namespaces {
+    /// Each node is known to all by one address, so it is given a [`Home`]; it serves once it listens there.
+    OneAddress {
         /// The ports at which peers call each other, at least one.
         peers: Vec<u16>,
         /// The port at which clients call.
         client: u16,
+        /// Why its nodes cannot share a network, in which each listens at another address than that by which others know
+        /// it; none if they can. Then each has to have a network namespace.
+        unshared: Option<String>,
     },
+}
+
+/// Where a node has to listen and what it is known by, for its whole run: the same, unless nodes share a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// Where it listens.
+    pub own: NodeAddresses,
+    /// Where its peers call it, at the first of the ports for that. What it says of itself to others has to be this.
+    pub known: SocketAddr,
 }
 
 /// A program and its arguments.

@@ -24,6 +24,11 @@ pub fn line(event: &Event, at: Duration) -> Option<String> {
             ),
             false,
         ),
+        Event::SharedNetwork(why) => (
+            "Sharing",
+            format!("this machine's network; who calls whom is looked up (sock_diag): {why}"),
+            false,
+        ),
         Event::Omitted { fault, reason } => ("Omitting", format!("{fault}: {reason}"), false),
         Event::Started(_) => return None,
         Event::Deployed { nodes, links } => {

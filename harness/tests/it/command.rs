@@ -1,6 +1,10 @@
 //! Runs the binary in a directory of its own.
 
+use nix::fcntl::{OFlag, open};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::Mode;
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
@@ -38,6 +42,15 @@ impl Place {
         Left::of(self.command(words).output().unwrap())
     }
 
+    /// The same where the kernel lets nobody have a network namespace.
+    pub(crate) fn harness_without_namespaces(&self, words: &str) -> Left {
+        let mut command = self.command(words);
+        if faults::netns::probe().is_ok() {
+            forbid_namespaces(&mut command);
+        }
+        Left::of(command.output().unwrap())
+    }
+
     /// The same with these bytes on its standard input.
     pub(crate) fn harness_reading(&self, words: &str, input: &[u8]) -> Left {
         self.file(".input", input);
@@ -71,4 +84,25 @@ impl Left {
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
     }
+}
+
+/// In a user namespace of its own a process may forbid itself to have any network namespace.
+fn forbid_namespaces(command: &mut Command) {
+    let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    let files = [
+        ("/proc/self/setgroups", "deny".to_owned()),
+        ("/proc/self/uid_map", format!("{user} {user} 1")),
+        ("/proc/self/gid_map", format!("{group} {group} 1")),
+        ("/proc/sys/user/max_net_namespaces", "0".to_owned()),
+    ];
+    let forbid = move || {
+        unshare(CloneFlags::CLONE_NEWUSER)?;
+        for (file, text) in &files {
+            let file = open(*file, OFlag::O_WRONLY, Mode::empty())?;
+            nix::unistd::write(file, text.as_bytes())?;
+        }
+        Ok(())
+    };
+    // SAFETY: system calls only between fork and exec: the texts are there already.
+    unsafe { command.pre_exec(forbid) };
 }

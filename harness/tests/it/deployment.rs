@@ -46,6 +46,7 @@ fn deploy(
         slow_node: slow,
         clock_shim: None,
         relays: false,
+        shared_network: false,
     })
 }
 
@@ -331,6 +332,7 @@ async fn peers_speak_through_relays_where_there_are_any() {
         slow_node: None,
         clock_shim: None,
         relays: true,
+        shared_network: false,
     });
     let cluster = Cluster { deployment: deployment.unwrap(), _folder: folder };
     let relays = cluster.deployment.relays().unwrap();

@@ -1,5 +1,5 @@
-//! Nodes with one address for everybody, in network namespaces of their own: the reference cluster, told to listen where
-//! such a node has to.
+//! Nodes with one address for everybody, in network namespaces of their own or together in one network: the reference
+//! cluster, told to listen where such a node has to.
 
 use crate::deployment::{Cluster, eventually, paths, read, start, write};
 use faults::netns::probe;
@@ -11,6 +11,7 @@ use harness::system::{
     ClientSettings, MarkCount, NodeAddresses, NodeCommand, NodeSettings, NodeSpec, Probe, Route,
     SeededBug, System, Wiring,
 };
+use history::NodeId;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
@@ -49,7 +50,7 @@ impl System for Housed {
     }
 
     fn wiring(&self) -> Wiring {
-        Wiring::Namespaces { peers: vec![PEERS], client: CLIENTS }
+        Wiring::OneAddress { peers: vec![PEERS], client: CLIENTS, unshared: None }
     }
 
     fn powers(&self) -> &'static [Power] {
@@ -69,7 +70,7 @@ impl System for Housed {
     }
 
     fn command(&self, spec: &NodeSpec) -> NodeCommand {
-        let own = spec.own.unwrap();
+        let own = spec.home.unwrap().own;
         let mut command = Reference.command(spec);
         for argument in &mut command.args {
             *argument = match argument.split_once('=') {
@@ -98,7 +99,7 @@ impl System for Housed {
     }
 }
 
-fn deploy() -> Cluster {
+fn deploy(shared_network: bool) -> Cluster {
     let folder = tempfile::tempdir().unwrap();
     let deployment = start(Settings {
         system: &Housed,
@@ -107,6 +108,7 @@ fn deploy() -> Cluster {
         slow_node: None,
         clock_shim: None,
         relays: false,
+        shared_network,
     });
     Cluster { deployment: deployment.unwrap(), _folder: folder }
 }
@@ -137,9 +139,28 @@ async fn a_cluster_in_namespaces_is_cut_and_asked_past_the_cut() {
     if is_missing() {
         return;
     }
-    let cluster = tokio::task::spawn_blocking(deploy).await.unwrap();
-    let deployment = &cluster.deployment;
+    let cluster = tokio::task::spawn_blocking(|| deploy(false)).await.unwrap();
     networks(&cluster);
+    is_cut_and_asked_past_the_cut(&cluster).await;
+    assert_eq!(cluster.deployment.callers(), None, "nobody had to look for them");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_in_one_network_is_cut_and_asked_past_the_cut() {
+    let cluster = tokio::task::spawn_blocking(|| deploy(true)).await.unwrap();
+    let process = cluster.process(NodeId(1)).to_string();
+    assert_eq!(network(&process), network("self"));
+    is_cut_and_asked_past_the_cut(&cluster).await;
+    let callers = cluster.deployment.callers().unwrap();
+    assert!(callers.found >= 6 && callers.p50_us > 0, "each calls each: {callers:?}");
+    // A second one is in nobody's way.
+    let other = tokio::task::spawn_blocking(|| deploy(true)).await.unwrap();
+    other.leader().await;
+    assert!(other.deployment.audit().unwrap() > 0);
+}
+
+async fn is_cut_and_asked_past_the_cut(cluster: &Cluster) {
+    let deployment = &cluster.deployment;
     let mut client = cluster.client(Route::Leader);
     assert_eq!(eventually(&mut *client, write("k", 1)).await, KvAnswer::Done);
     assert!(deployment.audit().unwrap() > 0);
@@ -276,7 +297,7 @@ fn stand_in_for_a_harness() {
     if std::env::var(STAND_IN).is_err() {
         return;
     }
-    let cluster = deploy();
+    let cluster = deploy(false);
     let networks: Vec<String> = networks(&cluster).into_iter().collect();
     println!("networks {}", networks.join(" "));
     std::thread::sleep(6 * PATIENCE);

@@ -63,6 +63,34 @@ fn the_examples_can_be_read() {
     }
 }
 
+/// Where nobody can have a network namespace it depends on what the file says.
+#[test]
+fn nodes_share_a_network_if_their_file_says_that_they_can() {
+    let has_python = std::process::Command::new("python3").arg("--version").output();
+    if let Err(why) = has_python {
+        return writeln!(std::io::stderr().lock(), "skipped: no python3: {why}").unwrap();
+    }
+    let place = with_examples();
+    let words = "run --system tiny.toml --nodes 3 --faults partition --time 4s --rate 100 --seed 3";
+    let left = place.harness_without_namespaces(words);
+    assert!(matches!(left.code, 0 | 2), "{} {}", left.stdout, left.stderr);
+    assert!(left.stderr.contains("Sharing"), "{}", left.stderr);
+    assert!(left_behind(&place).is_empty(), "{:?}", left_behind(&place));
+    let verdict: Value = serde_json::from_str(&place.read("results/latest/verdict.json")).unwrap();
+    assert_eq!(check(&verdict, "linearizable")["verdict"], "valid", "{verdict:#}");
+
+    let unshared = place.read("tiny.toml").replace("shared_network = true", "");
+    place.file("unshared.toml", unshared);
+    let left = place.harness_without_namespaces("run --system unshared.toml --faults none");
+    assert_eq!(left.code, 254, "{}", left.stderr);
+    for part in [
+        "the nodes of system `tiny` need network namespaces: ",
+        "; nor can they share the network of this machine: the file of system `tiny` does not say `shared_network = true`",
+    ] {
+        assert!(left.stderr.contains(part), "{}", left.stderr);
+    }
+}
+
 #[test]
 fn a_file_that_cannot_be_used_is_told_with_its_line_and_where_to_look() {
     let place = with_examples();

@@ -25,6 +25,8 @@ pub(super) enum Holder {
     Harness,
     /// A process of a node.
     Node(Party),
+    /// A process that was started by a node, and nothing tells by which: it has left its group and lost its parent.
+    Stray(i32),
 }
 
 /// What was seen.
@@ -34,7 +36,7 @@ pub(super) struct Sight {
     pub(super) machine: Network,
     /// Where each node has to live; empty where nodes have no networks of their own.
     pub(super) homes: BTreeMap<NodeId, Network>,
-    /// Every process of a node that has to be at home, and the network it is in.
+    /// Every process of a node and the network it is in, which has to be its home, or without homes that of this process.
     pub(super) residents: Vec<(Party, Network)>,
     /// The sockets of each home that somebody is in; without homes, of the network of this process.
     pub(super) tables: Vec<(Network, Vec<Entry>)>,
@@ -44,13 +46,64 @@ pub(super) struct Sight {
     pub(super) devices: BTreeMap<NodeId, Vec<String>>,
 }
 
-/// Looks at these nodes, of each of which a process is given that leads its group.
+/// One process of a node, as it was when it was listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::deploy) struct Process {
+    pub(in crate::deploy) party: Party,
+    /// When it started, by the kernel's clock: another process of its number started later.
+    started: u64,
+}
+
+impl Process {
+    /// The sockets that it holds, by their inodes; none if it is gone.
+    ///
+    /// # Errors
+    /// It may not be looked at.
+    pub(in crate::deploy) fn sockets(&self) -> Result<Vec<u64>, String> {
+        held_by(&self.party.pid.to_string()).map(Option::unwrap_or_default)
+    }
+
+    /// What is left of it where another process has its number now.
+    #[cfg(test)]
+    pub(in crate::deploy) fn started_earlier(self) -> Self {
+        Self { started: self.started - 1, ..self }
+    }
+
+    /// Whether the process of this number is still this one.
+    pub(in crate::deploy) fn is_the_same(&self) -> bool {
+        relation(self.party.pid).is_some_and(|one| one.started == self.started)
+    }
+}
+
+/// Every process of these nodes, of each of which one is given that leads its group, where nodes share a network.
+///
+/// # Errors
+/// There is no `/proc`.
+pub(in crate::deploy) fn processes(nodes: &BTreeMap<NodeId, i32>) -> Result<Vec<Process>, String> {
+    let relations = relations()?;
+    let started: BTreeMap<i32, u64> = relations.iter().map(|one| (one.pid, one.started)).collect();
+    let parties = parties(nodes, &BTreeMap::new(), &relations, None);
+    let process = |party: Party| Some(Process { party, started: *started.get(&party.pid)? });
+    Ok(parties.into_iter().filter_map(process).collect())
+}
+
+/// The sockets that this process holds, by their inodes.
+///
+/// # Errors
+/// It may not look at itself.
+pub(in crate::deploy) fn sockets_of_this_process() -> Result<Vec<u64>, String> {
+    held_by("self").map(Option::unwrap_or_default)
+}
+
+/// Looks at these nodes, of each of which a process is given that leads its group. They are descendants of the
+/// `guardian`, if there is one.
 ///
 /// # Errors
 /// What cannot be seen, as a fragment.
 pub(super) fn look(
     nodes: &BTreeMap<NodeId, i32>,
     namespaces: Option<&Namespaces>,
+    guardian: Option<i32>,
 ) -> Result<Sight, String> {
     // A kernel without namespaces has one network, of no number.
     let machine = network_of("self").ok().flatten().unwrap_or_default();
@@ -86,11 +139,21 @@ pub(super) fn look(
         let held = held_by(&child.pid.to_string())?.unwrap_or_default();
         sight.note(&held, Holder::Harness);
     }
+    if sight.homes.is_empty() {
+        for pid in strays(&relations, &parties, guardian) {
+            // It need not be a node's, and then nothing need be known of it.
+            let held = held_by(&pid.to_string()).ok().flatten().unwrap_or_default();
+            sight.note(&held, Holder::Stray(pid));
+        }
+    }
     for party in parties {
         let process = party.pid.to_string();
-        if !sight.homes.is_empty() {
-            sight.residents.extend(network_of(&process)?.map(|network| (party, network)));
-        }
+        let network = match network_of(&process) {
+            // A kernel without namespaces, where nobody needs one.
+            Err(_) if sight.homes.is_empty() => None,
+            seen => seen?,
+        };
+        sight.residents.extend(network.map(|network| (party, network)));
         let held = held_by(&process)?.unwrap_or_default();
         sight.note(&held, Holder::Node(party));
     }
@@ -112,6 +175,7 @@ struct Relation {
     pid: i32,
     parent: i32,
     group: i32,
+    started: u64,
 }
 
 /// Every process of each node: in its group, started by one of them, or, of those that have left their group and lost
@@ -145,17 +209,32 @@ fn parties(
     others.filter_map(party).collect()
 }
 
+/// Those below the guardian that are no node's, as far as that can be seen.
+fn strays(relations: &[Relation], parties: &[Party], guardian: Option<i32>) -> Vec<i32> {
+    let Some(guardian) = guardian else { return Vec::new() };
+    let parents: BTreeMap<i32, i32> = relations.iter().map(|one| (one.pid, one.parent)).collect();
+    let is_below = |pid: i32| {
+        let ancestors = std::iter::successors(parents.get(&pid), |one| parents.get(one));
+        ancestors.take(DEEPEST).any(|one| *one == guardian)
+    };
+    let known = |pid: i32| parties.iter().any(|party| party.pid == pid);
+    let pids = relations.iter().map(|one| one.pid);
+    pids.filter(|pid| is_below(*pid) && !known(*pid)).collect()
+}
+
 fn relations() -> Result<Vec<Relation>, String> {
     let all = std::fs::read_dir("/proc").map_err(|error| format!("/proc: {error}"))?;
     let pids = all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let relation = |pid: i32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // Whatever a process calls itself stands before the last parenthesis.
-        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(1);
-        let mut number = || fields.next()?.parse().ok();
-        Some(Relation { pid, parent: number()?, group: number()? })
-    };
     Ok(pids.filter_map(relation).collect())
+}
+
+fn relation(pid: i32) -> Option<Relation> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Whatever a process calls itself stands before the last parenthesis; after it come state, parent and group, and as
+    // the twentieth when it started.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(1);
+    let (parent, group) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some(Relation { pid, parent, group, started: fields.nth(16)?.parse().ok()? })
 }
 
 /// The sockets that a process holds, by their inodes; none if it is gone.

@@ -12,7 +12,7 @@ use nix::sys::socket::{Backlog, SockaddrIn, bind, listen};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
@@ -107,6 +107,44 @@ fn an_end_of_another_node_is_a_leak_wherever_it_is() {
 }
 
 #[test]
+fn in_a_network_that_all_share_no_socket_has_two_nodes_and_nobody_is_elsewhere() {
+    let [one, other] = [party(1, 100), party(2, 200)];
+    let mut sight = Sight { machine: MACHINE, ..Sight::default() };
+    sight.residents = vec![(one, MACHINE), (other, MACHINE)];
+    // Each calls the other through the hub: the address by which it is known, and from there on the hub.
+    let table = vec![
+        entry("127.130.5.1:50", "127.130.4.2:2380", 1),
+        entry("127.130.4.2:2380", "127.130.5.1:50", 2),
+        entry("127.130.4.1:51", "127.130.5.2:2380", 3),
+        entry("127.130.5.2:2380", "127.130.4.1:51", 4),
+        listening("127.130.4.2:2380", 5),
+        listening("127.130.5.2:2380", 6),
+    ];
+    sight.tables = vec![(MACHINE, table)];
+    let holders = [(1, Holder::Node(one)), (2, Holder::Harness), (3, Holder::Harness)];
+    let holders = holders.into_iter().chain([(4, Holder::Node(other)), (5, Holder::Harness)]);
+    sight.holders = holders.map(|(inode, holder)| (inode, vec![holder])).collect();
+    sight.holders.insert(6, vec![Holder::Node(other), Holder::Node(party(2, 201))]);
+    assert_eq!(found(&sight), Vec::<String>::new());
+    assert!(strangers(&sight).is_empty());
+    sight.holders.insert(1, vec![Holder::Node(other), Holder::Node(one)]);
+    let wanted = "n1 (process 100) and n2 (process 200) hold the same socket, \
+                  127.130.5.1:50 to 127.130.4.2:2380 in the network of the harness";
+    assert_eq!(found(&sight), [wanted]);
+    sight.holders.insert(1, vec![Holder::Node(one)]);
+    // Past the hub, not accepted yet.
+    sight.tables[0].1.push(entry("127.130.5.1:52", "127.130.5.2:2380", 7));
+    sight.holders.insert(7, vec![Holder::Node(one)]);
+    let wanted = "n1 (process 100) is connected to n2 (process 200) past the proxies, \
+                  127.130.5.1:52 to 127.130.5.2:2380 in the network of the harness";
+    assert!(found(&sight).contains(&wanted.to_owned()), "{:?}", found(&sight));
+    sight.tables[0].1.pop();
+    sight.residents[1].1 = 99;
+    let wanted = "n2 (process 200) is not in the network of its node but in a network that is not of this run";
+    assert_eq!(found(&sight), [wanted]);
+}
+
+#[test]
 fn a_home_has_its_own_people_and_leads_nowhere() {
     let mut sight = clean();
     sight.residents.extend([(party(1, 101), 12), (party(1, 102), MACHINE), (party(2, 202), 99)]);
@@ -178,9 +216,17 @@ fn stand_in() {
 
 /// As the processes of n1 and n2.
 fn seen(nodes: [&Node; 2], namespaces: Option<&Namespaces>) -> Result<usize, DeployError> {
+    seen_below(nodes, namespaces, None)
+}
+
+fn seen_below(
+    nodes: [&Node; 2],
+    namespaces: Option<&Namespaces>,
+    guardian: Option<i32>,
+) -> Result<usize, DeployError> {
     let pids: BTreeMap<NodeId, i32> =
         [1, 2].map(NodeId).into_iter().zip(nodes.map(Node::pid)).collect();
-    audit(|| pids.clone(), namespaces)
+    audit(|| pids.clone(), namespaces, guardian)
 }
 
 /// Has the child that is started next inherit these descriptors.
@@ -220,6 +266,28 @@ fn a_node_that_calls_another_is_seen() {
     assert!(failure.message.contains("past the proxies") && !failure.hints.is_empty(), "{failure}");
     drop((accepted, callee));
     assert!(seen([&caller, &other], None).is_ok(), "it is gone");
+}
+
+#[test]
+fn a_process_that_has_left_its_node_is_seen_by_its_sockets() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nodes = [(), ()].map(|()| Node::start(own(), "wait"));
+    // Started by who stands in for the guardian, so of no node that is known.
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "exec 3<&0; sleep 600 <&3 3<&- & echo $!; exec 0</dev/null 3<&-; wait"]);
+    command.stdin(Stdio::from(OwnedFd::from(listener.try_clone().unwrap())));
+    let mut guardian = Node(command.stdout(Stdio::piped()).spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(guardian.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let stray: i32 = line.trim().parse().unwrap();
+    assert!(seen([&nodes[0], &nodes[1]], None).is_ok(), "without a guardian nobody is below it");
+    let error = seen_below([&nodes[0], &nodes[1]], None, Some(guardian.pid())).unwrap_err();
+    let DeployError::Bypassed(leaks) = &error else { panic!("{error}") };
+    let [Leak::Stray { pid, ends, .. }] = leaks.as_slice() else { panic!("{leaks:?}") };
+    assert_eq!((*pid, ends[0]), (stray, listener.local_addr().unwrap()));
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(stray), nix::sys::signal::Signal::SIGKILL)
+        .unwrap();
+    assert!(seen_below([&nodes[0], &nodes[1]], None, Some(guardian.pid())).is_ok());
 }
 
 #[test]

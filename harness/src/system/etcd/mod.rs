@@ -2,7 +2,8 @@
 //!
 //! Nothing of etcd is built in. A member is the program `etcd` of this machine (or that of `--bin`), started with flags; what is
 //! sent and read are six messages written by hand ([`api`]). All members are told one address of each member, so each lives in a
-//! network namespace of its own, and the proxies stand there in the place of its peers.
+//! network namespace of its own, and the proxies stand there in the place of its peers; or, where there are none, it listens at
+//! another address than the one that it advertises, where a proxy stands for all.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -24,8 +25,8 @@ pub mod probe;
 mod version;
 
 use super::{
-    Asides, ClientSettings, MarkCount, NodeAddresses, NodeCommand, NodeSpec, Probe, SeededBug,
-    Selection, System, Timing, Wiring,
+    Asides, ClientSettings, Home, MarkCount, NodeAddresses, NodeCommand, NodeSpec, Probe,
+    SeededBug, Selection, System, Timing, Wiring,
 };
 use crate::exit::Failure;
 use faults::disk::Promises;
@@ -117,7 +118,7 @@ impl System for Etcd {
     }
 
     fn about(&self) -> &'static str {
-        "unmodified etcd (3.4, 3.5, 3.6), each member in a network namespace of its own; `--bin` names its program"
+        "unmodified etcd (3.4, 3.5, 3.6), each member in a network namespace of its own where that is allowed; `--bin` names its program"
     }
 
     fn version(&self) -> String {
@@ -134,7 +135,7 @@ impl System for Etcd {
     }
 
     fn wiring(&self) -> Wiring {
-        Wiring::Namespaces { peers: vec![PEER_PORT], client: CLIENT_PORT }
+        Wiring::OneAddress { peers: vec![PEER_PORT], client: CLIENT_PORT, unshared: None }
     }
 
     /// etcd's own defaults.
@@ -223,16 +224,16 @@ impl System for Etcd {
     fn command(&self, spec: &NodeSpec) -> NodeCommand {
         let settings = &spec.settings;
         let url = |address: SocketAddr| format!("http://{address}");
-        let own = spec.own.unwrap_or_else(|| addresses(spec.node));
+        let Home { own, known } = spec.home.unwrap_or_else(|| home(spec.node));
         let mut members: BTreeMap<NodeId, SocketAddr> = spec.peers.clone();
-        members.insert(spec.node, own.peer);
+        members.insert(spec.node, known);
         let members = members.iter().map(|(node, at)| format!("{node}={}", url(*at)));
         let mut args = Vec::new();
         let mut flag = |name: &str, value: String| args.push(format!("--{name}={value}"));
         flag("name", spec.node.to_string());
         flag("data-dir", spec.data.display().to_string());
         flag("listen-peer-urls", url(own.peer));
-        flag("initial-advertise-peer-urls", url(own.peer));
+        flag("initial-advertise-peer-urls", url(known));
         flag("listen-client-urls", url(own.client));
         flag("advertise-client-urls", url(own.client));
         flag("initial-cluster", members.collect::<Vec<_>>().join(","));
@@ -273,10 +274,13 @@ impl System for Etcd {
     }
 }
 
-/// Where a member listens in its namespace.
-fn addresses(node: NodeId) -> NodeAddresses {
+/// Where a member lives that has a namespace.
+fn home(node: NodeId) -> Home {
     let at = |port| (netns::address(node), port).into();
-    NodeAddresses { peer: at(PEER_PORT), client: at(CLIENT_PORT) }
+    Home {
+        own: NodeAddresses { peer: at(PEER_PORT), client: at(CLIENT_PORT) },
+        known: at(PEER_PORT),
+    }
 }
 
 /// Members inherit the environment, and etcd takes settings from there that would stand in no plan.
@@ -301,8 +305,8 @@ mod tests {
         NodeSpec {
             node: NodeId(node),
             life: 0,
-            own: Some(addresses(NodeId(node))),
-            peers: peers.map(|peer| (peer, addresses(peer).peer)).collect(),
+            home: Some(home(NodeId(node))),
+            peers: peers.map(|peer| (peer, home(peer).known)).collect(),
             data: PathBuf::from("/run/n2/data"),
             marks: PathBuf::from("/run/n2/marks"),
             settings,
@@ -342,6 +346,23 @@ mod tests {
             ]
         );
         assert!(command.env.is_empty());
+    }
+
+    #[test]
+    fn a_member_listens_where_it_lives_and_advertises_where_it_is_known() {
+        let mut spec = spec(2, NodeSettings::default());
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let own = NodeAddresses { peer: at("127.130.5.2:2380"), client: at("127.130.5.2:2379") };
+        spec.home = Some(Home { own, known: at("127.130.4.2:2380") });
+        let args = ON_PATH.command(&spec).args;
+        for wanted in [
+            "--listen-peer-urls=http://127.130.5.2:2380",
+            "--initial-advertise-peer-urls=http://127.130.4.2:2380",
+            "--listen-client-urls=http://127.130.5.2:2379",
+            "--initial-cluster=n1=http://10.77.0.1:2380,n2=http://127.130.4.2:2380,n3=http://10.77.0.3:2380",
+        ] {
+            assert!(args.iter().any(|arg| arg == wanted), "{wanted}: {args:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::api::{
     self, MemberListRequest, MemberListResponse, StatusRequest, StatusResponse, Stub,
 };
 use crate::system::{NodeStatus, Probe, Role};
-use faults::netns;
+use faults::{netns, proxy};
 use history::NodeId;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -50,10 +50,12 @@ fn nodes(list: &MemberListResponse) -> BTreeMap<u64, NodeId> {
     list.members.iter().filter_map(of).collect()
 }
 
-/// The node that lives at this address, if one could.
+/// The node that lives at this address, or is known by it, if one could.
 fn of_address(address: Ipv4Addr) -> Option<NodeId> {
     let [_, _, high, low] = address.octets();
-    Some(NodeId(u16::from_be_bytes([high, low]))).filter(|node| netns::address(*node) == address)
+    let apart = NodeId(u16::from_be_bytes([high, low]));
+    let apart = Some(apart).filter(|node| netns::address(*node) == address);
+    apart.or_else(|| proxy::node_at(address))
 }
 
 /// Asks one member, over a connection that it keeps while that works.
@@ -125,9 +127,10 @@ mod tests {
                 member(5, "http://10.77.1.44:2380"),
                 member(6, "http://10.78.0.3:2380"),
                 member(7, "unix://10.77.0.3:2380"),
+                member(8, "http://127.130.4.2:2380"),
             ],
         };
-        let wanted = BTreeMap::from([(u64::MAX, NodeId(1)), (5, NodeId(300))]);
+        let wanted = BTreeMap::from([(u64::MAX, NodeId(1)), (5, NodeId(300)), (8, NodeId(2))]);
         assert_eq!(nodes(&list), wanted);
     }
 

@@ -55,7 +55,7 @@ fn a_bridge_understands_its_command_line() {
     let command = system.command(&NodeSpec {
         node: NodeId(2),
         life: 0,
-        own: None,
+        home: None,
         peers: [
             (NodeId(1), ([127, 0, 0, 1], 7001).into()),
             (NodeId(3), ([127, 0, 0, 1], 7003).into()),

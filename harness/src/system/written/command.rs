@@ -7,7 +7,7 @@ use crate::system::{NodeCommand, NodeSpec};
 use faults::netns;
 use history::NodeId;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// What a command may be told of, each with all that the one before it is told.
@@ -24,12 +24,13 @@ pub(super) enum Scope {
 }
 
 /// The names, and from where on each is known.
-const NAMES: [(&str, Scope); 9] = [
+const NAMES: [(&str, Scope); 10] = [
     ("here", Scope::File),
     ("node", Scope::Node),
     ("number", Scope::Node),
     ("data", Scope::Node),
     ("address", Scope::Node),
+    ("known_as", Scope::Node),
     ("nodes", Scope::Node),
     ("probe", Scope::Door),
     ("probe_port", Scope::Door),
@@ -118,26 +119,37 @@ fn names(word: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// What the names mean.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Values(BTreeMap<&'static str, String>);
+pub(super) struct Values {
+    named: BTreeMap<&'static str, String>,
+    /// At which address this node has, or reaches, each.
+    addresses: BTreeMap<NodeId, IpAddr>,
+}
 
 impl Values {
     /// For what is no node's.
     pub(super) fn of_file(here: &Path) -> Self {
-        Self(BTreeMap::from([("here", here.display().to_string())]))
+        let named = BTreeMap::from([("here", here.display().to_string())]);
+        Self { named, addresses: BTreeMap::new() }
     }
 
     /// For this node.
     pub(super) fn of_node(here: &Path, spec: &NodeSpec) -> Self {
-        let mut nodes: Vec<NodeId> = spec.peers.keys().copied().chain([spec.node]).collect();
-        nodes.sort_unstable();
+        let mut addresses: BTreeMap<NodeId, IpAddr> =
+            spec.peers.iter().map(|(peer, at)| (*peer, at.ip())).collect();
+        let home = spec.home.map(|home| (home.own.peer.ip(), home.known.ip()));
+        // Every deployment gives nodes of such a system a home.
+        let (own, known) = home.unwrap_or([netns::address(spec.node); 2].map(IpAddr::from).into());
+        addresses.insert(spec.node, known);
         let nodes: Vec<String> =
-            nodes.iter().map(|node| format!("{node}={}", netns::address(*node))).collect();
-        let mut values = Self::of_file(here);
-        values.0.extend([
+            addresses.iter().map(|(node, at)| format!("{node}={at}")).collect();
+        addresses.insert(spec.node, own);
+        let mut values = Self { addresses, ..Self::of_file(here) };
+        values.named.extend([
             ("node", spec.node.to_string()),
             ("number", spec.node.0.to_string()),
             ("data", spec.data.display().to_string()),
-            ("address", netns::address(spec.node).to_string()),
+            ("address", own.to_string()),
+            ("known_as", known.to_string()),
             ("nodes", nodes.join(" ")),
         ]);
         values
@@ -145,23 +157,30 @@ impl Values {
 
     /// Also where it answers past the proxies.
     pub(super) fn behind(mut self, door: SocketAddr) -> Self {
-        self.0.insert("probe", door.to_string());
-        self.0.insert("probe_port", door.port().to_string());
+        self.named.insert("probe", door.to_string());
+        self.named.insert("probe_port", door.port().to_string());
         self
     }
 
     /// Also its process.
     pub(super) fn running_as(mut self, pid: i32) -> Self {
-        self.0.insert("pid", pid.to_string());
+        self.named.insert("pid", pid.to_string());
         self
     }
 
     fn get(&self, name: &str) -> Option<String> {
         let other = name.strip_prefix(ADDRESS_OF).and_then(|node| node.parse::<NodeId>().ok());
-        other.map_or_else(
-            || self.0.get(name).cloned(),
-            |node| Some(netns::address(node).to_string()),
-        )
+        let Some(node) = other else { return self.named.get(name).cloned() };
+        let known = self.addresses.get(&node).copied();
+        known.or_else(|| self.beside(node)).map(|address| address.to_string())
+    }
+
+    /// Where a node would be that there is not, so that nobody answers there.
+    fn beside(&self, node: NodeId) -> Option<IpAddr> {
+        let IpAddr::V4(any) = self.addresses.values().next()? else { return None };
+        let ([a, b, ..], [c, d]) = (any.octets(), node.0.to_be_bytes());
+        let [.., beside, _] = any.octets();
+        Some(Ipv4Addr::new(a, b, if c == 0 { beside } else { c }, d).into())
     }
 
     /// A word with every known name replaced.
@@ -180,27 +199,49 @@ impl Values {
 
     fn variables(&self) -> impl Iterator<Item = (String, String)> {
         let name = |name: &str| format!("HARNESS_{}", name.to_ascii_uppercase());
-        self.0.iter().map(move |(one, value)| (name(one), value.clone()))
+        self.named.iter().map(move |(one, value)| (name(one), value.clone()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::system::NodeSettings;
+    use crate::system::{Home, NodeAddresses, NodeSettings};
 
     fn values() -> Values {
         let at = |node: u16| (NodeId(node), (netns::address(NodeId(node)), 7000).into());
         let spec = NodeSpec {
             node: NodeId(2),
             life: 0,
-            own: None,
+            home: None,
             peers: BTreeMap::from([at(3), at(1)]),
             data: PathBuf::from("/run/a b/{node}"),
             marks: PathBuf::new(),
             settings: NodeSettings::default(),
         };
         Values::of_node(Path::new("/here"), &spec)
+    }
+
+    #[test]
+    fn a_node_that_shares_a_network_listens_elsewhere_than_others_know() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let own = NodeAddresses { peer: at("127.130.5.2:7000"), client: at("127.130.5.2:7001") };
+        let spec = NodeSpec {
+            node: NodeId(2),
+            life: 0,
+            home: Some(Home { own, known: at("127.130.4.2:7000") }),
+            peers: BTreeMap::from([(NodeId(1), at("127.130.4.1:7000"))]),
+            data: PathBuf::new(),
+            marks: PathBuf::new(),
+            settings: NodeSettings::default(),
+        };
+        let values = Values::of_node(Path::new("/here"), &spec);
+        assert_eq!(
+            values.fill("{address} {address:n2} {known_as}"),
+            "127.130.5.2 127.130.5.2 127.130.4.2"
+        );
+        assert_eq!(values.fill("{address:n1} {address:n3}"), "127.130.4.1 127.130.4.3");
+        assert_eq!(values.fill("{nodes}"), "n1=127.130.4.1 n2=127.130.4.2");
     }
 
     #[test]
@@ -211,6 +252,8 @@ mod tests {
         let made = words.with(&values(), &BTreeMap::from([("A".to_owned(), "b".to_owned())]));
         assert_eq!(made.program, Path::new("/here/go"));
         assert_eq!(made.args, ["--me=n2/2", "/run/a b/{node}", "10.77.0.3,10.77.0.2", "{}{x"]);
+        assert_eq!(values().fill("{address:n4} {address:n300}"), "10.77.0.4 10.77.1.44");
+        assert_eq!(values().fill("{known_as} {address:n2}"), "10.77.0.2 10.77.0.2");
         let variable = |name: &str| {
             let found = made.env.iter().find(|(one, _)| one == name);
             found.map(|(_, value)| value.as_str()).unwrap_or_default()

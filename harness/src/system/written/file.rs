@@ -9,7 +9,7 @@
 //! ```
 //!
 //! These five must be there, the others may: `version`, `needs`, `stop`, `probe`, `environment`, `powers`, `survives`,
-//! `recovery_limit`, `workloads`, `crashes`. `docs/your-system.md` says what each means.
+//! `recovery_limit`, `shared_network`, `workloads`, `crashes`. `docs/your-system.md` says what each means.
 //!
 //! Whatever is wrong is told with its line and what was expected there; nothing is guessed, and no word is passed over.
 //! Whether this machine has what the file asks for is not asked here.
@@ -56,6 +56,8 @@ pub(super) struct Description {
     pub(super) recovery_limit: Duration,
     /// Whether the file says that limit.
     pub(super) claims_recovery: bool,
+    /// Whether its nodes know that others call them by another address than their own.
+    pub(super) shareable: bool,
     pub(super) workloads: Vec<&'static str>,
     pub(super) crashes: Vec<String>,
     /// The folder of the file.
@@ -113,6 +115,8 @@ struct File {
     powers: Option<Vec<Spanned<String>>>,
     survives: Option<Spanned<Claim>>,
     recovery_limit: Option<Spanned<String>>,
+    #[serde(default)]
+    shared_network: bool,
     workloads: Option<Vec<Spanned<String>>>,
     #[serde(default)]
     crashes: Vec<Spanned<String>>,
@@ -183,6 +187,7 @@ fn describe(file: File, here: &Path) -> Result<Description, Wrong> {
         survives: file.survives.map_or(Ok(Survives::Minority), survives)?,
         claims_recovery: file.recovery_limit.is_some(),
         recovery_limit: file.recovery_limit.map_or(Ok(RECOVERY_LIMIT), recovery_limit)?,
+        shareable: file.shared_network,
         workloads: workloads(file.workloads)?,
         crashes: file.crashes.into_iter().map(Spanned::into_inner).collect(),
         name: file.name.into_inner(),

@@ -12,7 +12,8 @@
 //! | `probe` | asking a node for its role by a command |
 //! | `process` | starting and ending such processes |
 //!
-//! Each node lives in a network namespace of its own, where it listens at the same ports as all others.
+//! Each node lives in a network namespace of its own, where it listens at the same ports as all others. Where there are
+//! none, nodes share a network if the file says that they can, each at an address of its own; the ports stay.
 //!
 //! What it does not do: faults that need the system's help (changes of members, handing leadership over, snapshots) or a
 //! look into its messages or clocks, and seeded bugs. They need a folder beside this one.
@@ -183,7 +184,14 @@ impl System for Written {
     }
 
     fn wiring(&self) -> Wiring {
-        Wiring::Namespaces { peers: self.said.peer_ports.clone(), client: self.said.client_port }
+        let unshared = (!self.said.shareable).then(|| {
+            format!("the file of system `{}` does not say `shared_network = true`", self.said.name)
+        });
+        Wiring::OneAddress {
+            peers: self.said.peer_ports.clone(),
+            client: self.said.client_port,
+            unshared,
+        }
     }
 
     fn has_leaders(&self) -> bool {
