@@ -13,8 +13,8 @@
 //!
 //! What was printed between two operations is noticed before the next one is asked, or when the client is dropped.
 
-use super::process;
 use super::protocol::{self, LINE_LIMIT_BYTES, quoted};
+use super::{keeper, process};
 use crate::system::{ClientNotes, ClientSettings, NodeCommand, Route};
 use history::NodeId;
 use nix::errno::Errno;
@@ -238,7 +238,7 @@ enum Unasked {
     End,
 }
 
-/// A process that runs; ended with its group when it is dropped.
+/// A process that runs; ended with all that it started when it is dropped.
 struct Process {
     child: Child,
     stdin: ChildStdin,
@@ -258,7 +258,7 @@ impl Process {
     ) -> std::io::Result<Self> {
         let mut command = tokio::process::Command::from(process::prepared(command));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.kill_on_drop(true).spawn()?;
+        let mut child = command.spawn()?;
         let (stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
@@ -333,7 +333,7 @@ impl Process {
         }
     }
 
-    /// How it ended, in words. It is not reaped, so that its number stays its own until its group is ended.
+    /// How it ended, in words; its keeper ends in the same way. That is not reaped, so that its number stays its own.
     async fn how_it_ended(&self) -> String {
         let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) else {
             return "ended".to_owned();
@@ -356,7 +356,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         // None once it is reaped, and nothing reaps it before this.
         if let Some(pid) = self.child.id() {
-            process::kill_group(pid);
+            keeper::end(pid);
         }
     }
 }

@@ -10,7 +10,8 @@
 //! | `protocol` | what is said to a client and what its answers mean |
 //! | `client` | a client as a process of its own |
 //! | `probe` | asking a node for its role by a command |
-//! | `process` | starting and ending such processes |
+//! | `process` | starting such processes |
+//! | `keeper` | ending them with all that they started |
 //!
 //! Each node lives in a network namespace of its own, where it listens at the same ports as all others.
 //!
@@ -20,6 +21,7 @@
 mod client;
 mod command;
 mod file;
+mod keeper;
 mod probe;
 mod process;
 mod protocol;

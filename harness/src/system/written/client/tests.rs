@@ -262,12 +262,14 @@ async fn a_client_that_is_dropped_ends_with_what_it_started() {
     let file = folder.path().join("pids");
     let path = file.display();
     let line = format!(
-        "sleep 1000 & echo $! >> {path}; echo $$ >> {path}; {}",
+        "sleep 1000 & echo $! >> {path}; setsid sh -c 'echo $$ >> {path}; exec sleep 1000' & \
+         while [ $(wc -l < {path}) != 2 ]; do sleep 0.01; done; echo $$ >> {path}; {}",
         answering(&[r#"{"id":1,"type":"ok"}\n"#])
     );
     let (mut client, _notes) = client(&line, Route::Leader);
     assert_eq!(client.call(&write(1), PATIENCE).await, Ok(KvAnswer::Done));
     let pids = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(pids.lines().count(), 3, "{pids}");
     drop(client);
     for pid in pids.lines() {
         assert_gone(pid.parse().unwrap()).await;
