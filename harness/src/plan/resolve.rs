@@ -43,6 +43,7 @@ impl Plan {
         let system = system::select(&selection)?;
         let workload = find_workload(&args.workload, system)?;
         check_ranges(args)?;
+        system.check_nodes(args.nodes)?;
         machine::check(system)?;
         let timing = find_timing(args, system)?;
         let bug = args.bug.as_deref().map(|name| find_bug(name, system)).transpose()?;
@@ -192,6 +193,7 @@ impl Plan {
     /// When it cannot.
     pub fn check(&self) -> Result<(), Failure> {
         let system = system::select(&self.selection())?;
+        system.check_nodes(self.nodes)?;
         machine::check(system)?;
         find_workload(&self.workload, system)?;
         self.check_schedule()

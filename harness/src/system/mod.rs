@@ -67,6 +67,14 @@ pub trait System: Sync {
         Ok(())
     }
 
+    /// Whether it can be run as so many nodes.
+    ///
+    /// # Errors
+    /// What speaks against it.
+    fn check_nodes(&self, _nodes: u16) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// What somebody should know before a verdict on this version is believed, if there is anything.
     fn warning(&self) -> Option<String> {
         None
