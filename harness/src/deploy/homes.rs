@@ -39,6 +39,17 @@ impl Homes {
         self.ports.iter().all(|port| self.namespaces.is_listening(node, *port))
     }
 
+    /// Where somebody would have to listen and nobody does, in words; nothing once they are open.
+    pub(super) fn closed(&self, node: NodeId) -> String {
+        let whose = ["peers", "clients"];
+        let closed = self.ports.iter().zip(whose);
+        let closed = closed.filter(|(port, _)| !self.namespaces.is_listening(node, **port));
+        let closed: Vec<String> = closed
+            .map(|(port, whose)| format!("{}:{port} (for {whose})", netns::address(node)))
+            .collect();
+        closed.join(" and ")
+    }
+
     pub(super) fn is_alive(&self, node: NodeId) -> bool {
         self.ports.iter().any(|port| self.namespaces.is_listening(node, *port))
     }

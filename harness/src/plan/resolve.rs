@@ -88,6 +88,7 @@ impl Plan {
             swarm,
             omitted,
             schedule: Schedule::default(),
+            typed_in: None,
         };
         match &args.schedule {
             Some(path) => plan.take_schedule(path)?,

@@ -135,6 +135,12 @@ pub enum Observed {
         /// How many sockets of nodes were seen.
         sockets: usize,
     },
+    /// It was looked whether nodes reach each other past the proxies, and they do, or it could not be seen: nothing of
+    /// this run may be judged.
+    Unaudited {
+        /// What was seen.
+        text: String,
+    },
     /// Something else worth keeping, in words.
     Note {
         /// The words.

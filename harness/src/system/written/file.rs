@@ -73,11 +73,14 @@ impl Description {
     /// # Errors
     /// What cannot, with its line.
     pub(super) fn check_nodes(&self, nodes: u16) -> Result<(), String> {
-        if let Some((line, word, node)) = self.named.iter().find(|(_, _, node)| node.0 > nodes) {
-            let (is, last) = if nodes == 1 { ("is", "n1 alone") } else { ("are", "n1 to") };
-            let last = if nodes == 1 { last.to_owned() } else { format!("{last} n{nodes}") };
+        let unknown = self.named.iter().find(|(_, _, node)| !(1..=nodes).contains(&node.0));
+        if let Some((line, word, node)) = unknown {
+            let there = match nodes {
+                1 => "there is n1 alone".to_owned(),
+                _ => format!("there are n1 to n{nodes}"),
+            };
             return Err(format!(
-                "line {line}: `{word}`: `{{address:{node}}}` is of a node that there is not; with `--nodes {nodes}` there {is} {last}"
+                "line {line}: `{word}`: `{{address:{node}}}` is of a node that there is not; with `--nodes {nodes}` {there}"
             ));
         }
         match self.survives {
