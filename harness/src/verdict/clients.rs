@@ -6,7 +6,7 @@ use crate::results::Observed;
 /// What a line of the terminal has room for beside the name and the ruling of a check, in characters.
 const LINE: usize = 80;
 /// How much of that one line of a client may take.
-const QUOTE: usize = 30;
+const QUOTE: usize = 20;
 
 /// Unknown if a client wrote what is no answer, or did not answer at all: what it said elsewhere is then worth less, too.
 #[must_use]
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(two.facts["findings"].as_array().unwrap().len(), 2);
         let long = format!("it wrote `{}`, which is not JSON; it was asked `x`", "a".repeat(150));
         let cut = check(&[(Some(NodeId(2)), &long), (None, "x")]);
-        let a = "a".repeat(29);
+        let a = "a".repeat(19);
         let told = format!("a client of n2: it wrote `{a}…`, which is not JSON (and 1 more)");
         assert_eq!(cut.message, told);
         assert_eq!(cut.facts["findings"][0], format!("a client of n2: {long}"));

@@ -159,7 +159,7 @@ enum Words {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table like { peers = [7000], client = 7001 }")]
+#[serde(deny_unknown_fields, expecting = "a table")]
 struct Ports {
     peers: Vec<u16>,
     client: u16,

@@ -26,12 +26,13 @@ const WORDS: [(&str, &str); 15] = [
 /// How many of them must be there.
 const NEEDED: usize = 5;
 /// What the reader expects, in its words and in ours.
-const EXPECTED: [(&str, &str); 5] = [
+const EXPECTED: [(&str, &str); 6] = [
     ("expected a string", "expected a text in quotes"),
     ("expected a sequence", "expected a list in brackets"),
     ("expected a map", "expected a table in braces"),
     ("expected u16", "expected a port"),
     ("unknown field", "unknown word"),
+    ("missing field", "there is no"),
 ];
 
 /// Whether every word is one and the needed ones are there.
