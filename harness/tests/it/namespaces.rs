@@ -84,6 +84,8 @@ impl System for Housed {
             };
         }
         if self.escaping {
+            // It would end because nobody reads its ready line any more.
+            command.args.retain(|argument| !argument.starts_with("--ready-fd"));
             let program = env!("CARGO_BIN_EXE_harness").to_owned();
             let line = r#"setsid sh -c '"$@" & wait' sh "$@" & wait"#.to_owned();
             let before = ["-c".to_owned(), line, "sh".to_owned(), program];
