@@ -275,7 +275,7 @@ fn a_client_that_never_works_ends_the_run_with_its_last_words() {
             ["it ended with exit code 2", "absent.py'", "standard error is results/"],
         ),
         (
-            r#"client = "while read line; do echo no use >&2; echo oops; done""#,
+            r#"client = "echo no use >&2; while read line; do sleep 0.2; echo oops; done""#,
             ["it wrote `oops`", "no use", "docs/your-system.md"],
         ),
     ] {

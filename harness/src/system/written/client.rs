@@ -29,6 +29,8 @@ use workloads::{BoxFuture, ClientError, ErrorClass, KvAnswer, KvClient, KvOperat
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// After an answer that was none, so that a client that is broken is not started again in a tight loop.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long its last words may take to arrive.
+const WORDS_LIMIT: Duration = Duration::from_millis(100);
 /// Between two looks whether it has read what was written to it.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -89,10 +91,9 @@ impl ChildClient {
                 None if process.has_read() => return Ok(process),
                 None => {}
                 Some(unasked) => {
-                    let has_ended = matches!(unasked, Unasked::End);
                     let what = process.in_words(unasked).await;
                     let why = format!("it {what} {}, although it was asked nothing", self.after());
-                    let words = process.last_words(has_ended).await;
+                    let words = process.last_words(WORDS_LIMIT).await;
                     self.find(why.clone(), words, None);
                     if !process.asked {
                         // A new one would do the same, and at once.
@@ -110,7 +111,7 @@ impl ChildClient {
                 } else {
                     let limit = START_LIMIT.as_secs();
                     let why = format!("it did not read its first line in {limit} s");
-                    let words = process.last_words(false).await;
+                    let words = process.last_words(Duration::ZERO).await;
                     let finding = self.finding(why, words, None);
                     self.notes.finding(Finding { is_late: true, ..finding });
                 }
@@ -185,7 +186,9 @@ impl ChildClient {
             Err(_) => (SILENT, "it did not answer before the deadline".to_owned()),
         };
         let (code, why) = trouble;
-        let words = process.last_words(code == "client-ended").await;
+        // The deadline of one that was silent is over.
+        let wait = if code == SILENT { Duration::ZERO } else { WORDS_LIMIT };
+        let words = process.last_words(wait).await;
         let finding = self.finding(why.clone(), words, Some(&question));
         self.notes.finding(Finding { is_late: code == SILENT, ..finding });
         drop(process);

@@ -16,7 +16,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long the end of a process that closed its pipe is waited for, to tell how it ended and what it said last.
+/// How long the end of a process that closed its pipe is waited for, to tell how it ended.
 const END_LIMIT: Duration = Duration::from_millis(200);
 /// Between two looks whether it has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -159,12 +159,10 @@ impl Process {
         "closed its standard output".to_owned()
     }
 
-    /// The last lines that it wrote to standard error, oldest first; of one that has ended, all that came before its end.
-    pub(super) async fn last_words(&mut self, has_ended: bool) -> Vec<String> {
-        if has_ended {
-            // What comes later, if it has handed its standard error to somebody, is not waited for.
-            let _ = timeout(END_LIMIT, &mut self.keeping).await;
-        }
+    /// The last lines that it wrote to standard error, oldest first. Of one that has ended this waits, at most so long,
+    /// for all that came before its end; of another, so long for what it wrote a moment ago and nobody has read yet.
+    pub(super) async fn last_words(&mut self, wait: Duration) -> Vec<String> {
+        let _ = timeout(wait, &mut self.keeping).await;
         let said: Vec<u8> = lock(&self.said).iter().copied().collect();
         let said = text(&said);
         let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
