@@ -13,7 +13,7 @@ mod input;
 mod load;
 
 pub use input::STDIN;
-pub use load::{Recorded, read_plan};
+pub use load::{Recorded, read_plan, typed_in};
 
 use crate::duration;
 use crate::exit::Failure;
@@ -107,12 +107,25 @@ pub fn file(path: &Path, search: &Search) -> Result<Judged, Failure> {
 /// When the folder holds something other than a run, or operations that its workload does not have.
 pub fn folder(folder: &RunFolder, search: &Search) -> Result<Judged, Failure> {
     let mut recorded = Recorded::from_folder(folder)?;
+    if let Some(document) = unjudgeable(&recorded) {
+        return Ok(Judged { recorded, document, orders: Vec::new() });
+    }
     input::override_with(&mut recorded.history, search);
     let (mut document, orders) = judge(&recorded, search)?;
     let told = stored(folder).into_iter().flat_map(|document| document.checks);
     document.checks.extend(told.filter(|c| c.name == RUN && c.verdict == Ruling::Error));
     document.verdict = VerdictDocument::worst(&document.checks);
     Ok(Judged { recorded, document, orders })
+}
+
+/// Says of a run whose nodes reached each other past the proxies, or may have, that nothing of it can be judged: not even a
+/// violation in it accuses anybody.
+fn unjudgeable(recorded: &Recorded) -> Option<VerdictDocument> {
+    let seen = recorded.observations.iter().find_map(|observation| match &observation.what {
+        Observed::Unaudited { text } => Some(text),
+        _ => None,
+    })?;
+    Some(error_document(&recorded.name, &Failure::environment(seen.clone())))
 }
 
 /// The document of a run that failed before anything was judged.

@@ -67,8 +67,8 @@ pub enum Verb {
     help_template = text::TEMPLATE,
 )]
 pub struct RunArgs {
-    /// The system under test; `harness list systems`
-    #[arg(long, value_name = "NAME", default_value = "reference")]
+    /// The system under test, or a FILE.toml that describes yours; `harness list systems`
+    #[arg(long, value_name = "NAME|FILE", default_value = "reference")]
     pub system: String,
     /// The program its nodes run, for a system that leaves the choice
     #[arg(long, value_name = "PATH")]

@@ -70,7 +70,7 @@ fn check_verb(args: &CheckArgs) -> Result<Exit, Failure> {
     }
     let path = find(&args.path);
     let (Judged { recorded, mut document, orders }, mut context) = if path.is_dir() {
-        check_run(&path, &search)?
+        check_run(&steady(&path), &search)?
     } else {
         (check::file(&path, &search)?, summary::Context::default())
     };
@@ -120,6 +120,16 @@ fn find(path: &Path) -> PathBuf {
     let among = Path::new("results").join(path);
     let is_file = path.exists() || path == Path::new(check::STDIN);
     if !is_file && among.is_dir() { among } else { path.to_owned() }
+}
+
+/// The run itself where the path is a link such as `latest`, which the next run moves on.
+fn steady(path: &Path) -> PathBuf {
+    // Without a slash at its end, by which it would be what the link leads to.
+    let path: PathBuf = path.components().collect();
+    match (path.read_link(), path.parent()) {
+        (Ok(to), Some(parent)) => parent.join(to),
+        _ => path,
+    }
 }
 
 fn check_run(path: &Path, search: &Search) -> Result<(Judged, summary::Context), Failure> {

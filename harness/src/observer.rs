@@ -284,23 +284,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn status(role: Role, term: u64) -> NodeStatus {
-        NodeStatus {
-            role,
-            term,
-            leader: None,
-            commit: 0,
-            applied: 0,
-            durable: 0,
-            last: 0,
-            counters: None,
-        }
-    }
-
     #[tokio::test(start_paused = true)]
     async fn nodes_are_asked_often_only_while_somebody_waits_for_a_change() {
         let view = View::new();
-        view.heard(NodeId(1), Some(&status(Role::Leader, 3)));
+        view.heard(NodeId(1), Some(&NodeStatus::of(Role::Leader, 3)));
         assert_eq!((view.leader_changes(), view.period()), (0, PERIOD));
         assert_eq!((view.watch_leader_changes(), view.period()), (0, PERIOD_WATCHED));
         tokio::time::advance(WATCHED_FOR).await;
@@ -310,7 +297,7 @@ mod tests {
     #[test]
     fn only_a_leader_that_there_can_be_is_asked_for_often() {
         let view = View::new();
-        view.heard(NodeId(1), Some(&status(Role::Follower, 3)));
+        view.heard(NodeId(1), Some(&NodeStatus::of(Role::Follower, 3)));
         assert_eq!(view.period(), PERIOD_LEADERLESS);
         view.heard(NodeId(2), Some(&NodeStatus::running()));
         assert_eq!((view.period(), view.leader()), (PERIOD, None));
@@ -320,20 +307,20 @@ mod tests {
     fn the_highest_term_leads_and_an_old_claim_changes_nothing() {
         let view = View::new();
         let (old, new) = (NodeId(1), NodeId(2));
-        view.heard(old, Some(&status(Role::Leader, 3)));
+        view.heard(old, Some(&NodeStatus::of(Role::Leader, 3)));
         assert_eq!(view.leader(), Some(Leader { node: old, term: 3 }));
         assert_eq!(view.leader_changes(), 0, "the first leader is no change");
-        view.heard(new, Some(&status(Role::Candidate, 4)));
-        view.heard(new, Some(&status(Role::Leader, 4)));
+        view.heard(new, Some(&NodeStatus::of(Role::Candidate, 4)));
+        view.heard(new, Some(&NodeStatus::of(Role::Leader, 4)));
         assert_eq!(view.leader(), Some(Leader { node: new, term: 4 }));
         view.heard(new, None);
         assert_eq!(view.leader(), Some(Leader { node: old, term: 3 }), "all that is heard of");
-        view.heard(new, Some(&status(Role::Leader, 4)));
+        view.heard(new, Some(&NodeStatus::of(Role::Leader, 4)));
         assert_eq!(view.leader_changes(), 1, "a silence is not a change");
         view.heard(old, None);
-        view.heard(new, Some(&status(Role::Follower, 5)));
+        view.heard(new, Some(&NodeStatus::of(Role::Follower, 5)));
         assert_eq!(view.leader(), None);
-        view.heard(new, Some(&status(Role::Leader, 6)));
+        view.heard(new, Some(&NodeStatus::of(Role::Leader, 6)));
         assert_eq!(view.leader_changes(), 2, "the same node in a new term");
     }
 }

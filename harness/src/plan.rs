@@ -114,6 +114,9 @@ pub struct Plan {
     pub omitted: Vec<Omitted>,
     /// When which fault strikes whom.
     pub schedule: faults::Schedule,
+    /// From where the paths lead that were typed, if not from here; no part of `plan.json`.
+    #[serde(skip)]
+    pub typed_in: Option<PathBuf>,
 }
 
 impl Plan {
@@ -123,11 +126,28 @@ impl Plan {
     /// Which system that is.
     #[must_use]
     pub fn selection(&self) -> Selection {
-        Selection {
+        let typed = Selection {
             name: self.system.clone(),
             program: self.program.clone(),
             arguments: self.arguments.clone(),
+        };
+        match &self.typed_in {
+            Some(folder) => typed.typed_in(folder),
+            None => typed,
         }
+    }
+
+    /// What the system calls itself, where it can be asked.
+    #[must_use]
+    pub fn system_name(&self) -> String {
+        let known = crate::system::select(&self.selection());
+        known.map_or_else(|_| self.system.clone(), |system| system.name().to_owned())
+    }
+
+    /// From where the paths lead that were typed; none if the working directory is gone.
+    #[must_use]
+    pub fn directory(&self) -> Option<PathBuf> {
+        self.typed_in.clone().or_else(|| std::env::current_dir().ok())
     }
 
     /// Whether a fault of its schedule needs the data folders of the nodes on a disk of ours.

@@ -49,6 +49,8 @@ const FINAL_READS_LIMIT: Duration = Duration::from_secs(30);
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// The same when the run ends early.
 const EARLY_STOP_GRACE: Duration = Duration::from_secs(1);
+/// How long the last look for a way around the proxies may take after an interruption.
+const EARLY_LOOK_LIMIT: Duration = Duration::from_secs(1);
 /// How long judging may take after an interruption.
 const INTERRUPTED_CHECK_LIMIT: Duration = Duration::from_secs(5);
 
@@ -138,10 +140,7 @@ async fn phases(ground: Ground<'_>) -> Result<Finished, Failure> {
         started = start::start(ground) => started.inspect_err(|e| write_error(folder, e))?,
     };
     let ended = run(&mut stage).await;
-    let ended = match ended {
-        Ok(ending) => stage.audits.look().await.map(|()| ending),
-        failed => failed,
-    };
+    let ended = last_look(&stage, ended).await;
     stage.enter(Phase::Stop);
     let complete = matches!(ended, Ok(Ending::Complete));
     let grace = if complete { STOP_GRACE } else { EARLY_STOP_GRACE };
@@ -149,6 +148,37 @@ async fn phases(ground: Ground<'_>) -> Result<Finished, Failure> {
     let ended = ended.and_then(|ending| stopped.map(|()| ending));
     let ended = ended.and_then(|ending| stage.check_files().map(|()| ending));
     judge::judge(&mut stage, ended).await
+}
+
+/// Looks once more for a way around the proxies, also after a failure: with one nothing is judged, not even what was
+/// recorded before that. After a signal nobody is kept waiting for it.
+async fn last_look(stage: &Stage<'_>, ended: Result<Ending, Failure>) -> Result<Ending, Failure> {
+    let look = stage.audits.last_look(ended.is_err());
+    match unless_late(look, stage.signals.reached(1)).await {
+        Some(looked) => audits::with_look(ended, looked),
+        None => {
+            stage.warn(
+                "the last look for a way around the proxies was given up after the signal"
+                    .to_owned(),
+            );
+            ended
+        }
+    }
+}
+
+/// What comes of `look`, or nothing if it still has not come some time after `signal`.
+async fn unless_late<T>(
+    look: impl Future<Output = T>,
+    signal: impl Future<Output = ()>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        looked = look => Some(looked),
+        () = async {
+            signal.await;
+            tokio::time::sleep(EARLY_LOOK_LIMIT).await;
+        } => None,
+    }
 }
 
 /// What is left of a run in which nothing was judged because it was told to leave.
@@ -167,12 +197,23 @@ async fn run(stage: &mut Stage<'_>) -> Result<Ending, Failure> {
         }
         elected = elect(stage) => elected?,
     }
-    stage.audits.look().await?;
+    let interrupted = stage.signals.reached(1);
+    tokio::select! {
+        biased;
+        () = interrupted => {
+            stage.emit(Event::Stopping);
+            return Ok(Ending::Interrupted);
+        }
+        looked = stage.audits.look() => looked?,
+    }
     let generator = work::generator(stage)?;
     let worked = work::work(stage, &generator).await?;
     report_heal(stage, &worked);
     if worked.ending != Ending::Complete {
         return Ok(worked.ending);
+    }
+    if let Some(failure) = stage.notes.never_answered() {
+        return Err(failure);
     }
     let interrupted = stage.signals.reached(1);
     tokio::select! {

@@ -55,6 +55,7 @@ fn first_plan(args: &RunArgs) -> Result<Plan, Failure> {
             Failure::usage(e.to_string()).hint("`harness list runs` shows the runs there are")
         })?;
         let mut plan = read_plan(&folder)?;
+        plan.typed_in = check::typed_in(&folder);
         plan.check().map_err(|failure| Failure {
             message: format!("cannot play {} again: {}", path.display(), failure.message),
             ..failure
@@ -203,7 +204,7 @@ fn show_failed(args: &RunArgs, document: &VerdictDocument) {
 fn announce(plan: &Plan, screen: &dyn Sink) {
     let planned = Event::Planned {
         workload: plan.workload.clone(),
-        system: plan.system.clone(),
+        system: plan.system_name(),
         nodes: plan.nodes,
         clients: plan.clients.total(),
         seed: plan.seed.to_string(),

@@ -2,6 +2,7 @@
 
 use super::Search;
 use super::input::{self, malformed};
+use crate::deploy::DeploymentRecord;
 use crate::exit::Failure;
 use crate::plan::Plan;
 use crate::results::{
@@ -13,7 +14,7 @@ use history::{Header, History, HistoryError, Order, read_jsonl_parallel};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Everything a judgement looks at.
 #[derive(Debug)]
@@ -104,6 +105,15 @@ pub fn read_plan(folder: &RunFolder) -> Result<Plan, Failure> {
         ));
     }
     serde_json::from_value(value).map_err(|e| unreadable(folder, e.to_string()))
+}
+
+/// The folder from which the paths of a run's plan lead, if that is another one than this and still there.
+#[must_use]
+pub fn typed_in(folder: &RunFolder) -> Option<PathBuf> {
+    let text = std::fs::read(folder.deployment_json()).ok()?;
+    let record: DeploymentRecord = serde_json::from_slice(&text).ok()?;
+    let here = std::env::current_dir().ok();
+    record.directory.filter(|directory| directory.is_dir() && here.as_ref() != Some(directory))
 }
 
 /// The same to judge what was recorded, also of version 1: there the budget was a number of nodes.

@@ -83,6 +83,14 @@ impl Homes {
         self.places(node).is_some_and(|places| places.iter().all(|at| self.is_open(node, *at)))
     }
 
+    /// Where somebody would have to listen and nobody does, in words; nothing once they are open.
+    pub(super) fn closed(&self, node: NodeId) -> String {
+        let places = self.places(node).into_iter().flatten().zip(["peers", "clients"]);
+        let closed = places.filter(|(at, _)| !self.is_open(node, *at));
+        let closed: Vec<String> = closed.map(|(at, whose)| format!("{at} (for {whose})")).collect();
+        closed.join(" and ")
+    }
+
     /// Whether it takes calls at either.
     pub(super) fn is_alive(&self, node: NodeId) -> bool {
         self.places(node).is_some_and(|places| places.iter().any(|at| self.is_open(node, *at)))

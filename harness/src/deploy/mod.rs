@@ -525,7 +525,10 @@ impl Inner {
                     return Err(self.not_ready(node, reason)?);
                 }
                 Err(GuardianError::Late { .. }) if Instant::now() < deadline => {}
-                Err(GuardianError::Late { .. }) => return Err(self.not_ready(node, late())?),
+                Err(GuardianError::Late { .. }) => {
+                    let reason = format!("{}: nobody listens at {}", late(), homes.closed(node));
+                    return Err(self.not_ready(node, reason)?);
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -8,6 +8,7 @@ use history::NodeId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// A deployment as it stood when it was recorded. A node that is restarted has other ports later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,9 @@ pub struct DeploymentRecord {
     pub system: String,
     /// Its version.
     pub version: String,
+    /// The folder from which paths in the plan lead that were typed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<PathBuf>,
     /// The process id of the harness.
     pub harness_pid: u32,
     /// The process id of its guardian.
@@ -63,6 +67,7 @@ pub(super) fn of(inner: &Inner, ledger: &Ledger) -> DeploymentRecord {
         deployment: 1,
         system: settings.system.name().to_owned(),
         version: settings.system.version(),
+        directory: None,
         harness_pid: std::process::id(),
         guardian_pid: guardian.pid(),
         nodes: nodes.collect(),

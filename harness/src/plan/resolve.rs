@@ -43,6 +43,7 @@ impl Plan {
         let system = system::select(&selection)?;
         let workload = find_workload(&args.workload, system)?;
         check_ranges(args)?;
+        system.check_nodes(args.nodes)?;
         let shared_network = machine::check(system)?;
         let timing = find_timing(args, system)?;
         let bug = args.bug.as_deref().map(|name| find_bug(name, system)).transpose()?;
@@ -88,6 +89,7 @@ impl Plan {
             swarm,
             omitted,
             schedule: Schedule::default(),
+            typed_in: None,
         };
         match &args.schedule {
             Some(path) => plan.take_schedule(path)?,
@@ -194,6 +196,7 @@ impl Plan {
     /// When it cannot.
     pub fn check(&mut self) -> Result<(), Failure> {
         let system = system::select(&self.selection())?;
+        system.check_nodes(self.nodes)?;
         self.shared_network = machine::check(system)?;
         find_workload(&self.workload, system)?;
         self.check_schedule()

@@ -3,6 +3,7 @@
 //! A report is most wanted when a run went wrong, so nothing is required: what is missing or unreadable becomes a
 //! sentence on the page, and the rest is drawn.
 
+use crate::deploy::DeploymentRecord;
 use crate::plan::Plan;
 use crate::results::{Observation, ObservationHeader, RunFolder, read_lines};
 use crate::verdict::VerdictDocument;
@@ -18,6 +19,8 @@ use std::path::Path;
 pub(super) struct Inputs {
     pub(super) run: String,
     pub(super) plan: Option<Plan>,
+    /// What the system called itself, if that is on file.
+    pub(super) system: Option<String>,
     pub(super) verdict: Option<VerdictDocument>,
     pub(super) history: Option<History>,
     pub(super) receipts: Vec<Receipt>,
@@ -34,6 +37,11 @@ impl Inputs {
         let mut inputs = Self { run: folder.name(), ..Self::default() };
         let notes = &mut inputs.notes;
         inputs.plan = document(&folder.plan_json(), notes);
+        // Of a run that came to have no nodes there is none.
+        inputs.system = std::fs::read(folder.deployment_json())
+            .ok()
+            .and_then(|text| serde_json::from_slice::<DeploymentRecord>(&text).ok())
+            .map(|record| record.system);
         inputs.verdict = document(&folder.verdict(), notes);
         inputs.receipts = lines::<IgnoredAny, _>(&folder.faults(), notes);
         inputs.observations = lines::<ObservationHeader, _>(&folder.cluster(), notes);
@@ -87,6 +95,7 @@ fn files(folder: &RunFolder, nodes: u16) -> Vec<String> {
         folder.faults(),
         folder.cluster(),
         folder.revisions(),
+        folder.clients_log(),
     ];
     let logs = (1..=nodes).map(|number| folder.node_log(NodeId(number)));
     top.into_iter()

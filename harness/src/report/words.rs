@@ -18,7 +18,11 @@ pub(super) fn facts(inputs: &Inputs, workload: &str) -> Vec<Fact> {
     let header = inputs.history.as_ref().map(|history| &history.header);
     if let Some(plan) = &inputs.plan {
         let version = plan.version.iter().map(|version| format!(" {version}"));
-        facts.push(fact("system", plan.system.clone() + &version.collect::<String>()));
+        let system = match inputs.system.as_ref().filter(|name| **name != plan.system) {
+            Some(name) => format!("{name} ({})", plan.system),
+            None => plan.system.clone(),
+        };
+        facts.push(fact("system", system + &version.collect::<String>()));
         facts.push(fact("nodes", plan.nodes));
         let shared = plan.shared_network.iter();
         facts.extend(shared.map(|why| fact("network", format!("shared by the nodes: {why}"))));

@@ -139,6 +139,12 @@ pub enum Observed {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         callers: Option<crate::deploy::CallersFound>,
     },
+    /// It was looked whether nodes reach each other past the proxies, and they do, or it could not be seen: nothing of
+    /// this run may be judged.
+    Unaudited {
+        /// What was seen.
+        text: String,
+    },
     /// Something else worth keeping, in words.
     Note {
         /// The words.

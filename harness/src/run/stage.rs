@@ -2,6 +2,7 @@
 
 use super::Options;
 use super::audits::Audits;
+use super::client_notes::RunNotes;
 use super::signals::Signals;
 use super::world::World;
 use crate::deploy::{Change, Deployment, NodeExit};
@@ -32,6 +33,7 @@ pub(super) struct Stage<'a> {
     pub(super) desk: Desk,
     pub(super) journal: Arc<Journal>,
     pub(super) revisions: Option<Arc<Revisions>>,
+    pub(super) notes: Arc<RunNotes>,
     pub(super) observer: Observer,
     pub(super) view: Arc<View>,
     pub(super) world: World,

@@ -6,7 +6,7 @@ use super::signals::Signals;
 use super::stage::Stage;
 use super::world::World;
 use super::{Options, unwritable};
-use crate::deploy::{Deployment, NodePaths, Settings};
+use crate::deploy::{Deployment, DeploymentRecord, NodePaths, Settings};
 use crate::event::{Event, Phase, Sink};
 use crate::exit::Failure;
 use crate::guardian::Guardian;
@@ -60,15 +60,18 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
     sink.emit(Duration::from_nanos(recorder.now().0), Event::Started(Phase::Deploy));
     let deployment = deploy(guardian, settings, Arc::clone(&recorder)).await?;
     super::stage::keep_changes(&deployment, Arc::clone(&journal));
-    write_json(&folder.deployment_json(), &deployment.record()).map_err(unwritable)?;
+    let record = DeploymentRecord { directory: plan.directory(), ..deployment.record() };
+    write_json(&folder.deployment_json(), &record).map_err(unwritable)?;
 
     let direct = Arc::new(Direct(deployment.clone()));
     // Nodes that cannot say who leads have nothing to say.
     let asked = if deployment.system().has_leaders() { &nodes[..] } else { &[] };
     let observer = Observer::start(asked, direct, Arc::clone(&journal));
     let view = observer.view();
-    let notes = Arc::new(RunNotes::new(Arc::clone(&journal), folder.clients_log()));
-    let asides = Asides { notes, revisions: revisions.clone() };
+    let clients = plan.clients.total();
+    let notes = Arc::new(RunNotes::new(Arc::clone(&journal), clients, folder.clients_log()));
+    let hears = Arc::clone(&notes);
+    let asides = Asides { notes: hears, revisions: revisions.clone() };
     let desk = desk(plan, workload.name(), &deployment, Arc::clone(&recorder), asides);
     let world = World::new(recorder, Arc::clone(&view), receipts, Arc::clone(&sink));
     let audits = Audits::start(deployment.clone(), Arc::clone(&journal), world.healed());
@@ -84,6 +87,7 @@ pub(super) async fn start(ground: Ground<'_>) -> Result<Stage<'_>, Failure> {
         desk,
         journal,
         revisions,
+        notes,
         observer,
         view,
         world,

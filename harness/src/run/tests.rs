@@ -1,6 +1,6 @@
 //! The final phases and the early look, against clients that answer from a script.
 
-use super::{fail_fast, final_reads, settle};
+use super::{EARLY_LOOK_LIMIT, fail_fast, final_reads, settle, unless_late};
 use crate::recorder::Recorder;
 use crate::worker::{Clients, Desk};
 use history::{Header, NodeId};
@@ -123,4 +123,19 @@ async fn fail_fast_says_when_it_can_see_nothing() {
     let seen = tokio::time::timeout(Duration::from_secs(5), watch).await.expect("it ends");
     let fail_fast::Seen::Nothing(why) = seen else { panic!("{seen:?}") };
     assert!(why.contains("unknown function `push`"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_signal_nobody_waits_long_for_the_last_look() {
+    let look = |takes: Duration| async move {
+        tokio::time::sleep(takes).await;
+        "seen"
+    };
+    let signal = |comes: Duration| tokio::time::sleep(comes);
+    let second = Duration::from_secs(1);
+    assert_eq!(unless_late(look(LIMIT), std::future::pending()).await, Some("seen"));
+    assert_eq!(unless_late(look(EARLY_LOOK_LIMIT / 2), signal(Duration::ZERO)).await, Some("seen"));
+    let start = tokio::time::Instant::now();
+    assert_eq!(unless_late(look(LIMIT), signal(second)).await, None);
+    assert!(start.elapsed() < second + 2 * EARLY_LOOK_LIMIT);
 }

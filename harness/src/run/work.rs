@@ -154,8 +154,8 @@ async fn watch_over(
     let recorder = Arc::clone(&stage.desk.recorder);
     let watch = fail_fast::watch(recorder, stage.workload, stage.header.clone());
     let mut watching = stage.options.fail_fast;
-    let leak = stage.audits.leak();
-    tokio::pin!(interrupted, watch, leak);
+    let (leak, useless) = (stage.audits.leak(), stage.notes.useless());
+    tokio::pin!(interrupted, watch, leak, useless);
     let mut beat = tokio::time::interval(BEAT);
     let mut sample = tokio::time::interval(STALL_SAMPLE);
     sample.reset();
@@ -164,6 +164,7 @@ async fn watch_over(
             biased;
             () = &mut interrupted => return Ok(Ending::Interrupted),
             leak = &mut leak => return Err(leak),
+            failure = &mut useless => return Err(failure),
             () = tokio::time::sleep_until(end) => return Ok(Ending::Complete),
             seen = &mut watch, if watching => match seen {
                 Seen::Violation => return Ok(Ending::Violated),

@@ -21,11 +21,28 @@ impl Asides {
     }
 }
 
+/// Something that a client did and no client may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Whom it asks, or who answered it last, if that is one node.
+    pub node: Option<NodeId>,
+    /// What it did, with the line that it wrote.
+    pub what: String,
+    /// The same with what it said last and what it was asked.
+    pub text: String,
+    /// Its last lines on standard error, oldest first.
+    pub words: Vec<String>,
+    /// Whether all that is wrong is the time it took, which may be somebody else's fault.
+    pub is_late: bool,
+}
+
 /// Takes what such a client says. It must not block for long: clients call it.
 pub trait ClientNotes: Send + Sync {
-    /// Something that no client may do, with the line that it wrote, as a sentence; `node` is whom it asks or who
-    /// answered.
-    fn finding(&self, node: Option<NodeId>, text: String);
+    /// It did what no client may do.
+    fn finding(&self, finding: Finding);
+
+    /// It answered an operation as it should, whatever the answer.
+    fn answered(&self);
 
     /// Bytes that it wrote to its standard error.
     fn said(&self, bytes: &[u8]);
@@ -36,7 +53,9 @@ pub trait ClientNotes: Send + Sync {
 pub struct NoNotes;
 
 impl ClientNotes for NoNotes {
-    fn finding(&self, _: Option<NodeId>, _: String) {}
+    fn finding(&self, _: Finding) {}
+
+    fn answered(&self) {}
 
     fn said(&self, _: &[u8]) {}
 }

@@ -28,7 +28,7 @@ mod status;
 pub mod written;
 
 pub use administrator::{Administrator, AdministratorView, Change};
-pub use client_notes::{Asides, ClientNotes, NoNotes};
+pub use client_notes::{Asides, ClientNotes, Finding, NoNotes};
 pub use companion::Companion;
 pub use status::{Counters, NodeStatus, Probe, Role};
 
@@ -39,7 +39,7 @@ use faults::{Budget, Power};
 use history::NodeId;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use workloads::KvClient;
 
@@ -67,6 +67,14 @@ pub trait System: Sync {
     /// # Errors
     /// What is missing, and what to do about it.
     fn machine(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Whether it can be run as so many nodes.
+    ///
+    /// # Errors
+    /// What speaks against it.
+    fn check_nodes(&self, _nodes: u16) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -423,6 +431,23 @@ impl Selection {
     #[must_use]
     pub fn named(name: &str) -> Self {
         Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// The same selection for somebody who stands elsewhere: its paths lead from `folder`. A program that is looked for
+    /// on the PATH is none.
+    #[must_use]
+    pub fn typed_in(self, folder: &Path) -> Self {
+        let on_path =
+            |program: &Path| self.name != maelstrom::NAME && program.components().count() == 1;
+        let program = self.program.as_deref().map(|program| match on_path(program) {
+            true => program.to_owned(),
+            false => folder.join(program),
+        });
+        let name = match written::is_file(&self.name) {
+            true => folder.join(&self.name).display().to_string(),
+            false => self.name,
+        };
+        Self { name, program, arguments: self.arguments }
     }
 }
 

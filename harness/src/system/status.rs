@@ -57,8 +57,14 @@ impl NodeStatus {
     /// Of a node that runs and has no word for anything else.
     #[must_use]
     pub fn running() -> Self {
-        let (term, commit, applied, durable, last) = (0, 0, 0, 0, 0);
-        let (role, leader, counters) = (Role::Running, None, None);
+        Self::of(Role::Running, 0)
+    }
+
+    /// Of a node that says no more than this.
+    #[must_use]
+    pub fn of(role: Role, term: u64) -> Self {
+        let (commit, applied, durable, last) = (0, 0, 0, 0);
+        let (leader, counters) = (None, None);
         Self { role, term, leader, commit, applied, durable, last, counters }
     }
 }

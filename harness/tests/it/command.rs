@@ -65,7 +65,8 @@ impl Place {
         Left::of(child.wait_with_output().unwrap())
     }
 
-    fn command(&self, words: &str) -> Command {
+    /// The same, not started yet.
+    pub(crate) fn command(&self, words: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
         command
             .args(words.split_whitespace())

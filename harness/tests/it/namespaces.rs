@@ -4,7 +4,7 @@
 use crate::deployment::{Cluster, eventually, paths, read, start, write};
 use faults::netns::probe;
 use faults::{Heal, Link, Plan, Power};
-use harness::deploy::Settings;
+use harness::deploy::{DeployError, Settings};
 use harness::guardian::evidence;
 use harness::system::reference::Reference;
 use harness::system::{
@@ -34,7 +34,11 @@ const GONE_LIMIT: Duration = Duration::from_secs(5);
 const STAND_IN: &str = "NAMESPACES_TEST_STAND_IN";
 
 /// The reference cluster as a system whose nodes have an address each.
-struct Housed;
+struct Housed {
+    /// Whether what a node is runs in a session of its own, so that no signal for the node reaches it, below a process
+    /// that lives on when that of the node is killed.
+    escaping: bool,
+}
 
 impl System for Housed {
     fn name(&self) -> &str {
@@ -79,6 +83,15 @@ impl System for Housed {
                 _ => continue,
             };
         }
+        if self.escaping {
+            // It would end because nobody reads its ready line any more.
+            command.args.retain(|argument| !argument.starts_with("--ready-fd"));
+            let program = env!("CARGO_BIN_EXE_harness").to_owned();
+            let line = r#"setsid sh -c '"$@" & wait' sh "$@" & wait"#.to_owned();
+            let before = ["-c".to_owned(), line, "sh".to_owned(), program];
+            command.args.splice(0..0, before);
+            command.program = "/bin/sh".into();
+        }
         command
     }
 
@@ -100,10 +113,14 @@ impl System for Housed {
 }
 
 fn deploy(shared_network: bool) -> Cluster {
+    deploy_as(&Housed { escaping: false }, 3, shared_network)
+}
+
+fn deploy_as(system: &'static Housed, nodes: u16, shared_network: bool) -> Cluster {
     let folder = tempfile::tempdir().unwrap();
     let deployment = start(Settings {
-        system: &Housed,
-        nodes: paths(folder.path(), 3),
+        system,
+        nodes: paths(folder.path(), nodes),
         node: NodeSettings { segment_bytes: 1 << 20, ..NodeSettings::default() },
         slow_node: None,
         clock_shim: None,
@@ -244,6 +261,29 @@ fn somebody_who_is_not_root_has_a_cluster_in_namespaces() {
         return writeln!(output, "skipped: {why}").unwrap();
     }
     assert!(run.status.success() && said.contains("1 passed"), "{said}\n{why}");
+}
+
+/// A node that answers on was not killed, whatever became of its process.
+#[test]
+fn a_node_of_which_something_outlives_its_kill_was_not_killed() {
+    if is_missing() {
+        return;
+    }
+    let cluster = deploy_as(&Housed { escaping: true }, 1, false);
+    let node = NodeId(1);
+    let error = cluster.deployment.kill(node).unwrap_err();
+    let DeployError::NotSeen { node: told, signal: "SIGKILL", wanted: "gone", seen } = &error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(*told, node);
+    assert!(seen.contains("still takes calls") && seen.contains("process group"), "{seen}");
+    // Nor is it started anew beside what is left of it.
+    let error = cluster.deployment.restart(node).unwrap_err();
+    assert!(matches!(error, DeployError::NotSeen { .. }), "{error}");
+    let whole = deploy_as(&Housed { escaping: false }, 1, false);
+    whole.deployment.kill(node).unwrap();
+    whole.deployment.restart(node).unwrap();
 }
 
 #[test]

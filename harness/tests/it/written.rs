@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().into()
@@ -143,6 +144,20 @@ fn a_system_of_a_file_is_run_broken_and_judged() {
     assert_eq!(left_behind(&place), Vec::<String>::new());
     let plan: Value = serde_json::from_str(&place.read("results/latest/plan.json")).unwrap();
     assert_eq!(plan["system"], "tiny.toml");
+    // Played again from elsewhere it is the same file, wherever one stands.
+    let run = fs::canonicalize(place.directory.path().join("results/latest")).unwrap();
+    let tiny = place.read("tiny.toml");
+    place.file("tiny.toml", "nonsense");
+    let elsewhere = Place::new();
+    elsewhere.file("tiny.toml", tiny);
+    let again = elsewhere.harness(&format!("run --replay {}", run.display()));
+    let file = place.directory.path().canonicalize().unwrap().join("tiny.toml");
+    assert_eq!(again.code, 254);
+    assert!(
+        again.stderr.contains(&format!("the system {}: line 1", file.display())),
+        "{}",
+        again.stderr
+    );
     // Judged again without the file.
     fs::remove_file(place.directory.path().join("tiny.toml")).unwrap();
     let again = place.harness("check results/latest --json");
@@ -237,6 +252,129 @@ fn nodes_that_reach_each_other_past_the_proxies_make_the_run_an_error_and_nothin
         (&verdict["verdict"], &verdict["counts"]),
         (&"error".into(), &serde_json::json!({}))
     );
-    assert_eq!(place.harness("check results/latest").code, 255, "nor is it afterwards");
+    // Nor is it afterwards, not even what no correct system can have done.
+    let mut history = place.read("results/latest/history.jsonl");
+    history.push_str(concat!(
+        r#"{"index":0,"time":1,"process":0,"type":"invoke","f":"read","key":"k1","value":null}"#,
+        "\n",
+        r#"{"index":1,"time":2,"process":0,"type":"ok","f":"read","key":"k1","value":7}"#,
+        "\n",
+    ));
+    place.file("results/latest/history.jsonl", &history);
+    let again = place.harness("check results/latest");
+    assert_eq!(again.code, 255, "{} {}", again.stdout, again.stderr);
+    assert!(again.stdout.contains("past the proxies"), "{}", again.stdout);
+    assert!(!again.stdout.contains("INVALID"), "{}", again.stdout);
+    place.file("history.jsonl", history);
+    assert_eq!(place.harness("check history.jsonl").code, 1, "by itself it is a violation");
     assert_eq!(left_behind(&place), Vec::<String>::new());
+}
+
+#[test]
+fn what_so_few_nodes_cannot_be_is_refused_before_anything_starts() {
+    let place = with_examples();
+    let tiny = place.read("tiny.toml");
+    place.file("seven.toml", tiny.replace("{address:n1}", "{address:n7}"));
+    place.file("five.toml", format!("survives = 5\n{tiny}"));
+    for (file, told) in [
+        (
+            "seven.toml",
+            ": `start`: `{address:n7}` is of a node that there is not; with `--nodes 3`",
+        ),
+        ("five.toml", "line 1: `survives`: with `--nodes 3` no more than 2 can be away"),
+    ] {
+        let left = place.harness(&format!("run --system {file} --nodes 3 --faults none"));
+        assert_eq!(left.code, 254, "{}", left.stderr);
+        for part in [&format!("cannot use the system {file}: line "), told] {
+            assert!(left.stderr.contains(part), "{part}: {}", left.stderr);
+        }
+    }
+    assert!(!place.directory.path().join("results").exists(), "nothing was started");
+}
+
+/// Its own last words come first, and nobody waits for a recovery that nobody can see.
+#[test]
+fn a_client_that_never_works_ends_the_run_with_its_last_words() {
+    let Some(place) = place_to_run() else { return };
+    let tiny = place.read("tiny.toml");
+    for (bad, told) in [
+        (
+            r#"client = ["python3", "{here}/absent.py"]"#,
+            ["it ended with exit code 2", "absent.py'", "standard error is results/"],
+        ),
+        (
+            r#"client = "echo no use >&2; while read line; do sleep 0.2; echo oops; done""#,
+            ["it wrote `oops`", "no use", "docs/your-system.md"],
+        ),
+    ] {
+        let good = r#"client = ["python3", "{here}/tiny_client.py"]"#;
+        assert!(tiny.contains(good));
+        place.file("bad.toml", tiny.replace(good, bad));
+        let left = place.harness(
+            "run --system bad.toml --nodes 3 --clients 3 --rate 60 --time 60s --seed 1 --faults none",
+        );
+        assert_eq!(left.code, 255, "{} {}", left.stdout, left.stderr);
+        let error = left.stderr.split("error: ").nth(1).unwrap_or_default();
+        assert!(error.starts_with("the client program never gave an answer, tried "), "{error}");
+        for part in told {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        let history = place.read("results/latest/history.jsonl");
+        assert!(!history.contains("recovery-n"), "nobody was waited for");
+        assert_eq!(left_behind(&place), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_node_that_does_not_listen_is_told_with_its_port_and_its_words() {
+    let Some(place) = place_to_run() else { return };
+    let tiny = place.read("tiny.toml");
+    let tiny = tiny.replace("client = 7001", "client = 7009").replace(
+        r#"start = ["python3","#,
+        r#"start = ["sh", "-c", "echo I am here; exec \"$@\"", "sh", "python3","#,
+    );
+    assert!(tiny.contains("7009") && tiny.contains("I am here"));
+    place.file("deaf.toml", tiny);
+    let left = place.harness("run --system deaf.toml --nodes 1 --time 1s --faults none");
+    assert_eq!(left.code, 255, "{}", left.stderr);
+    let told = "n1 did not become ready in 10 s: nobody listens at 10.77.0.1:7009 (for clients)";
+    for part in [told, "I am here"] {
+        assert!(left.stderr.contains(part), "{part}: {}", left.stderr);
+    }
+    assert_eq!(left_behind(&place), Vec::<String>::new());
+}
+
+/// Not even of what a client or a probe started in a session of its own.
+#[test]
+fn nothing_is_left_of_a_run_that_is_killed() {
+    let Some(place) = place_to_run() else { return };
+    let sleeper = r#"setsid python3 -c 'import time; time.sleep(1000)' $HARNESS_HERE/NAME &"#;
+    let [client, probe] = ["of-a-client", "of-a-probe"].map(|name| sleeper.replace("NAME", name));
+    let leads = r#"echo '{"role":"leader","term":1}'; sleep 1"#;
+    let client = format!("client = \"{client} exec python3 $HARNESS_HERE/tiny_client.py\"");
+    let tiny = place
+        .read("tiny.toml")
+        .replace(r#"client = ["python3", "{here}/tiny_client.py"]"#, &client)
+        .replace("ports =", &format!("probe = '''{probe} {leads} '''\nports ="));
+    place.file("leaving.toml", tiny);
+    let mut harness = place
+        .command(
+            "run --system leaving.toml --nodes 1 --clients 2 --rate 20 --time 60s --faults none",
+        )
+        .stderr(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let wait_until = |done: &dyn Fn() -> bool, what: &str| {
+        while !done() {
+            assert!(Instant::now() < deadline, "{what}: {:?}", left_behind(&place));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let is_there = |name: &str| left_behind(&place).iter().any(|line| line.contains(name));
+    wait_until(&|| is_there("/of-a-client") && is_there("tiny_node.py"), "nothing was started");
+    harness.kill().unwrap();
+    harness.wait().unwrap();
+    wait_until(&|| left_behind(&place).is_empty(), "something is left");
 }

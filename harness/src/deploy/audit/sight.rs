@@ -313,8 +313,9 @@ mod tests {
     use std::time::{Duration, Instant};
 
     const NODE: NodeId = NodeId(1);
-    /// One child in the group, one in a session of its own, and one that has lost its parent besides; says which.
-    const FAMILY: &str = "sleep 600 & echo $!; setsid sleep 600 & echo $!; \
+    /// One child in the group, one in a session of its own, one in the group that has lost its parent, and one that has
+    /// lost both; says which.
+    const FAMILY: &str = "sleep 600 & echo $!; setsid sleep 600 & echo $!; sh -c 'sleep 600 & echo $!'; \
                           setsid sh -c 'sleep 600 & echo $!'; echo done; wait";
 
     struct Family {
@@ -375,10 +376,10 @@ mod tests {
             parties.into_iter().map(|party| party.pid).collect::<BTreeSet<i32>>()
         };
         let family = Family::start(Command::new("/bin/sh"));
-        let [in_group, descendant, orphan] = family.others[..] else {
+        let [in_group, descendant, orphan_in_group, orphan] = family.others[..] else {
             panic!("{:?}", family.others)
         };
-        let kin = BTreeSet::from([family.leader(), in_group, descendant]);
+        let kin = BTreeSet::from([family.leader(), in_group, descendant, orphan_in_group]);
         assert_eq!(found(&family, &BTreeMap::new()), kin);
         assert!(relations().unwrap().iter().any(|one| one.pid == orphan), "it lives");
         if let Err(why) = netns::probe() {
@@ -398,6 +399,6 @@ mod tests {
         let nodes = BTreeMap::from([(NODE, family.leader())]);
         let holder = Some(namespaces.holder());
         let parties = parties(&nodes, &[(NODE, home)].into(), &relations().unwrap(), holder);
-        assert_eq!(parties.len(), 4);
+        assert_eq!(parties.len(), 5);
     }
 }

@@ -268,6 +268,27 @@ fn a_node_that_calls_another_is_seen() {
     assert!(seen([&caller, &other], None).is_ok(), "it is gone");
 }
 
+/// Also one that has left the group of its node.
+#[test]
+fn a_child_of_a_node_that_calls_another_is_seen() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    for start in ["\"$@\" & wait", "setsid \"$@\" & wait"] {
+        let mut shell = Command::new("/bin/sh");
+        // What leaves its group is ended by the end of its standard input.
+        shell.args(["-c", &format!("exec 3<&0; {}", start.replace(" &", " <&3 &")), "sh"]);
+        shell.arg(std::env::current_exe().unwrap());
+        let caller = Node::start(shell, &format!("call {at}"));
+        let accepted = listener.accept().unwrap().0;
+        let callee = Node::start(with(own(), vec![accepted.as_raw_fd()]), "wait");
+        let error = seen([&caller, &callee], None).unwrap_err();
+        let DeployError::Bypassed(leaks) = &error else { panic!("{error}") };
+        let [Leak::Direct { between, .. }] = leaks.as_slice() else { panic!("{leaks:?}") };
+        let child = between.iter().find(|party| party.node == NodeId(1)).unwrap();
+        assert!(child.pid != caller.pid(), "{start}: it is the child that calls");
+    }
+}
+
 #[test]
 fn a_process_that_has_left_its_node_is_seen_by_its_sockets() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

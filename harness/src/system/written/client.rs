@@ -13,20 +13,15 @@
 //!
 //! What was printed between two operations is noticed before the next one is asked, or when the client is dropped.
 
-use super::process;
+mod child;
+
 use super::protocol::{self, LINE_LIMIT_BYTES, quoted};
-use crate::system::{ClientNotes, ClientSettings, NodeCommand, Route};
+use crate::system::{ClientNotes, ClientSettings, Finding, NodeCommand, Route};
+use child::{Heard, Process, Unasked};
 use history::NodeId;
-use nix::errno::Errno;
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::Pid;
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd, AsRawFd};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::time::{Instant, sleep, timeout_at};
 use workloads::{BoxFuture, ClientError, ErrorClass, KvAnswer, KvClient, KvOperation};
 
@@ -34,10 +29,13 @@ use workloads::{BoxFuture, ClientError, ErrorClass, KvAnswer, KvClient, KvOperat
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// After an answer that was none, so that a client that is broken is not started again in a tight loop.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long the end of a process that closed its pipe is waited for, to tell how it ended.
-const END_LIMIT: Duration = Duration::from_millis(200);
-/// Between two looks whether it has, or has read what was written to it.
+/// How long its last words may take to arrive.
+const WORDS_LIMIT: Duration = Duration::from_millis(100);
+/// Between two looks whether it has read what was written to it.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// The reason of an operation that was not answered in time.
+const SILENT: &str = "client-silent";
 
 /// One client; see the module.
 pub(super) struct ChildClient {
@@ -93,9 +91,10 @@ impl ChildClient {
                 None if process.has_read() => return Ok(process),
                 None => {}
                 Some(unasked) => {
-                    let what = process.words(unasked).await;
+                    let what = process.in_words(unasked).await;
                     let why = format!("it {what} {}, although it was asked nothing", self.after());
-                    self.find(why.clone());
+                    let words = process.last_words(WORDS_LIMIT).await;
+                    self.find(why.clone(), words, None);
                     if !process.asked {
                         // A new one would do the same, and at once.
                         drop(process);
@@ -110,10 +109,11 @@ impl ChildClient {
                 if process.started.elapsed() < START_LIMIT {
                     self.process = Some(process);
                 } else {
-                    self.find(format!(
-                        "it did not read its first line in {} s",
-                        START_LIMIT.as_secs()
-                    ));
+                    let limit = START_LIMIT.as_secs();
+                    let why = format!("it did not read its first line in {limit} s");
+                    let words = process.last_words(Duration::ZERO).await;
+                    let finding = self.finding(why, words, None);
+                    self.notes.finding(Finding { is_late: true, ..finding });
                 }
                 return Err(failed("client-not-ready", why));
             }
@@ -122,7 +122,7 @@ impl ChildClient {
     }
 
     fn unstarted(&self, why: String) -> ClientError {
-        self.find(why.clone());
+        self.find(why.clone(), Vec::new(), None);
         ClientError { class: ErrorClass::Definite, code: "client-not-started", message: why }
     }
 
@@ -133,8 +133,20 @@ impl ChildClient {
         }
     }
 
-    fn find(&self, text: String) {
-        self.notes.finding(self.node(), text);
+    fn find(&self, what: String, words: Vec<String>, asked: Option<&str>) {
+        self.notes.finding(self.finding(what, words, asked));
+    }
+
+    /// What it did, what it said last to standard error, and what it was asked.
+    fn finding(&self, what: String, words: Vec<String>, asked: Option<&str>) -> Finding {
+        let mut text = what.clone();
+        if let Some(last) = words.last() {
+            text.push_str(&format!(", and said last {} to standard error", quoted(last.trim())));
+        }
+        if let Some(asked) = asked {
+            text.push_str(&format!("; it was asked {}", quoted(asked)));
+        }
+        Finding { node: self.node(), what, text, words, is_late: false }
     }
 
     async fn perform(
@@ -153,6 +165,7 @@ impl ChildClient {
         let trouble = match heard {
             Ok(Heard::Line(line)) => match self.understand(&line, &mut process, operation) {
                 Ok(outcome) => {
+                    self.notes.answered();
                     self.process = Some(process);
                     return outcome;
                 }
@@ -170,10 +183,14 @@ impl ChildClient {
                 let rest = if rest.is_empty() { rest } else { format!(" after {}", quoted(&rest)) };
                 ("client-ended", format!("it {how}{rest}"))
             }
-            Err(_) => ("client-silent", "it did not answer before the deadline".to_owned()),
+            Err(_) => (SILENT, "it did not answer before the deadline".to_owned()),
         };
         let (code, why) = trouble;
-        self.find(format!("{why}; it was asked {}", quoted(&question)));
+        // The deadline of one that was silent is over.
+        let wait = if code == SILENT { Duration::ZERO } else { WORDS_LIMIT };
+        let words = process.last_words(wait).await;
+        let finding = self.finding(why.clone(), words, Some(&question));
+        self.notes.finding(Finding { is_late: code == SILENT, ..finding });
         drop(process);
         sleep(PAUSE.min(deadline.saturating_duration_since(Instant::now()))).await;
         Err(ClientError { class: ErrorClass::Indefinite, code, message: why })
@@ -217,163 +234,10 @@ impl Drop for ChildClient {
     fn drop(&mut self) {
         if let Some(Unasked::Line(line)) = self.process.as_mut().and_then(Process::unasked) {
             let after = self.after();
-            self.find(format!("it wrote {} {after}, although it was asked nothing", quoted(&line)));
+            let what = format!("it wrote {} {after}, although it was asked nothing", quoted(&line));
+            self.find(what, Vec::new(), None);
         }
     }
-}
-
-/// What was heard in answer to a question.
-enum Heard {
-    /// A line, without its end.
-    Line(String),
-    /// The beginning of one that has no end.
-    TooLong(String),
-    /// The pipe is closed; what came before without an end of line.
-    End(String),
-}
-
-/// What was heard although nothing was asked.
-enum Unasked {
-    Line(String),
-    End,
-}
-
-/// A process that runs; ended with its group when it is dropped.
-struct Process {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: ChildStdout,
-    /// What was read and not taken yet.
-    read: Vec<u8>,
-    started: Instant,
-    /// Whether it was ever asked for an operation.
-    asked: bool,
-}
-
-impl Process {
-    fn start(
-        command: &NodeCommand,
-        init: &str,
-        notes: &Arc<dyn ClientNotes>,
-    ) -> std::io::Result<Self> {
-        let mut command = tokio::process::Command::from(process::prepared(command));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.kill_on_drop(true).spawn()?;
-        let (stdin, stdout, stderr) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
-            return Err(std::io::Error::other("it has no pipes"));
-        };
-        tokio::spawn(keep(stderr, Arc::clone(notes)));
-        let (read, started) = (Vec::new(), Instant::now());
-        let process = Self { child, stdin, stdout, read, started, asked: false };
-        // The pipe is empty and takes all of it, at once.
-        let line = format!("{init}\n");
-        match nix::unistd::write(process.stdin.as_fd(), line.as_bytes()) {
-            Ok(count) if count == line.len() => Ok(process),
-            // It has ended already, which is told when it is asked.
-            Err(Errno::EPIPE) => Ok(process),
-            Ok(_) => Err(std::io::Error::other("its first line does not fit into a pipe")),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-
-    /// Asks, and waits for a line. What the process does not read it does not answer either.
-    async fn ask(&mut self, question: &str) -> Heard {
-        // An error means that it has closed its end, which reading tells.
-        let _ = self.stdin.write_all(format!("{question}\n").as_bytes()).await;
-        loop {
-            if let Some(line) = self.take_line() {
-                return Heard::Line(line);
-            }
-            if self.read.len() > LINE_LIMIT_BYTES {
-                return Heard::TooLong(text(&self.read));
-            }
-            match self.stdout.read_buf(&mut self.read).await {
-                Ok(0) | Err(_) => return Heard::End(text(&self.read)),
-                Ok(_) => {}
-            }
-        }
-    }
-
-    fn take_line(&mut self) -> Option<String> {
-        let end = self.read.iter().position(|byte| *byte == b'\n')?;
-        let line: Vec<u8> = self.read.drain(..=end).take(end).collect();
-        Some(text(&line))
-    }
-
-    /// What it wrote without being asked, if anything has arrived.
-    fn unasked(&mut self) -> Option<Unasked> {
-        let mut buffer = [0; 4096];
-        if self.read.is_empty() {
-            // The pipe does not block, as every pipe of the runtime.
-            match nix::unistd::read(self.stdout.as_fd(), &mut buffer) {
-                Ok(0) => return Some(Unasked::End),
-                Ok(count) => self.read.extend_from_slice(&buffer[..count]),
-                Err(_) => return None,
-            }
-        }
-        let line = self.take_line().unwrap_or_else(|| text(&self.read));
-        Some(Unasked::Line(line))
-    }
-
-    /// Whether it has read all that was written to it.
-    fn has_read(&self) -> bool {
-        let mut unread: libc::c_int = 0;
-        // SAFETY: the descriptor is open as long as `stdin` is, and the kernel writes one number to a place that is one.
-        let asked =
-            unsafe { libc::ioctl(self.stdin.as_fd().as_raw_fd(), libc::FIONREAD, &mut unread) };
-        asked == 0 && unread == 0
-    }
-
-    async fn words(&self, unasked: Unasked) -> String {
-        match unasked {
-            Unasked::Line(line) => format!("wrote {}", quoted(&line)),
-            Unasked::End => self.how_it_ended().await,
-        }
-    }
-
-    /// How it ended, in words. It is not reaped, so that its number stays its own until its group is ended.
-    async fn how_it_ended(&self) -> String {
-        let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) else {
-            return "ended".to_owned();
-        };
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        let end = Instant::now() + END_LIMIT;
-        while Instant::now() < end {
-            match waitid(Id::Pid(Pid::from_raw(pid)), flags) {
-                Ok(WaitStatus::Exited(_, code)) => return format!("ended with exit code {code}"),
-                Ok(WaitStatus::Signaled(_, signal, _)) => return format!("was ended by {signal}"),
-                Ok(_) => sleep(LOOK_EVERY).await,
-                Err(_) => break,
-            }
-        }
-        "closed its standard output".to_owned()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // None once it is reaped, and nothing reaps it before this.
-        if let Some(pid) = self.child.id() {
-            process::kill_group(pid);
-        }
-    }
-}
-
-/// Keeps what a client writes to its standard error, until its end.
-async fn keep(mut stderr: ChildStderr, notes: Arc<dyn ClientNotes>) {
-    let mut buffer = [0; 4096];
-    while let Ok(count) = stderr.read(&mut buffer).await {
-        if count == 0 {
-            return;
-        }
-        notes.said(&buffer[..count]);
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[cfg(test)]

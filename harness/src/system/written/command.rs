@@ -81,6 +81,16 @@ impl Command {
         Ok(Self::Line(line))
     }
 
+    /// The nodes whose addresses it names by number.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        let words = match self {
+            Self::Words(words) => &words[..],
+            Self::Line(_) => &[],
+        };
+        let names = words.iter().flat_map(|word| names(word));
+        names.filter_map(|(_, name)| name.strip_prefix(ADDRESS_OF)?.parse().ok())
+    }
+
     /// The program, if the file says which; not for a line, which may run any.
     pub(super) fn program(&self, values: &Values) -> Option<String> {
         match self {

@@ -12,11 +12,15 @@
 //! `recovery_limit`, `shared_network`, `workloads`, `crashes`. `docs/your-system.md` says what each means.
 //!
 //! Whatever is wrong is told with its line and what was expected there; nothing is guessed, and no word is passed over.
-//! Whether this machine has what the file asks for is not asked here.
+//! What is wrong only with a number of nodes is told when that is known ([`Description::check_nodes`]). Whether this
+//! machine has what the file asks for is not asked here.
+
+mod words;
 
 use super::command::{Command, Scope};
 use crate::duration;
 use faults::{Budget, Power};
+use history::NodeId;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -62,6 +66,38 @@ pub(super) struct Description {
     pub(super) crashes: Vec<String>,
     /// The folder of the file.
     pub(super) here: PathBuf,
+    /// The nodes that its commands name by number, each with the line and the word of the command.
+    named: Vec<(usize, &'static str, NodeId)>,
+    /// The line that says what it survives; 0 without one.
+    survives_line: usize,
+}
+
+impl Description {
+    /// Whether what the file says of single nodes and of their number can be true of so many.
+    ///
+    /// # Errors
+    /// What cannot, with its line.
+    pub(super) fn check_nodes(&self, nodes: u16) -> Result<(), String> {
+        let unknown = self.named.iter().find(|(_, _, node)| !(1..=nodes).contains(&node.0));
+        if let Some((line, word, node)) = unknown {
+            let there = match nodes {
+                1 => "there is n1 alone".to_owned(),
+                _ => format!("there are n1 to n{nodes}"),
+            };
+            return Err(format!(
+                "line {line}: `{word}`: `{{address:{node}}}` is of a node that there is not; with `--nodes {nodes}` {there}"
+            ));
+        }
+        match self.survives {
+            Survives::Nodes(count) if count >= usize::from(nodes) => {
+                let (line, most) = (self.survives_line, nodes.saturating_sub(1));
+                Err(format!(
+                    "line {line}: `survives`: with `--nodes {nodes}` no more than {most} can be away and the others go on; {count} is more"
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What tells the version.
@@ -130,7 +166,7 @@ enum Words {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table like { peers = [7000], client = 7001 }")]
+#[serde(deny_unknown_fields, expecting = "a table")]
 struct Ports {
     peers: Vec<u16>,
     client: u16,
@@ -149,16 +185,16 @@ enum Claim {
 /// What is wrong, with its line.
 pub(super) fn parse(text: &str, here: &Path) -> Result<Description, String> {
     let at = |offset: usize, why: String| format!("line {}: {why}", line_of(text, offset));
-    let file: File = toml::from_str(text).map_err(|error| {
-        at(error.span().map_or(0, |span| span.start), error.message().to_owned())
-    })?;
-    describe(file, here).map_err(|(offset, why)| at(offset, why))
+    let told = |(offset, why)| at(offset, why);
+    words::check(text).map_err(told)?;
+    let file: File = toml::from_str(text).map_err(|error| told(words::told(text, &error)))?;
+    describe(file, here, &|offset| line_of(text, offset)).map_err(told)
 }
 
 /// Something is wrong at this byte of the file.
 type Wrong = (usize, String);
 
-fn describe(file: File, here: &Path) -> Result<Description, Wrong> {
+fn describe(file: File, here: &Path, line: &dyn Fn(usize) -> usize) -> Result<Description, Wrong> {
     check_name(&file.name)?;
     check_text("about", &file.about)?;
     let version = match file.version {
@@ -171,14 +207,30 @@ fn describe(file: File, here: &Path) -> Result<Description, Wrong> {
     let optional = |name, said: Option<Spanned<Words>>, scope| {
         said.map(|said| command(name, said, scope)).transpose()
     };
+    let lines = [
+        ("start", Some(file.start.span())),
+        ("stop", file.stop.as_ref().map(Spanned::span)),
+        ("probe", file.probe.as_ref().map(Spanned::span)),
+    ];
+    let survives_line = file.survives.as_ref().map_or(0, |said| line(said.span().start));
     let (peer_ports, client_port) = ports(file.ports)?;
     let patterns = file.crashes.iter().map(|piece| check_text("crashes", piece));
     patterns.collect::<Result<(), Wrong>>()?;
+    let start = command("start", file.start, Scope::Node)?;
+    let stop = optional("stop", file.stop, Scope::Process)?;
+    let probe = optional("probe", file.probe, Scope::Door)?;
+    let named = [Some(&start), stop.as_ref(), probe.as_ref()].into_iter().zip(lines);
+    let named = named.filter_map(|(command, (word, span))| Some((command?, word, span?)));
+    let named = named.flat_map(|(command, word, span)| {
+        command.nodes().map(move |node| (line(span.start), word, node))
+    });
     Ok(Description {
+        named: named.collect(),
+        survives_line,
         version,
-        start: command("start", file.start, Scope::Node)?,
-        stop: optional("stop", file.stop, Scope::Process)?,
-        probe: optional("probe", file.probe, Scope::Door)?,
+        start,
+        stop,
+        probe,
         client: command("client", file.client, Scope::File)?,
         peer_ports,
         client_port,

@@ -10,7 +10,8 @@
 //! | `protocol` | what is said to a client and what its answers mean |
 //! | `client` | a client as a process of its own |
 //! | `probe` | asking a node for its role by a command |
-//! | `process` | starting and ending such processes |
+//! | `process` | starting such processes |
+//! | `keeper` | ending them with all that they started |
 //!
 //! Each node lives in a network namespace of its own, where it listens at the same ports as all others. Where there are
 //! none, nodes share a network if the file says that they can, each at an address of its own; the ports stay.
@@ -21,6 +22,7 @@
 mod client;
 mod command;
 mod file;
+mod keeper;
 mod probe;
 mod process;
 mod protocol;
@@ -75,26 +77,31 @@ pub(super) fn select(selection: &Selection) -> Result<&'static dyn System, Failu
     if let Some(same) = read.get(name) {
         return Ok(*same);
     }
-    let written = Written::read(Path::new(name)).map_err(|why| {
-        Failure::usage(format!("cannot use the system {name}: {why}"))
-            .hint("docs/your-system.md shows how one is written; examples/systems holds some")
-    })?;
+    let written = Written::read(name).map_err(|why| unusable(name, &why))?;
     // A system is there for the life of the program, as those with a name of their own are. There are as many as files.
     let written: &'static Written = Box::leak(Box::new(written));
     read.insert(name.clone(), written);
     Ok(written)
 }
 
+fn unusable(file: &str, why: &str) -> Failure {
+    Failure::usage(format!("cannot use the system {file}: {why}"))
+        .hint("docs/your-system.md shows how one is written; examples/systems holds some")
+}
+
 /// A system as a file describes it.
 #[derive(Debug)]
 pub(super) struct Written {
+    /// The file, as it was named.
+    file: String,
     said: Description,
     version: OnceLock<String>,
     answers: Answers,
 }
 
 impl Written {
-    fn read(path: &Path) -> Result<Self, String> {
+    fn read(file: &str) -> Result<Self, String> {
+        let path = Path::new(file);
         let about = std::fs::metadata(path).map_err(|error| error.to_string())?;
         if !about.is_file() || about.len() > FILE_LIMIT_BYTES {
             return Err("it is no file of a sensible size".to_owned());
@@ -102,7 +109,8 @@ impl Written {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
         let path = std::path::absolute(path).map_err(|error| error.to_string())?;
         let said = file::parse(&text, path.parent().unwrap_or(Path::new("/")))?;
-        Ok(Self { said, version: OnceLock::new(), answers: Answers::default() })
+        let file = file.to_owned();
+        Ok(Self { file, said, version: OnceLock::new(), answers: Answers::default() })
     }
 
     fn file_values(&self) -> Values {
@@ -177,6 +185,10 @@ impl System for Written {
             }
         }
         Ok(())
+    }
+
+    fn check_nodes(&self, nodes: u16) -> Result<(), Failure> {
+        self.said.check_nodes(nodes).map_err(|why| unusable(&self.file, &why))
     }
 
     fn workloads(&self) -> &[&str] {
@@ -328,6 +340,7 @@ mod tests {
         let text = "name = \"one\"\nabout = \"a b\"\nclient = [\"sh\"]\nstart = [\"/absent/go\"]\n\
             ports = { peers = [1], client = 2 }\n";
         let written = |more: &str| Written {
+            file: "my.toml".to_owned(),
             said: file::parse(&format!("{text}{more}"), Path::new("/")).unwrap(),
             version: OnceLock::new(),
             answers: Answers::default(),

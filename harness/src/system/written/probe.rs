@@ -31,7 +31,7 @@ impl Answers {
     pub(super) fn at(&self, address: SocketAddr) -> Arc<Mutex<Last>> {
         let mut answers = lock(&self.0);
         // Those of earlier runs.
-        answers.retain(|_, last| Arc::strong_count(last) > 1 || lock(last).is_recent());
+        answers.retain(|_, last| Arc::strong_count(last) > 1 || lock(last).is_of_use());
         Arc::clone(answers.entry(address).or_default())
     }
 }
@@ -43,11 +43,18 @@ pub(super) struct Last {
     /// Whether it still runs.
     running: bool,
     answer: Option<Result<NodeStatus, String>>,
+    /// When it came.
+    answered: Option<Instant>,
 }
 
 impl Last {
     fn is_recent(&self) -> bool {
         self.asked.is_some_and(|asked| asked.elapsed() < PERIOD)
+    }
+
+    /// Whether somebody may still want the answer: that of a slow command comes when it was asked long ago.
+    fn is_of_use(&self) -> bool {
+        self.is_recent() || self.answered.is_some_and(|answered| answered.elapsed() < PERIOD)
     }
 }
 
@@ -77,6 +84,7 @@ impl CommandProbe {
                 .and_then(|printed| status(&printed));
             let mut last = lock(&shared);
             (last.answer, last.running) = (Some(answer), false);
+            last.answered = Some(Instant::now());
         });
     }
 }
@@ -102,16 +110,7 @@ fn status(printed: &str) -> Result<NodeStatus, String> {
         let quoted = quoted(printed.trim());
         format!("the probe printed {quoted}, expected {{\"role\":\"leader\",\"term\":1}}: {error}")
     })?;
-    Ok(NodeStatus {
-        role: told.role,
-        term: told.term,
-        leader: None,
-        commit: 0,
-        applied: 0,
-        durable: 0,
-        last: 0,
-        counters: None,
-    })
+    Ok(NodeStatus::of(told.role, told.term))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -129,6 +128,25 @@ mod tests {
         assert_eq!((told.role, told.term), (Role::Leader, 7));
         for bad in ["", "leader", "{\"role\":\"master\",\"term\":1}", "{\"role\":\"leader\"}"] {
             assert!(status(bad).unwrap_err().starts_with("the probe printed `"), "{bad}");
+        }
+    }
+
+    /// Also where everybody who asks has a probe of their own and is gone before it ends.
+    #[tokio::test]
+    async fn the_answer_of_a_command_that_takes_longer_than_a_second_is_heard() {
+        let line = "sleep 1.2; echo '{\"role\":\"leader\",\"term\":2}'".to_owned();
+        let args = vec!["-c".to_owned(), line];
+        let command = NodeCommand { program: PathBuf::from("/bin/sh"), args, env: Vec::new() };
+        let (answers, address) = (Answers::default(), "127.0.0.1:1".parse().unwrap());
+        let begin = Instant::now();
+        loop {
+            let mut probe = CommandProbe::new(command.clone(), answers.at(address));
+            if probe.status(Duration::ZERO).await.is_ok() {
+                return;
+            }
+            drop(probe);
+            assert!(begin.elapsed() < Duration::from_secs(30), "no answer");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 

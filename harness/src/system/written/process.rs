@@ -1,14 +1,12 @@
 //! Processes that the harness starts beside the nodes: what tells a version, probes and stops a node, and clients.
 //!
-//! Each leads a process group of its own (so that the terminal's Ctrl-C does not reach it, and all of it can be ended)
-//! and is killed by the kernel when the thread that started it ends, however that happens. What such a process started
-//! itself does not die with a harness that is killed: it finds its pipes closed.
+//! Each leads a process group of its own, so that the terminal's Ctrl-C does not reach it, and has a keeper, who is the
+//! child that the caller sees. So whatever such a process started is ended with it, also in other groups and sessions; and
+//! both end with the thread that started them, however that happens.
 
+use super::keeper;
 use crate::system::NodeCommand;
-use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -20,8 +18,7 @@ const OUTPUT_LIMIT_BYTES: usize = 64 * 1024;
 /// Between two looks at a command, in milliseconds.
 const LOOK_EVERY_MS: u8 = 5;
 
-/// The command as a process of its own group whose life is tied to the thread that starts it. Its streams are the caller's
-/// to set.
+/// The command as a process whose child is its keeper, to be ended by [`keeper::end`]. Its streams are the caller's to set.
 pub(super) fn prepared(command: &NodeCommand) -> Command {
     let mut process = Command::new(&command.program);
     process
@@ -29,25 +26,9 @@ pub(super) fn prepared(command: &NodeCommand) -> Command {
         .envs(command.env.iter().map(|(name, value)| (name, value)))
         .process_group(0);
     let harness = nix::unistd::getpid();
-    let tie = move || {
-        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-        if nix::unistd::getppid() != harness {
-            // The harness died before the line above could have any effect.
-            return Err(std::io::Error::from(Errno::ESRCH));
-        }
-        Ok(())
-    };
-    // SAFETY: the closure runs between fork and exec and makes two system calls; it allocates nothing and takes no lock.
-    unsafe { process.pre_exec(tie) };
+    // SAFETY: the closure runs between fork and exec and makes system calls only; it allocates nothing and takes no lock.
+    unsafe { process.pre_exec(move || keeper::stand_between(harness)) };
     process
-}
-
-/// Sends SIGKILL to a child that is not reaped yet, and to its group.
-pub(super) fn kill_group(pid: u32) {
-    if let Ok(pid) = i32::try_from(pid) {
-        // ESRCH only means that the group is gone already.
-        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
-    }
 }
 
 /// Runs a command to its end and gives what it printed on standard output.
@@ -61,8 +42,8 @@ pub(super) fn run(command: &NodeCommand, limit: Duration) -> Result<String, Stri
     let mut child = process.spawn().map_err(|error| format!("cannot be started: {error}"))?;
     let ended = watch(&mut child, deadline);
     if ended.is_err() {
-        kill_group(child.id());
-        // It has been sent SIGKILL, so this takes a moment.
+        keeper::end(child.id());
+        // It ends whatever it keeps first, within a limit.
         let _ = child.wait();
     }
     let (status, output) = ended.map_err(|error| match error {
@@ -125,7 +106,11 @@ fn drain(stdout: &mut ChildStdout, output: &mut Vec<u8>) -> Result<(), Unended> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+    /// Names the file of a copy of this test program that stands in for a harness.
+    const STAND_IN: &str = "PROCESS_TEST_STAND_IN";
 
     fn sh(line: &str) -> NodeCommand {
         let args = vec!["-c".to_owned(), line.to_owned()];
@@ -134,31 +119,82 @@ mod tests {
 
     #[test]
     fn a_command_is_run_to_its_end() {
-        let long = Duration::from_secs(20);
-        assert_eq!(run(&sh("echo a; echo b"), long), Ok("a\nb\n".to_owned()));
-        assert_eq!(run(&sh("exit 3"), long), Err("failed (exit status: 3)".to_owned()));
+        assert_eq!(run(&sh("echo a; echo b"), PATIENCE), Ok("a\nb\n".to_owned()));
+        assert_eq!(run(&sh("exit 3"), PATIENCE), Err("failed (exit status: 3)".to_owned()));
         let absent = NodeCommand { program: PathBuf::from("/absent"), ..sh("") };
-        assert!(run(&absent, long).unwrap_err().starts_with("cannot be started: "));
-        assert!(run(&sh("yes"), long).unwrap_err().starts_with("printed more than"));
+        assert!(run(&absent, PATIENCE).unwrap_err().starts_with("cannot be started: "));
+        assert!(run(&sh("yes"), PATIENCE).unwrap_err().starts_with("printed more than"));
+    }
+
+    /// A line that starts something in a session of its own, which writes its number into this file.
+    fn leaving(file: &Path) -> String {
+        let file = file.display();
+        format!(
+            "setsid sh -c 'echo $$ > {file}; exec sleep 1000' & while [ ! -s {file} ]; do sleep 0.01; done"
+        )
+    }
+
+    fn number_in(file: &Path) -> i32 {
+        std::fs::read_to_string(file).unwrap().trim().parse().unwrap()
+    }
+
+    fn is_there(pid: i32) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !stat.is_empty() && !stat.contains(") Z ")
     }
 
     #[test]
-    fn a_command_that_hangs_is_ended_with_all_that_it_started() {
+    fn nothing_that_a_command_started_is_there_when_it_has_been_run() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pid");
-        let line = format!("sleep 1000 & echo $! > {}; wait", file.display());
-        let told = run(&sh(&line), Duration::from_millis(300)).unwrap_err();
-        assert_eq!(told, "did not end within 0.3 s");
-        let pid: i32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        // Whoever inherits it reaps it a moment later.
-        let is_there = || {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            !stat.is_empty() && !stat.contains(") Z ")
-        };
-        while is_there() {
-            assert!(Instant::now() < deadline, "{pid} is still there");
+        let left = leaving(&file);
+        // It has the command's standard output, too.
+        assert_eq!(run(&sh(&format!("{left}; echo a")), PATIENCE), Ok("a\n".to_owned()));
+        assert!(!is_there(number_in(&file)), "after its end");
+        std::fs::remove_file(&file).unwrap();
+        let crashed = run(&sh(&format!("{left}; kill -SEGV $$")), PATIENCE).unwrap_err();
+        assert!(crashed.starts_with("failed (signal: 11"), "{crashed}");
+        assert!(!is_there(number_in(&file)), "after its crash");
+        std::fs::remove_file(&file).unwrap();
+        let hangs = run(&sh(&format!("{left}; sleep 1000")), Duration::from_secs(1)).unwrap_err();
+        assert_eq!(hangs, "did not end within 1 s");
+        assert!(!is_there(number_in(&file)), "after its time");
+    }
+
+    /// The test program again, as a harness that runs a command until it is killed.
+    #[test]
+    fn nothing_that_a_command_started_outlives_a_harness_that_is_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let mut stand_in = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "system::written::process::tests::stand_in_for_a_harness",
+                "--ignored",
+            ])
+            .env(STAND_IN, &file)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while !std::fs::read_to_string(&file).is_ok_and(|text| text.ends_with('\n')) {
+            assert!(Instant::now() < deadline, "nothing was started");
             std::thread::sleep(Duration::from_millis(5));
         }
+        assert!(is_there(number_in(&file)));
+        stand_in.kill().unwrap();
+        stand_in.wait().unwrap();
+        while is_there(number_in(&file)) {
+            assert!(Instant::now() < deadline, "{} is still there", number_in(&file));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    #[ignore = "a program that another test starts"]
+    fn stand_in_for_a_harness() {
+        let Some(file) = std::env::var_os(STAND_IN) else { return };
+        let line = format!("{}; sleep 1000", leaving(Path::new(&file)));
+        let _ = run(&sh(&line), 6 * PATIENCE);
     }
 }

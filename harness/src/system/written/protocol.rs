@@ -150,7 +150,14 @@ fn reason(error: &str) -> &'static str {
 
 /// A line as it is shown to people.
 pub(super) fn quoted(line: &str) -> String {
-    let mut text: String = line.chars().take(QUOTE_LIMIT).flat_map(char::escape_debug).collect();
+    let mut text = String::new();
+    for c in line.chars().take(QUOTE_LIMIT) {
+        match c {
+            // It stands between other marks, and JSON is full of these.
+            '"' | '\'' => text.push(c),
+            _ => text.extend(c.escape_debug()),
+        }
+    }
     if line.chars().nth(QUOTE_LIMIT).is_some() {
         text.push('…');
     }
@@ -245,7 +252,7 @@ mod tests {
         let long = "x".repeat(50);
         assert_eq!(reason(&long), "other");
         assert_eq!(reason("short"), "short");
-        assert_eq!(quoted("a\tb"), "`a\\tb`");
+        assert_eq!(quoted("a\t\"b\""), "`a\\t\"b\"`");
         assert_eq!(quoted(&"x".repeat(201)).chars().count(), 203);
     }
 }

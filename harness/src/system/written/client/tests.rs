@@ -1,7 +1,7 @@
 //! Clients that keep to what was agreed, and each way of not doing so: small programs of the shell.
 
 use super::ChildClient;
-use crate::system::{ClientNotes, ClientSettings, NodeCommand, Route};
+use crate::system::{ClientNotes, ClientSettings, Finding, NodeCommand, Route};
 use history::NodeId;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Default)]
 struct Notes {
     findings: Mutex<Vec<String>>,
+    answers: Mutex<usize>,
     said: Mutex<Vec<u8>>,
 }
 
 impl ClientNotes for Notes {
-    fn finding(&self, _: Option<NodeId>, text: String) {
-        self.findings.lock().unwrap().push(text);
+    fn finding(&self, finding: Finding) {
+        self.findings.lock().unwrap().push(finding.text);
+    }
+
+    fn answered(&self) {
+        *self.answers.lock().unwrap() += 1;
     }
 
     fn said(&self, bytes: &[u8]) {
@@ -90,6 +95,7 @@ async fn a_client_that_keeps_to_it_is_asked_again_and_again() {
     }
     drop(client);
     assert_eq!(notes.findings(), Vec::<String>::new());
+    assert_eq!(*notes.answers.lock().unwrap(), 4, "each is an answer, whatever it says");
 }
 
 /// What it is told first, and what it is asked.
@@ -123,20 +129,25 @@ async fn whatever_else_it_does_is_info_and_a_finding_and_a_new_process() {
         (
             r#"echo '{"id":9,"type":"ok"}'"#,
             "client-answer",
-            r#"it wrote `{\"id\":9,\"type\":\"ok\"}`, which answers 9, and 1 was asked"#,
+            r#"it wrote `{"id":9,"type":"ok"}`, which answers 9, and 1 was asked"#,
         ),
         (
             r#"printf '{"id":1,"type":"ok"}\n{"id":1,"type":"ok"}\n'"#,
             "client-answer",
-            r#"it wrote `{\"id\":1,\"type\":\"ok\"}` and then `{\"id\":1,\"type\":\"ok\"}`, where one"#,
+            r#"it wrote `{"id":1,"type":"ok"}` and then `{"id":1,"type":"ok"}`, where one"#,
         ),
         (
             r#"echo '{"id":1,"type":"fail","error":"mismatch"}'"#,
             "client-answer",
-            r#"it wrote `{\"id\":1,\"type\":\"fail\",\"error\":\"mismatch\"}`, which is a mismatch"#,
+            r#"it wrote `{"id":1,"type":"fail","error":"mismatch"}`, which is a mismatch"#,
         ),
         (huge, "client-answer", "it wrote more than 65536 bytes without an end of line: `xxx"),
         ("exit 3", "client-ended", "it ended with exit code 3; it was asked `{"),
+        (
+            "echo one >&2; echo '  no such thing' >&2; exit 3",
+            "client-ended",
+            "it ended with exit code 3, and said last `no such thing` to standard error; it was",
+        ),
         ("printf half; kill -9 $$", "client-ended", "it was ended by SIGKILL after `half`; it"),
         ("exec >&-; sleep 1000", "client-ended", "it closed its standard output; it was asked"),
     ] {
@@ -263,12 +274,14 @@ async fn a_client_that_is_dropped_ends_with_what_it_started() {
     let file = folder.path().join("pids");
     let path = file.display();
     let line = format!(
-        "sleep 1000 & echo $! >> {path}; echo $$ >> {path}; {}",
+        "sleep 1000 & echo $! >> {path}; setsid sh -c 'echo $$ >> {path}; exec sleep 1000' & \
+         while [ $(wc -l < {path}) != 2 ]; do sleep 0.01; done; echo $$ >> {path}; {}",
         answering(&[r#"{"id":1,"type":"ok"}\n"#])
     );
     let (mut client, _notes) = client(&line, Route::Leader);
     assert_eq!(client.call(&write(1), PATIENCE).await, Ok(KvAnswer::Done));
     let pids = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(pids.lines().count(), 3, "{pids}");
     drop(client);
     for pid in pids.lines() {
         assert_gone(pid.parse().unwrap()).await;

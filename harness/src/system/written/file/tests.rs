@@ -82,6 +82,7 @@ fn every_mistake_is_told_with_its_line_and_what_was_expected() {
         "recovery_limit = \"soon\"",
         "recovery_limit = \"1h\"",
         "recovery_limit = 30",
+        "recovery_limt = \"30s\"",
         "workloads = [\"queue\"]",
         "crashes = [\"\"]",
         "needs = [\"x\"]",
@@ -99,6 +100,9 @@ fn every_mistake_is_told_with_its_line_and_what_was_expected() {
         "ports = { peers = [1, 1], client = 1 }",
         "ports = { peers = [1], client = 0 }",
         "ports = { peers = [70000], client = 1 }",
+        "ports = { peers = [1], client = 70010 }",
+        "ports = { peers = 1, client = 2 }",
+        "ports = { peers = [1], client = 2, others = [3] }",
         "ports = { peers = [1] }",
     ] {
         tell(line, &format!("{others}{line}"));
@@ -110,4 +114,24 @@ fn every_mistake_is_told_with_its_line_and_what_was_expected() {
     }
     let expected = include_str!("mistakes.txt");
     assert!(told == expected, "testdata is not what is told now:\n{told}");
+}
+
+/// What is wrong only with this number of nodes.
+#[test]
+fn what_so_few_nodes_cannot_be_is_told_with_its_line() {
+    let said = |more: &str| read(&format!("{LEAST}{more}")).unwrap();
+    let named = said("probe = [\"p\", \"{address:n2}\", \"{address:n7}\"]");
+    assert_eq!(named.check_nodes(7), Ok(()));
+    let told = "line 6: `probe`: `{address:n7}` is of a node that there is not; with `--nodes 3` there are n1 to n3";
+    assert_eq!(named.check_nodes(3).unwrap_err(), told);
+    let alone = named.check_nodes(1).unwrap_err();
+    assert!(alone.ends_with(
+        "`{address:n2}` is of a node that there is not; with `--nodes 1` there is n1 alone"
+    ));
+    let survives = said("survives = 2");
+    assert_eq!(survives.check_nodes(3), Ok(()));
+    let told = "line 6: `survives`: with `--nodes 2` no more than 1 can be away and the others go on; 2 is more";
+    assert_eq!(survives.check_nodes(2).unwrap_err(), told);
+    assert_eq!(said("survives = 0").check_nodes(1), Ok(()));
+    assert_eq!(said("").check_nodes(1), Ok(()), "a minority of one is nobody");
 }
