@@ -5,8 +5,9 @@
 //! want of other operations (nobody added this) therefore brings along those without which it would say something else.
 
 use checker::{Judgement, Ruling, Violation};
-use history::{Operation, Outcome};
+use history::{NodeId, Operation, Outcome};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The argument of a read at the end of a run: asked when everything had been quiet, it must show everything.
 pub(crate) const FINAL: &str = "final";
@@ -60,6 +61,26 @@ impl From<Found> for Judgement {
                 all(Ruling::Invalid, message, 0, vec![violation])
             }
         }
+    }
+}
+
+/// Through which nodes final reads were asked for, and whether one of each was answered.
+#[derive(Debug, Default)]
+pub(crate) struct Asked(BTreeMap<NodeId, bool>);
+
+impl Asked {
+    /// One final read, answered or not.
+    pub(crate) fn note(&mut self, read: &Operation) {
+        if let Some(node) = read.node {
+            *self.0.entry(node).or_default() |= answered(read).is_some();
+        }
+    }
+
+    /// The nodes that answered none, for a sentence.
+    pub(crate) fn silent(&self) -> Option<String> {
+        let silent = self.0.iter().filter(|(_, answered)| !**answered);
+        let silent: Vec<String> = silent.map(|(node, _)| node.to_string()).collect();
+        (!silent.is_empty()).then(|| silent.join(", "))
     }
 }
 
@@ -120,15 +141,18 @@ pub(crate) mod tests {
         Ok(&'static str, &'static str, &'static str),
         Fail(&'static str, &'static str),
         Info(&'static str, &'static str),
+        /// Asked of this node, the others of n1, and never answered.
+        On(&'static str, &'static str, &'static str),
     }
 
     fn history(workload: &str, lines: &[Line]) -> History {
         let mut text = format!("{{\"history\":1,\"workload\":\"{workload}\"}}\n");
         for (number, line) in lines.iter().enumerate() {
-            let (f, input, kind, value) = match line {
-                Line::Ok(f, input, value) => (f, input, "ok", value),
-                Line::Fail(f, input) => (f, input, "fail", input),
-                Line::Info(f, input) => (f, input, "info", input),
+            let (node, f, input, kind, value) = match line {
+                Line::Ok(f, input, value) => (&"n1", f, input, "ok", value),
+                Line::Fail(f, input) => (&"n1", f, input, "fail", input),
+                Line::Info(f, input) => (&"n1", f, input, "info", input),
+                Line::On(node, f, input) => (node, f, input, "info", input),
             };
             for (index, kind, value) in
                 [(2 * number, "invoke", input), (2 * number + 1, kind, value)]
@@ -136,7 +160,7 @@ pub(crate) mod tests {
                 writeln!(
                     text,
                     "{{\"index\":{index},\"time\":{index},\"process\":{number},\"type\":\"{kind}\",\
-                     \"f\":\"{f}\",\"value\":{value},\"node\":\"n1\"}}"
+                     \"f\":\"{f}\",\"value\":{value},\"node\":\"{node}\"}}"
                 )
                 .expect("a string takes everything");
             }

@@ -11,7 +11,7 @@
 
 use crate::decode::{data, datum, unknown_function};
 use crate::draw::Draw;
-use crate::finding::{FINAL, Finding, Found, answered, count, cut, failed, who};
+use crate::finding::{Asked, FINAL, Finding, Found, answered, count, cut, failed, who};
 use crate::{
     Caller, Completion, Datum, DecodeError, Generator, Invocation, JudgeOptions, Settings, Workload,
 };
@@ -27,8 +27,11 @@ pub(crate) const QUIET: Duration = Duration::from_secs(10);
 const READ_EVERY: u64 = 2;
 /// A read shows on average as many elements as so many operations add, however large the set is.
 const SHOWN_PER_OPERATION: u64 = 50;
-/// The first element that is added to see whether a node serves again; a run adds fewer others.
+/// The first element that is added to see whether a node serves again: a run adds fewer others, and a node with numbers
+/// of 32 bits can keep it.
 const RECOVERY_ELEMENTS: u64 = 1_000_000_000;
+/// Each node has as many of those, more than there is time to try.
+const RECOVERY_ATTEMPTS: u64 = 100_000;
 
 /// The two workloads; they differ in words only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +137,7 @@ impl Workload for Grow {
     }
 
     fn recovery(&self, node: NodeId, attempt: u64) -> Vec<Invocation> {
-        let element = RECOVERY_ELEMENTS * u64::from(node.0) + attempt;
+        let element = RECOVERY_ELEMENTS + RECOVERY_ATTEMPTS * u64::from(node.0) + attempt;
         vec![self.add_of(element), read(Value::Null)]
     }
 
@@ -147,10 +150,12 @@ impl Workload for Grow {
         for operation in &history.operations {
             match self.step(operation)? {
                 Step::Add(element) => seen.adds.entry(element).or_default().push(operation),
-                Step::Read { last, shown: Some(shown) } => {
-                    seen.reads.push(Read { operation, last, shown });
+                Step::Read { last, shown } => {
+                    if last {
+                        seen.asked.note(operation);
+                    }
+                    seen.reads.extend(shown.map(|shown| Read { operation, last, shown }));
                 }
-                Step::Read { shown: None, .. } => {}
             }
         }
         Ok(seen.found().into())
@@ -178,6 +183,7 @@ struct Read<'a> {
 struct Seen<'a> {
     adds: HashMap<Datum, Vec<&'a Operation>>,
     reads: Vec<Read<'a>>,
+    asked: Asked,
 }
 
 impl Seen<'_> {
@@ -203,6 +209,12 @@ impl Seen<'_> {
                 Found::Open("no final read was answered, so what is lost is not known".to_owned())
             }
             (_, 0) => Found::Open("nothing that was added was acknowledged".to_owned()),
+            _ if self.asked.silent().is_some() => {
+                let silent = self.asked.silent().unwrap_or_default();
+                Found::Open(format!(
+                    "what {silent} holds is not known: no final read was answered there"
+                ))
+            }
             (last, _) => {
                 Found::Right(format!("{kept}, all in each of {}", count(last, "final read")))
             }
@@ -304,6 +316,10 @@ mod tests {
         assert_eq!(judge("g-set", &lost), said);
         let unread = "unknown: no final read was answered, so what is lost is not known []";
         assert_eq!(judge("g-set", &stale[..6]), unread);
+        let mut silent = stale.to_vec();
+        silent.push(On("n3", "read", "\"final\""));
+        let said = "unknown: what n3 holds is not known: no final read was answered there []";
+        assert_eq!(judge("g-set", &silent), said);
         let nothing = [Fail("add", "1"), Ok("read", "\"final\"", "[]")];
         assert_eq!(judge("g-set", &nothing), "unknown: nothing that was added was acknowledged []");
     }

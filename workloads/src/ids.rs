@@ -1,6 +1,8 @@
 //! `unique-ids`: nodes make up names, and no name is given twice, by whomever and whenever.
 //!
-//! Any JSON is an id, as in Maelstrom; two are the same if their texts are. An id that a client did not get to see is nobody's.
+//! Any JSON is an id, as in Maelstrom; two are the same if their texts are. An id that a client did not get to see is
+//! nobody's. Numbers with a fraction or beyond 64 bits have been rounded when they are seen here: such a one twice accuses
+//! nobody.
 
 use crate::decode::unknown_function;
 use crate::finding::{Finding, Found, answered, count, short, who};
@@ -62,7 +64,7 @@ impl Workload for UniqueIds {
 
     fn judge(&self, history: &History, _: &JudgeOptions<'_>) -> Result<Judgement, DecodeError> {
         let mut given: HashMap<String, &Operation> = HashMap::new();
-        let mut again = 0;
+        let (mut again, mut rounded) = (0, 0);
         let mut first = None;
         for operation in &history.operations {
             if operation.f != "generate" {
@@ -70,6 +72,10 @@ impl Workload for UniqueIds {
             }
             let Some((id, _)) = answered(operation) else { continue };
             let Some(before) = given.insert(id.to_string(), operation) else { continue };
+            if is_rounded(id) {
+                rounded += 1;
+                continue;
+            }
             again += 1;
             first.get_or_insert_with(|| Finding {
                 operations: vec![before.index, operation.index],
@@ -83,6 +89,10 @@ impl Workload for UniqueIds {
         }
         let found = match first {
             Some(finding) => Found::Wrong(format!("{} given before", count(again, "id")), finding),
+            None if rounded > 0 => Found::Open(format!(
+                "{} beyond 64 bits, or with a fraction: whether another is the same cannot be told",
+                count(rounded, "id")
+            )),
             None => Found::Right(format!("{}, no two the same", count(given.len(), "id"))),
         };
         Ok(found.into())
@@ -93,6 +103,16 @@ impl Workload for UniqueIds {
             Some((id, _)) => format!("generate → {}", short(id)),
             None => operation.f.to_string(),
         }
+    }
+}
+
+/// Whether a number in it is not kept to the last digit.
+fn is_rounded(id: &Value) -> bool {
+    match id {
+        Value::Number(number) => number.is_f64(),
+        Value::Array(items) => items.iter().any(is_rounded),
+        Value::Object(items) => items.values().any(is_rounded),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
     }
 }
 
@@ -116,6 +136,13 @@ mod tests {
         let said = "invalid: 2 ids given before [2, 10] c1 on n1 was given the id \"1\", \
                     and c5 on n1 was given it, too.";
         assert_eq!(judge("unique-ids", &wrong), said);
+        let large = [
+            Ok("generate", "null", "[18446744073709551616]"),
+            Ok("generate", "null", "[18446744073709551617]"),
+        ];
+        let said = "unknown: 1 id beyond 64 bits, or with a fraction: whether another is the same \
+                    cannot be told []";
+        assert_eq!(judge("unique-ids", &large), said);
         assert!(read("unique-ids", &[Ok("write", "1", "1")]).is_err());
     }
 }

@@ -7,12 +7,12 @@
 
 use crate::decode::{counter::number, unknown_function};
 use crate::draw::Draw;
-use crate::finding::{FINAL, Finding, Found, answered, count, failed, who};
+use crate::finding::{Asked, FINAL, Finding, Found, answered, count, failed, who};
 use crate::{
     Caller, Completion, DecodeError, Generator, Invocation, JudgeOptions, Settings, Workload, grow,
 };
 use checker::Judgement;
-use history::{History, NodeId, Operation, Outcome};
+use history::{History, NodeId, Operation};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -143,58 +143,20 @@ impl Workload for Sums {
         history: &History,
         options: &JudgeOptions<'_>,
     ) -> Result<Judgement, DecodeError> {
-        let (mut certain, mut adds, mut open) = (0_i128, Vec::new(), Vec::new());
-        let mut last = Vec::new();
+        let mut adds: Vec<(&Operation, i128)> = Vec::new();
+        let (mut last, mut asked) = (Vec::new(), Asked::default());
         for operation in &history.operations {
-            match (self.step(operation)?, &operation.outcome) {
-                (Step::Add(_), _) if failed(operation) => {}
-                (Step::Add(amount), Outcome::Info { .. }) => {
-                    adds.push(operation.index);
-                    open.push(amount);
+            match self.step(operation)? {
+                Step::Add(_) if failed(operation) => {}
+                Step::Add(amount) => adds.push((operation, amount)),
+                Step::Read(sum) if operation.input == FINAL => {
+                    asked.note(operation);
+                    last.extend(sum.map(|sum| (operation, sum)));
                 }
-                (Step::Add(amount), _) => {
-                    adds.push(operation.index);
-                    certain += amount;
-                }
-                (Step::Read(Some(sum)), _) if operation.input == FINAL => {
-                    last.push((operation, sum))
-                }
-                (Step::Read(_), _) => {}
+                Step::Read(_) => {}
             }
         }
-        if last.is_empty() {
-            let unread = "no final read was answered, so the sum is not known";
-            return Ok(Found::Open(unread.to_owned()).into());
-        }
-        let Some(possible) = Possible::of(certain, &open, options.stop) else {
-            let many = format!(
-                "too many sums are possible with {}",
-                count(open.len(), "add of unknown outcome")
-            );
-            return Ok(Found::Open(many).into());
-        };
-        let wrong: Vec<&(&Operation, i128)> =
-            last.iter().filter(|(_, sum)| !possible.has(*sum)).collect();
-        let found = match wrong.first() {
-            None => {
-                let reads = count(last.len(), "final read");
-                Found::Right(format!("{} in {reads}, as it may be: {possible}", distinct(&last)))
-            }
-            Some((read, sum)) => {
-                let message = format!(
-                    "{} of {} shows a wrong sum",
-                    wrong.len(),
-                    count(last.len(), "final read")
-                );
-                let sentence = format!(
-                    "The final read of {} shows {sum}, and it may be {possible}.",
-                    who(read)
-                );
-                adds.push(read.index);
-                Found::Wrong(message, Finding { operations: adds, sentences: vec![sentence] })
-            }
-        };
-        Ok(found.into())
+        Ok(found(&adds, &last, &asked, options.stop).into())
     }
 
     fn describe(&self, operation: &Operation) -> String {
@@ -204,6 +166,75 @@ impl Workload for Sums {
             _ => operation.f.to_string(),
         }
     }
+}
+
+fn found(
+    adds: &[(&Operation, i128)],
+    last: &[(&Operation, i128)],
+    asked: &Asked,
+    stop: &dyn Fn() -> bool,
+) -> Found {
+    if last.is_empty() {
+        return Found::Open("no final read was answered, so the sum is not known".to_owned());
+    }
+    let reads = count(last.len(), "final read");
+    let (mut wrong, mut first) = (0, None);
+    // All that was added before, as a rule, so that the sums of one read are those of the next.
+    let mut known: Option<(i128, Vec<i128>, Possible)> = None;
+    for &(read, sum) in last {
+        let (certain, open) = seen_by(read, adds);
+        if known.as_ref().is_none_or(|known| (known.0, &known.1) != (certain, &open)) {
+            match Possible::of(certain, &open, stop) {
+                Err(why) => {
+                    return Found::Open(format!(
+                        "{why} {}",
+                        count(open.len(), "add of unknown outcome")
+                    ));
+                }
+                Ok(possible) => known = Some((certain, open, possible)),
+            }
+        }
+        let Some((.., possible)) = &known else { continue };
+        if !possible.has(sum) {
+            wrong += 1;
+            first.get_or_insert_with(|| {
+                let mut operations: Vec<u64> = adds.iter().map(|(add, _)| add.index).collect();
+                operations.push(read.index);
+                let sentence = format!(
+                    "The final read of {} shows {sum}, and it may be {possible}.",
+                    who(read)
+                );
+                Finding { operations, sentences: vec![sentence] }
+            });
+        }
+    }
+    match (first, asked.silent(), known) {
+        (Some(finding), ..) => {
+            Found::Wrong(format!("{wrong} of {reads} shows a wrong sum"), finding)
+        }
+        (None, Some(silent), _) => Found::Open(format!(
+            "what {silent} shows is not known: no final read was answered there"
+        )),
+        (None, None, Some((.., possible))) => {
+            Found::Right(format!("{} in {reads}, as it may be: {possible}", distinct(last)))
+        }
+        (None, None, None) => Found::Open("no sum is known".to_owned()),
+    }
+}
+
+/// The sum of what was acknowledged when a read began, and the amounts besides that it may show: of unknown outcome, or
+/// not yet answered then, and begun before it ended.
+fn seen_by(read: &Operation, adds: &[(&Operation, i128)]) -> (i128, Vec<i128>) {
+    let end = answered(read).map_or(u64::MAX, |(_, end)| end);
+    let (mut certain, mut open) = (0, Vec::new());
+    for (add, amount) in adds {
+        match answered(add) {
+            Some((_, ended)) if ended < read.start => certain += amount,
+            _ if add.start <= end => open.push(*amount),
+            _ => {}
+        }
+    }
+    (certain, open)
 }
 
 /// What the final reads show: one sum, or how many.
@@ -219,12 +250,18 @@ fn distinct(last: &[(&Operation, i128)]) -> String {
 struct Possible(BTreeMap<i128, i128>);
 
 impl Possible {
-    /// One sum, and to it any of these amounts. None if that becomes too much, or it is told to stop.
-    fn of(certain: i128, open: &[i128], stop: &dyn Fn() -> bool) -> Option<Self> {
+    /// One sum, and to it any of these amounts.
+    ///
+    /// # Errors
+    /// The beginning of a sentence, if it becomes too much or is told to stop.
+    fn of(certain: i128, open: &[i128], stop: &dyn Fn() -> bool) -> Result<Self, &'static str> {
         let mut sums = Self([(certain, certain)].into());
         for amount in open.iter().filter(|amount| **amount != 0) {
-            if sums.0.len() > MOST_INTERVALS || stop() {
-                return None;
+            if sums.0.len() > MOST_INTERVALS {
+                return Err("too many sums are possible with");
+            }
+            if stop() {
+                return Err("there was no time to add up");
             }
             let mut both: Vec<(i128, i128)> = sums.0.into_iter().collect();
             let shifted: Vec<_> =
@@ -244,7 +281,7 @@ impl Possible {
                 }
             }
         }
-        Some(sums)
+        Ok(sums)
     }
 
     fn has(&self, sum: i128) -> bool {
@@ -297,6 +334,13 @@ mod tests {
         }
         let unread = "unknown: no final read was answered, so the sum is not known []";
         assert_eq!(judge("pn-counter", &adds("0")[..6]), unread);
+        let mut more = adds("2").to_vec();
+        more.push(Ok("add", "1", "1"));
+        let judged = judge("pn-counter", &more);
+        assert!(judged.starts_with("valid: 2 in 1"), "what comes later is not shown: {judged}");
+        more.push(On("n2", "read", "\"final\""));
+        let said = "unknown: what n2 shows is not known: no final read was answered there []";
+        assert_eq!(judge("pn-counter", &more), said);
         assert!(history_of("g-counter", &adds("2")).is_err(), "it goes down");
         assert!(history_of("g-counter", &[Ok("read", "null", "1.5")]).is_err());
     }
@@ -320,8 +364,8 @@ mod tests {
             }
         }
         let many: Vec<i128> = (0..30).map(|power| 3_i128.pow(power)).collect();
-        assert!(Possible::of(0, &many, &|| false).is_none());
-        assert!(Possible::of(0, &[1], &|| true).is_none());
+        assert!(Possible::of(0, &many, &|| false).is_err_and(|why| why.contains("many")));
+        assert!(Possible::of(0, &[1], &|| true).is_err_and(|why| why.contains("time")));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(super) fn line(text: &str) -> Option<(Line<'_>, usize)> {
 }
 
 /// A line as our recorders write it: the fields in their order, without blanks. Nothing is asked twice.
-fn usual(text: &str) -> Option<(Line<'_>, usize)> {
+pub(super) fn usual(text: &str) -> Option<(Line<'_>, usize)> {
     let mut cursor = Cursor { text, at: 0 };
     cursor.word(b"{\"index\":")?;
     let index = cursor.natural()?;

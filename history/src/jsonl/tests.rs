@@ -189,8 +189,7 @@ fn what_the_scan_accepts_is_what_serde_reads() {
         let fast = fast.into_event();
         assert_eq!(fast, slow, "{text}");
         assert_eq!(format!("{fast:?}"), format!("{slow:?}"), "{text}");
-        let written = serde_json::to_string(&slow).expect("an event is JSON");
-        usual += usize::from(text.trim_end_matches('\n') == written);
+        usual += usize::from(scan::usual(utf8(&line)).is_some());
     }
     assert!(
         accepted > 100_000 && damaged > 5_000,
