@@ -258,7 +258,8 @@ fn a_node_that_ends_by_itself_ends_its_bridge_and_says_how() {
     let left = ended(bridge(&place, &script(&place, "dies", &text)));
     assert_eq!(left.code, 255);
     assert_eq!(left.stderr, format!("{BEGUN}out of luck\n{ENDED}{}", by_itself(3)));
-    let silent = ended(bridge(&place, &script(&place, "silent", "printf '{\"src\"'; exit 0")));
+    let silent =
+        ended(bridge(&place, &script(&place, "silent", "read line; printf '{\"src\"'; exit 0")));
     let said = "[f00d] not of the protocol: its last line has no end: `{\"src\"`\n";
     assert_eq!((silent.code, silent.stdout.as_str()), (255, ""));
     assert_eq!(silent.stderr, format!("{BEGUN}{said}{ENDED}{}", by_itself(0)));
