@@ -2,10 +2,12 @@
 //!
 //! Both have the same file behind their standard error, opened to append, so each line is written in one piece. What the
 //! node did against its protocol stands behind a mark, by which it is found again when the run is judged; a node that writes
-//! gigabytes of it does not fill the disk, and how often it was is told at the end. Each mark holds a token that was drawn for the run and told to the bridges alone:
-//! a node that writes the same words accuses nobody. A bridge says when it begins to read and when it has read all, so that
-//! one that was killed meanwhile is not taken for one that saw nothing wrong. Behind its last mark stands what it counted
-//! ([`Counts`]): of a life that was killed nobody knows that.
+//! gigabytes of it does not fill the disk, and how often it was is told at the end. Each mark holds a token that was drawn
+//! for the run and told to the bridges alone: a node that writes the same words accuses nobody.
+//!
+//! A bridge says when it begins to read and when it has read all, so that one that was killed meanwhile is not taken for one
+//! that saw nothing wrong. Behind its last mark stands what it counted ([`Counts`]): of a life that was killed nobody knows
+//! that.
 
 use crate::system::ProtocolMarks;
 use crate::system::maelstrom::line::LIMIT_BYTES;

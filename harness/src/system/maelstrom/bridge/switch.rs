@@ -217,8 +217,7 @@ impl Switch {
             }
             Addressee::Initiator => {
                 let body = message.body()?;
-                if body["in_reply_to"].as_u64() == Some(topology::NUMBER) {
-                    self.introduced(&body);
+                if self.introduced(&body) {
                     check_answer(&body)?;
                 } else {
                     self.to_initiator.push(body.to_string().into_bytes());
@@ -233,13 +232,14 @@ impl Switch {
         Ok(())
     }
 
-    /// The node has answered to its neighbours.
-    fn introduced(&self, body: &Value) {
-        let (waiting, answer) = self.topology_now().answered(body);
+    /// Whether that is the node's answer to its neighbours; who waits for it hears of it.
+    fn introduced(&self, body: &Value) -> bool {
+        let Some((waiting, answer)) = self.topology_now().answered(body) else { return false };
         let clients = self.clients_now();
         for queue in waiting.iter().filter_map(|client| clients.get(client)) {
             queue.push(answer.clone().into_bytes());
         }
+        true
     }
 
     /// To this node.

@@ -67,13 +67,16 @@ impl Topology {
         self.waiting.remove(&client);
     }
 
-    /// The node answers: who waits for that, and what they are answered.
-    pub(super) fn answered(&mut self, body: &Value) -> (BTreeSet<u64>, String) {
+    /// The node answers something: who waits for that, and what they are answered; none if it is no answer to this.
+    pub(super) fn answered(&mut self, body: &Value) -> Option<(BTreeSet<u64>, String)> {
+        if !self.told || body["in_reply_to"].as_u64() != Some(NUMBER) {
+            return None;
+        }
         let answer = match body["type"].as_str() {
             Some("topology_ok") => String::new(),
             _ => format!("no answer to `topology`: {body}"),
         };
         self.answer = Some(answer.clone());
-        (std::mem::take(&mut self.waiting), answer)
+        Some((std::mem::take(&mut self.waiting), answer))
     }
 }

@@ -7,8 +7,8 @@
 //!
 //! They are one thing for all nodes of a run, in the process of the harness ([`host`]), and gone with the run. No fault
 //! reaches them: Maelstrom, too, cuts off nodes from nodes only. A request that a service does not have gets error 10, where
-//! Maelstrom is silent. What all of them keep is bounded ([`MOST_BYTES`], and as much again that the replicas of `lww-kv` may tell
-//! each other); a request that would need more gets error 11.
+//! Maelstrom is silent. What all of them keep is bounded ([`MOST_BYTES`], and at most as much again that the
+//! replicas of `lww-kv` tell each other); a request that would need more gets error 11.
 //!
 //! | module | what it is |
 //! |---|---|
