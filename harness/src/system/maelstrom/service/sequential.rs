@@ -69,10 +69,10 @@ impl Store for Sequential {
         }
         let held = self.at(self.newest, request.key());
         let effect = request.effect(held);
-        if let Some(value) = effect.put.filter(|value| held != Some(value)) {
-            if !self.put(request.key(), value, kept) {
-                return full();
-            }
+        if let Some(value) = effect.put.filter(|value| held != Some(value))
+            && !self.put(request.key(), value, kept)
+        {
+            return full();
         }
         self.met.insert(node.to_owned(), self.newest);
         effect.answer
