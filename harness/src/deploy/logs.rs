@@ -2,6 +2,7 @@
 
 use super::{Deployment, NodePaths};
 use crate::system::ProtocolMarks;
+use crate::system::maelstrom::unread::{Counts, Unread};
 use history::NodeId;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -28,12 +29,12 @@ pub struct Panic {
 /// What a node's log tells of its protocol.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spoken {
-    /// How often the node wrote what the protocol does not have.
+    /// How often the node wrote what the protocol does not have; at least, if a life was not read to its end.
     pub broken: u64,
     /// The first of them, in words.
     pub lines: Vec<String>,
-    /// Whether there may be more of it than was read: whoever read along did not come to the end.
-    pub unread: bool,
+    /// Whether there may be more of it than was read, and what did not come through.
+    pub unread: Unread,
 }
 
 impl Deployment {
@@ -87,21 +88,37 @@ pub(super) fn panics(node: NodeId, path: &Path, marks: &[String]) -> Vec<Panic> 
 }
 
 /// What the marks in a node's log tell, wherever they stand in a line: one that the node has not ended may come before.
+/// A life that begins before the last one was read to its end says that nobody did; its end says more than its marks.
 fn spoken(path: &Path, marks: &ProtocolMarks) -> Spoken {
-    let mut spoken = Spoken { unread: true, ..Spoken::default() };
+    let unread = Unread { end: true, ..Unread::default() };
+    let mut spoken = Spoken { unread, ..Spoken::default() };
+    // Whether a life has begun and not ended, and how many marks it has.
+    let (mut open, mut marked) = (false, 0);
     let Ok(file) = File::open(path) else { return spoken };
     for line in BufReader::new(file).split(b'\n') {
-        let Ok(line) = line else { return Spoken { unread: true, ..spoken } };
+        let Ok(line) = line else {
+            spoken.unread.end = true;
+            return spoken;
+        };
         let text = String::from_utf8_lossy(&line);
         if let Some((_, words)) = text.split_once(&marks.broken) {
             spoken.broken += 1;
+            marked += 1;
             if spoken.lines.len() < SPOKEN_LIMIT && !spoken.lines.iter().any(|one| one == words) {
                 spoken.lines.push(shown(words));
             }
         } else if text.contains(&marks.begun) {
-            spoken.unread = true;
-        } else if text.contains(&marks.ended) {
-            spoken.unread = false;
+            spoken.unread.killed_lives += u64::from(open);
+            spoken.unread.end = true;
+            (open, marked) = (true, 0);
+        } else if let Some((_, counts)) = text.split_once(&marks.ended) {
+            // Cut off it is no end.
+            let Ok(counts) = serde_json::from_str::<Counts>(counts) else { continue };
+            spoken.broken += counts.broken.saturating_sub(marked);
+            spoken.unread.too_long += counts.too_long;
+            spoken.unread.dropped += counts.dropped;
+            spoken.unread.end = false;
+            open = false;
         }
     }
     spoken
@@ -142,8 +159,18 @@ mod tests {
         assert_eq!((found.broken, found.lines.len()), (16, SPOKEN_LIMIT));
         assert_eq!(found.lines[0], "it is empty");
         // The node itself wrote this.
-        let own = "[7] begun\nbroken: x\n[8] broken: y\n[7] ended\n";
-        assert_eq!(spoken(file(own).path(), &marks), Spoken::default());
+        let own = format!("[7] begun\nbroken: x\n[8] broken: y\n[7] ended{}\n", counts(0, 0, 0));
+        assert_eq!(spoken(file(&own).path(), &marks), Spoken::default());
+        // Not all of it has a mark, and that is told at the end, once for each life.
+        let first = format!("[7] begun\n[7] broken: x\n[7] ended{}\n", counts(7, 2, 3));
+        let second = format!("[7] begun\n[7] broken: y\n[7] ended{}\n", counts(1, 0, 4));
+        let found = spoken(file(&format!("{first}{second}")).path(), &marks);
+        let unread = Unread { too_long: 2, dropped: 7, ..Unread::default() };
+        assert_eq!((found.broken, found.unread), (8, unread));
+    }
+
+    fn counts(broken: u64, too_long: u64, dropped: u64) -> String {
+        serde_json::to_string(&Counts { broken, too_long, dropped }).expect("numbers")
     }
 
     #[test]
@@ -151,18 +178,23 @@ mod tests {
         let marks = ["broken", "begun", "ended"].map(|word| format!("[7] {word}"));
         let [broken, begun, ended] = marks;
         let marks = ProtocolMarks { broken, begun, ended };
-        for (text, unread) in [
-            ("", true),
-            ("[7] begun\n", true),
-            ("[7] begun\n[7] ended\n", false),
+        for (text, end, killed_lives) in [
+            ("", true, 0),
+            ("[7] begun\n", true, 0),
+            ("[7] begun\n[7] ended#\n", false, 0),
             // Killed, and started again.
-            ("[7] begun\n[7] begun\n[7] ended\n", false),
-            ("[7] begun\n[7] ended\n[7] begun\n", true),
-            ("[7] begun\nended\n", true),
+            ("[7] begun\n[7] begun\n[7] begun\n[7] ended#\n", false, 2),
+            ("[7] begun\n[7] ended#\n[7] begun\n", true, 0),
+            ("[7] begun\n[7] begun\n", true, 1),
+            ("[7] begun\nended#\n", true, 0),
+            // Cut off in the middle of its last words.
+            ("[7] begun\n[7] ended{\"broken\":", true, 0),
         ] {
-            assert_eq!(spoken(file(text).path(), &marks).unread, unread, "{text}");
+            let unread = Unread { end, killed_lives, ..Unread::default() };
+            let text = text.replace('#', &counts(0, 0, 0));
+            assert_eq!(spoken(file(&text).path(), &marks).unread, unread, "{text}");
         }
-        assert!(spoken(Path::new("/nonexistent"), &marks).unread);
+        assert!(spoken(Path::new("/nonexistent"), &marks).unread.end);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use crate::event::Phase;
 use crate::system::Counters;
+use crate::system::maelstrom::unread::Unread;
 use history::{Nanos, NodeId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -103,14 +104,14 @@ pub enum Observed {
     Protocol {
         /// Who.
         node: NodeId,
-        /// How often it wrote what the protocol does not have.
+        /// How often it wrote what the protocol does not have; at least, if a life was not read to its end.
         broken: u64,
         /// The first of it, in words.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         lines: Vec<String>,
-        /// Whether there may be more: whoever read along was killed before it had read all.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        unread: bool,
+        /// What there may be more, and what did not come through.
+        #[serde(flatten)]
+        unread: Unread,
     },
     /// How often a seeded bug of a node was reached and had an effect; no verdict reads it.
     Mark {

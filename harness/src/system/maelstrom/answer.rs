@@ -68,7 +68,7 @@ table! {
         "a number that Maelstrom does not know, so nobody knows what happened";
     /// The bridge did not say a word.
     UNREACHED = None, "unreached", Definite,
-        "nobody greeted the client before its time was up, and it sends nothing before that";
+        "nobody greeted the client in time, or told its node the neighbours; of the operation nothing was sent";
     /// A key or an operation that this system has no words for.
     UNSPEAKABLE = None, "unspeakable", Definite,
         "it cannot be put into a request of this workload, so nothing was sent";

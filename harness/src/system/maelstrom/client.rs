@@ -1,9 +1,9 @@
 //! One client process of a cluster of Maelstrom nodes: one request for each operation.
 //!
 //! Nothing that a node does twice can be told from two requests, so no request is sent twice, and whatever is not answered
-//! stays unknown. Keys are numbers on the way, as they are in Maelstrom: many a node expects that. Before the first request
-//! of a workload in which nodes are told their neighbours they are told, on each connection, as Maelstrom's clients do: a
-//! node that was killed has forgotten them.
+//! stays unknown. Keys are numbers on the way, as they are in Maelstrom: many a node expects that. In a workload in which
+//! nodes are told their neighbours nothing is asked on a connection before the node at its end knows them; that it is told
+//! only once is its bridge's affair.
 
 use super::answer::{self, CONNECTION, PROTOCOL, TIMEOUT, UNREACHED, UNSPEAKABLE};
 use super::connection::Connection;
@@ -64,7 +64,10 @@ impl MaelstromClient {
             Some(open) => open,
             None => match timeout_at(end, self.connect(address)).await {
                 Ok(connection) => connection?,
-                Err(_) => return Err(UNREACHED.error("no greeting in time")),
+                Err(_) => {
+                    return Err(UNREACHED
+                        .error("no greeting in time, or its node did not know its neighbours"));
+                }
             },
         };
         let number = REQUESTS.fetch_add(1, Relaxed);
@@ -84,14 +87,7 @@ impl MaelstromClient {
         let unreached = |error: std::io::Error| UNREACHED.error(error.to_string());
         let mut connection = Connection::open(address).await.map_err(unreached)?;
         if self.workload == WITH_TOPOLOGY {
-            let nodes: Vec<NodeId> = self.nodes.iter().map(|(node, _)| *node).collect();
-            let mut body = words::topology(&nodes);
-            let number = REQUESTS.fetch_add(1, Relaxed);
-            body["msg_id"] = json!(number);
-            let answer = connection.ask(&body, number).await.map_err(unreached)?;
-            if answer["type"] != "topology_ok" {
-                return Err(UNREACHED.error(format!("no answer to `topology`: {answer}")));
-            }
+            connection.introduce().await.map_err(unreached)?;
         }
         Ok(connection)
     }

@@ -1,5 +1,6 @@
 //! One connection to the bridge of a node: a greeting, and then lines both ways.
 
+use super::bridge::TOPOLOGY_WORD;
 use super::line::{Cutter, Piece};
 use serde::Deserialize;
 use serde_json::Value;
@@ -62,6 +63,19 @@ impl Connection {
             if body.get("in_reply_to").and_then(Value::as_u64) == Some(asked) {
                 return Ok(body);
             }
+        }
+    }
+
+    /// Waits until the node has been told its neighbours, once in its life. To be called before anything is asked.
+    ///
+    /// # Errors
+    /// The connection ended, or the node did not agree.
+    pub(super) async fn introduce(&mut self) -> io::Result<()> {
+        self.stream.write_all(format!("{TOPOLOGY_WORD}\n").as_bytes()).await?;
+        let answer = self.line().await?;
+        match answer.is_empty() {
+            true => Ok(()),
+            false => Err(io::Error::other(String::from_utf8_lossy(&answer))),
         }
     }
 

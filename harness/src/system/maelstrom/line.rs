@@ -3,8 +3,9 @@
 //! Whoever writes may forget the end of a line, write a gigabyte without one, or end in the middle of one. None of that
 //! stops the reading of what comes after it, and no more than [`LIMIT_BYTES`] are ever kept.
 
-/// The longest line that is taken for one.
-pub(super) const LIMIT_BYTES: usize = 1 << 20;
+/// The longest line that is taken for one, in bytes: a set of a million numbers fits. A bound for memory and no rule of the
+/// protocol, so who writes more has done nothing wrong.
+pub(super) const LIMIT_BYTES: usize = 16 << 20;
 
 /// What the stream held.
 #[derive(Clone, Debug, PartialEq, Eq)]

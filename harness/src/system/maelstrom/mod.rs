@@ -14,6 +14,7 @@
 //! | `words` | what requests of each workload look like, and their answers |
 //! | [`probe`] | whether a node is there |
 //! | [`bridge`] | the process that is a node's network |
+//! | [`unread`] | what of a node's words did not come through |
 //! | `service` | `lin-kv`, `seq-kv`, `lww-kv`, `lin-tso` |
 
 pub mod answer;
@@ -23,6 +24,7 @@ mod connection;
 mod line;
 pub mod probe;
 mod service;
+pub mod unread;
 mod words;
 
 use super::{

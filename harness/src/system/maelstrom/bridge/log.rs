@@ -2,11 +2,16 @@
 //!
 //! Both have the same file behind their standard error, opened to append, so each line is written in one piece. What the
 //! node did against its protocol stands behind a mark, by which it is found again when the run is judged; a node that writes
-//! gigabytes of it does not fill the disk. Each mark holds a token that was drawn for the run and told to the bridges alone:
-//! a node that writes the same words accuses nobody. A bridge says when it begins to read and when it has read all, so that
-//! one that was killed meanwhile is not taken for one that saw nothing wrong.
+//! gigabytes of it does not fill the disk, and how often it was is told at the end. Each mark holds a token that was drawn
+//! for the run and told to the bridges alone: a node that writes the same words accuses nobody.
+//!
+//! A bridge says when it begins to read and when it has read all, so that one that was killed meanwhile is not taken for one
+//! that saw nothing wrong. Behind its last mark stands what it counted ([`Counts`]): of a life that was killed nobody knows
+//! that.
 
 use crate::system::ProtocolMarks;
+use crate::system::maelstrom::line::LIMIT_BYTES;
+use crate::system::maelstrom::unread::Counts;
 use std::fmt;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -17,7 +22,7 @@ pub(in super::super) fn marks(token: &str) -> ProtocolMarks {
     ProtocolMarks {
         broken: format!("[{token}] not of the protocol: "),
         begun: format!("[{token}] what the node writes is read from here on"),
-        ended: format!("[{token}] all that the node wrote was read"),
+        ended: format!("[{token}] all that the node wrote was read: "),
     }
 }
 
@@ -30,12 +35,14 @@ const QUOTED: usize = 200;
 pub(super) struct Log {
     to: Mutex<Box<dyn Write + Send>>,
     marks: ProtocolMarks,
-    marked: AtomicU64,
+    broken: AtomicU64,
+    too_long: AtomicU64,
+    dropped: AtomicU64,
 }
 
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Log").field("marked", &self.marked).finish_non_exhaustive()
+        f.debug_struct("Log").field("counts", &self.counts()).finish_non_exhaustive()
     }
 }
 
@@ -46,8 +53,8 @@ impl Log {
     }
 
     fn to(writer: Box<dyn Write + Send>, token: &str) -> Arc<Self> {
-        let marked = AtomicU64::new(0);
-        Arc::new(Self { to: Mutex::new(writer), marks: marks(token), marked })
+        let [broken, too_long, dropped] = [const { AtomicU64::new(0) }; 3];
+        Arc::new(Self { to: Mutex::new(writer), marks: marks(token), broken, too_long, dropped })
     }
 
     /// A line for people.
@@ -59,7 +66,7 @@ impl Log {
 
     /// The node wrote what its protocol does not have.
     pub(super) fn broken(&self, why: &str, line: &[u8]) {
-        match self.marked.fetch_add(1, Relaxed) {
+        match self.broken.fetch_add(1, Relaxed) {
             0..MOST_MARKS => {
                 let mark = &self.marks.broken;
                 self.say(&format!("{mark}{why}: `{}`", quoted(line)));
@@ -69,6 +76,27 @@ impl Log {
         }
     }
 
+    /// The node wrote a line that is too long to be read, so nobody knows what it is.
+    pub(super) fn too_long(&self, beginning: &[u8]) {
+        if self.too_long.fetch_add(1, Relaxed) < MOST_MARKS {
+            let (limit, quote) = (LIMIT_BYTES >> 20, quoted(beginning));
+            self.say(&format!(
+                "a line of more than {limit} MiB is not read and not carried: `{quote}`"
+            ));
+        }
+    }
+
+    /// So many messages were not taken in time.
+    pub(super) fn dropped(&self, count: u64) {
+        self.dropped.fetch_add(count, Relaxed);
+    }
+
+    fn counts(&self) -> Counts {
+        let [broken, too_long, dropped] =
+            [&self.broken, &self.too_long, &self.dropped].map(|count| count.load(Relaxed));
+        Counts { broken, too_long, dropped }
+    }
+
     /// From here on what the node writes is read.
     pub(super) fn begun(&self) {
         self.say(&self.marks.begun);
@@ -76,7 +104,8 @@ impl Log {
 
     /// The node's output has ended, and all of it was read.
     pub(super) fn ended(&self) {
-        self.say(&self.marks.ended);
+        let counts = serde_json::to_string(&self.counts()).expect("three numbers are JSON");
+        self.say(&format!("{}{counts}", self.marks.ended));
     }
 }
 
@@ -144,5 +173,20 @@ pub(super) mod tests {
         assert!(said.starts_with("[f00d] not of the protocol: it is empty: ``\n"), "{said}");
         assert_eq!(said.lines().count() as u64, MOST_MARKS + 1);
         assert!(said.ends_with("\nand more like that, which is told no more\n"));
+    }
+
+    #[test]
+    fn at_the_end_it_is_told_how_often_what_was() {
+        let (log, said) = Log::kept();
+        (0..MOST_MARKS + 7).for_each(|_| log.broken("it is empty", b""));
+        (0..MOST_MARKS + 2).for_each(|_| log.too_long(b"xyz"));
+        log.dropped(5);
+        log.ended();
+        let said = said();
+        let long = "a line of more than 16 MiB is not read and not carried: `xyz`";
+        assert_eq!(said.lines().filter(|line| *line == long).count() as u64, MOST_MARKS);
+        let (_, counts) = said.trim_end().split_once(&marks(TOKEN).ended).expect("the last mark");
+        let told = Counts { broken: MOST_MARKS + 7, too_long: MOST_MARKS + 2, dropped: 5 };
+        assert_eq!(serde_json::from_str::<Counts>(counts).expect("JSON"), told);
     }
 }

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `message` | what a line is, or why it is none; names and numbers |
 //! | `switch` | where each message goes |
+//! | `topology` | the neighbours that a node is told, and when |
 //! | `queue` | what waits, within bounds |
 //! | `wires` | connections |
 //! | `program` | the process |
@@ -23,9 +24,11 @@ mod message;
 mod program;
 mod queue;
 mod switch;
+mod topology;
 mod wires;
 
 pub(super) use log::marks;
+pub(super) use topology::WORD as TOPOLOGY_WORD;
 
 use crate::exit::{Exit, Failure};
 use crate::system::NodeAddresses;
@@ -136,6 +139,7 @@ async fn run(args: &Args) -> Result<Exit, Failure> {
     let mut reading = tokio::spawn(program::read(Arc::clone(&switch), output));
     let serving = async {
         begin(&switch).await?;
+        switch.begun();
         ready.map_or(Ok(()), |pipe| announce(pipe, addresses))?;
         // Until something else ends it.
         std::future::pending::<Result<(), Failure>>().await

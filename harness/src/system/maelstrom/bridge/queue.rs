@@ -1,17 +1,20 @@
 //! What waits on its way to somebody: bounded, and the oldest goes first when there is too much.
 //!
-//! Not much waits: a node that is too slow would only ever see what is long over. A network may lose messages, so what does not fit is dropped, counted and told; nobody who puts something in ever
-//! waits. That keeps the reading of a node's output free of everybody else's pace.
+//! Not much waits: a node that is too slow would only ever see what is long over. A network may lose messages, so what does
+//! not fit is dropped, counted and told, also in the verdict ([`Log::dropped`]): a node that sends nothing twice may look
+//! wrong for it. Nobody who puts something in ever waits. That keeps the reading of a node's output free of everybody else's
+//! pace.
 
 use super::log::Log;
+use crate::system::maelstrom::line::LIMIT_BYTES;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// How many messages wait for one addressee at most.
 const MOST: usize = 1_000;
-/// How many bytes of them.
-const MOST_BYTES: usize = 4 << 20;
+/// How many bytes of them: the longest line finds room.
+const MOST_BYTES: usize = LIMIT_BYTES;
 
 /// Messages, as lines without their ends, in order.
 #[derive(Debug)]
@@ -37,7 +40,7 @@ impl Queue {
 
     /// Puts a line behind all others; the oldest are dropped for it if need be.
     pub(super) fn push(&self, line: Vec<u8>) {
-        let dropped = {
+        let (now, dropped) = {
             let mut held = self.lock();
             held.bytes += line.len();
             held.lines.push_back(line);
@@ -48,8 +51,10 @@ impl Queue {
                 held.dropped += 1;
             }
             // Told now and then: whenever the number of its binary digits grows.
-            (before.checked_ilog2() != held.dropped.checked_ilog2()).then_some(held.dropped)
+            let grown = before.checked_ilog2() != held.dropped.checked_ilog2();
+            (held.dropped - before, grown.then_some(held.dropped))
         };
+        self.log.dropped(now);
         self.filled.notify_one();
         if let Some(dropped) = dropped {
             let name = &self.name;
@@ -87,17 +92,22 @@ mod tests {
     #[test]
     fn lines_come_out_in_order_and_the_oldest_make_room() {
         let (log, said) = Log::kept();
-        let queue = Queue::new("n2".to_owned(), log);
+        let queue = Queue::new("n2".to_owned(), std::sync::Arc::clone(&log));
         for number in 0..MOST + 3 {
             queue.push(number.to_string().into_bytes());
         }
+        // Another queue of the same bridge.
+        let other = Queue::new("n3".to_owned(), std::sync::Arc::clone(&log));
+        (0..=MOST).for_each(|_| other.push(Vec::new()));
         assert_eq!(queue.try_take(), Some(b"3".to_vec()));
         assert_eq!(queue.try_take(), Some(b"4".to_vec()));
-        assert_eq!(
-            said(),
-            "too much waits for n2: 1 messages dropped so far\n\
-                            too much waits for n2: 2 messages dropped so far\n"
-        );
+        log.ended();
+        let said = said();
+        let told: Vec<&str> = said.lines().collect();
+        let dropped =
+            |name, count| format!("too much waits for {name}: {count} messages dropped so far");
+        assert_eq!(told[..3], [dropped("n2", 1), dropped("n2", 2), dropped("n3", 1)]);
+        assert!(told[3].ends_with(r#"{"broken":0,"too_long":0,"dropped":4}"#), "{said}");
     }
 
     #[test]

@@ -4,13 +4,18 @@
 //! over, and the next one is read as if nothing had been. A client that has gone is no mistake of who answers it late, and
 //! neither is one that a node knows from an earlier life.
 //!
-//! A node speaks as itself. What it sends under another name is told and not carried: else a program that writes back what
-//! it reads would be given its own words again and again, as fast as the machine can.
+//! A node may pass a message on under the name of who sent it: a client's request to the leader, who answers that client
+//! then, wherever it calls. Only to itself it speaks as itself. What it sends there under another name is told and not
+//! carried: else a program that writes back what it reads would be given its own words again and again, as fast as the
+//! machine can.
 
 use super::log::Log;
 use super::message::{Addressee, INITIATOR, Message, addressee, check_answer, client, compose};
 use super::queue::Queue;
+use super::topology::{self, Next, Topology};
 use crate::system::maelstrom::line::Piece;
+use crate::system::maelstrom::words;
+use history::NodeId;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -33,6 +38,7 @@ pub(super) struct Switch {
     to_services: Arc<Queue>,
     /// What the node answers to who asks it to begin.
     to_initiator: Arc<Queue>,
+    topology: Mutex<Topology>,
     clients: AtomicU64,
     messages: AtomicU64,
 }
@@ -50,6 +56,7 @@ impl Switch {
             to_clients: Mutex::default(),
             to_services: queue("the services".to_owned()),
             to_initiator: queue(INITIATOR.to_owned()),
+            topology: Mutex::default(),
             clients: AtomicU64::new(0),
             messages: AtomicU64::new(0),
             log,
@@ -89,6 +96,38 @@ impl Switch {
         self.tell_node(INITIATOR, &body.to_string());
     }
 
+    /// The node has begun, so it may be told more.
+    pub(super) fn begun(&self) {
+        let next = self.topology_now().begin();
+        self.introduce(&next);
+    }
+
+    /// A client wants the node to have been told its neighbours, and hears of it.
+    pub(super) fn client_introduces(&self, client: u64) {
+        let (next, answer) = {
+            let mut topology = self.topology_now();
+            (topology.want(), topology.ask(client))
+        };
+        self.introduce(&next);
+        if let (Some(answer), Some(queue)) = (answer, self.clients_now().get(&client)) {
+            queue.push(answer.into_bytes());
+        }
+    }
+
+    fn introduce(&self, next: &Next) {
+        if next.spread {
+            for queue in self.to_peers.values() {
+                queue.push(topology::WORD.as_bytes().to_vec());
+            }
+        }
+        if next.tell {
+            let nodes: Vec<NodeId> = (1..=self.nodes).map(NodeId).collect();
+            let mut body = words::topology(&nodes);
+            body["msg_id"] = json!(topology::NUMBER);
+            self.tell_node(INITIATOR, &body.to_string());
+        }
+    }
+
     /// A client calls: its number, and what is to be written to it.
     pub(super) fn admit(&self) -> (u64, Arc<Queue>) {
         let number = client(self.clients.fetch_add(1, Relaxed) + 1, self.own, self.nodes);
@@ -100,6 +139,7 @@ impl Switch {
     /// A client has gone.
     pub(super) fn dismiss(&self, client: u64) {
         self.clients_now().remove(&client);
+        self.topology_now().dismiss(client);
     }
 
     /// A client asks; `body` is JSON, for it comes from the harness.
@@ -109,6 +149,10 @@ impl Switch {
 
     /// Another bridge passes a line on, which was a message there.
     pub(super) fn peer_says(&self, line: &[u8]) {
+        if line == topology::WORD.as_bytes() {
+            let next = self.topology_now().want();
+            return self.introduce(&next);
+        }
         let Ok(message) = Message::parse(line) else { return };
         match addressee(&message.dest, self.nodes) {
             Addressee::Node(node) if node == self.own => self.deliver(message),
@@ -120,8 +164,13 @@ impl Switch {
 
     /// A service answers.
     pub(super) fn service_says(&self, line: &[u8]) {
-        if let Ok(message) = Message::parse(line) {
-            self.deliver(message);
+        let Ok(message) = Message::parse(line) else { return };
+        // Whoever was named as the one who asks.
+        match addressee(&message.dest, self.nodes) {
+            Addressee::Node(node) if node == self.own => self.deliver(message),
+            Addressee::Node(node) => self.pass_on(node, message),
+            Addressee::Client(client, node) => self.to_client(client, node, message),
+            _ => {}
         }
     }
 
@@ -130,7 +179,7 @@ impl Switch {
         let line = match piece {
             Piece::Whole(line) => line,
             Piece::TooLong(beginning) => {
-                return self.log.broken("it is longer than 1 MiB", beginning);
+                return self.log.too_long(beginning);
             }
         };
         if let Err(why) = self.route(line) {
@@ -145,23 +194,34 @@ impl Switch {
 
     fn route(&self, line: &[u8]) -> Result<(), String> {
         let message = Message::parse(line)?;
-        if message.src.strip_prefix('n') != Some(self.own.to_string().as_str()) {
-            return Err(format!("it is sent as `{}`, and this node is n{}", message.src, self.own));
+        let src = addressee(&message.src, self.nodes);
+        if src == Addressee::Nobody {
+            return Err(format!("it is sent as `{}`, which is nobody", message.src));
         }
         match addressee(&message.dest, self.nodes) {
-            Addressee::Node(node) if node == self.own => self.deliver(message),
+            Addressee::Node(node) if node == self.own => {
+                if src != Addressee::Node(self.own) {
+                    let (own, src) = (self.own, &message.src);
+                    return Err(format!(
+                        "it is sent as `{src}` to n{own}, and that is this node itself"
+                    ));
+                }
+                self.deliver(message);
+            }
             Addressee::Node(node) => self.pass_on(node, message),
             Addressee::Client(client, node) => {
                 // A mistake is told, and the answer goes on: who asked may make something of it.
                 let checked = message.body().and_then(|body| check_answer(&body));
-                match node == self.own {
-                    true => self.answer(client, message),
-                    false => self.pass_on(node, message),
-                }
+                self.to_client(client, node, message);
                 checked?;
             }
             Addressee::Initiator => {
-                self.to_initiator.push(message.body()?.to_string().into_bytes());
+                let body = message.body()?;
+                if self.introduced(&body) {
+                    check_answer(&body)?;
+                } else {
+                    self.to_initiator.push(body.to_string().into_bytes());
+                }
             }
             Addressee::Service => self.to_services.push(message.into_line()),
             Addressee::Nobody => {
@@ -172,6 +232,16 @@ impl Switch {
         Ok(())
     }
 
+    /// Whether that is the node's answer to its neighbours; who waits for it hears of it.
+    fn introduced(&self, body: &Value) -> bool {
+        let Some((waiting, answer)) = self.topology_now().answered(body) else { return false };
+        let clients = self.clients_now();
+        for queue in waiting.iter().filter_map(|client| clients.get(client)) {
+            queue.push(answer.clone().into_bytes());
+        }
+        true
+    }
+
     /// To this node.
     fn deliver(&self, message: Message) {
         self.to_node.push(message.numbered(self.number()));
@@ -180,6 +250,14 @@ impl Switch {
     fn pass_on(&self, node: u16, message: Message) {
         if let Some(queue) = self.to_peers.get(&node) {
             queue.push(message.into_line());
+        }
+    }
+
+    /// To a client that calls at that node.
+    fn to_client(&self, client: u64, node: u16, message: Message) {
+        match node == self.own {
+            true => self.answer(client, message),
+            false => self.pass_on(node, message),
         }
     }
 
@@ -196,6 +274,10 @@ impl Switch {
 
     fn number(&self) -> u64 {
         self.messages.fetch_add(1, Relaxed)
+    }
+
+    fn topology_now(&self) -> MutexGuard<'_, Topology> {
+        self.topology.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn clients_now(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Queue>>> {

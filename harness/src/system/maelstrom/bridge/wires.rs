@@ -8,10 +8,12 @@
 //! To the services there is one connection both ways, past the proxies.
 //!
 //! A client is greeted with its number before it asks: until then it knows that nothing of its request has left it. It
-//! writes bodies, one a line, and reads whole messages; an empty line is a question whether somebody is there.
+//! writes bodies, one a line, and reads whole messages; an empty line is a question whether somebody is there, and
+//! [`topology::WORD`] the wish that the node know its neighbours.
 
 use super::queue::Queue;
 use super::switch::Switch;
+use super::topology;
 use crate::system::maelstrom::line::{Cutter, Piece};
 use std::io;
 use std::net::SocketAddr;
@@ -136,6 +138,7 @@ async fn serve(stream: TcpStream, switch: Arc<Switch>) {
     let (asking, telling) = (Arc::clone(&switch), Arc::clone(&answers));
     let hear = read(reading, move |piece| match piece {
         Piece::Whole(line) if line.is_empty() => telling.push(Vec::new()),
+        Piece::Whole(line) if line == topology::WORD.as_bytes() => asking.client_introduces(number),
         Piece::Whole(line) => asking.client_asks(number, &String::from_utf8_lossy(&line)),
         Piece::TooLong(_) => {}
     });

@@ -17,8 +17,8 @@ enum Does {
     Leaves,
     /// Greets, and answers each request with these bodies; `#` is the number that was asked.
     Answers(&'static [&'static str]),
-    /// Greets, and answers each request with one of these bodies, in turn.
-    InTurn(&'static [&'static str]),
+    /// Greets, says this of the neighbours of its node, and answers each request with one of these bodies, in turn.
+    InTurn(&'static str, &'static [&'static str]),
 }
 
 async fn play(stream: TcpStream, does: Does) {
@@ -27,6 +27,12 @@ async fn play(stream: TcpStream, does: Does) {
         return std::future::pending().await;
     }
     stream.write_all(b"{\"client\":\"c1\"}\n").await.expect("a client");
+    if let Does::InTurn(agrees, _) = does {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.expect("text");
+        assert_eq!(line, "topology\n", "before anything else");
+        stream.write_all(format!("{agrees}\n").as_bytes()).await.expect("a client");
+    }
     for turn in 0.. {
         let mut line = String::new();
         if stream.read_line(&mut line).await.expect("text") == 0 {
@@ -34,7 +40,7 @@ async fn play(stream: TcpStream, does: Does) {
         }
         let bodies = match does {
             Does::Answers(bodies) => bodies,
-            Does::InTurn(bodies) => bodies.get(turn..=turn).unwrap_or_default(),
+            Does::InTurn(_, bodies) => bodies.get(turn..=turn).unwrap_or_default(),
             Does::Nothing | Does::Leaves => return,
         };
         let asked: Value = serde_json::from_str(&line).expect("a body");
@@ -103,18 +109,20 @@ async fn only_what_was_never_sent_is_certain_not_to_have_happened() {
     assert_eq!(read(&mut client).await, Err((Indefinite, "connection")), "and connects again");
 }
 
-/// In this workload nodes are told their neighbours before anything is asked, on each connection.
+/// In this workload nothing is asked before the node knows its neighbours, on each connection.
 #[tokio::test]
 async fn neighbours_are_told_first_and_an_error_keeps_its_class() {
     static SCRIPT: [Does; 2] = [
-        Does::InTurn(&[
-            r#"{"type":"topology_ok","in_reply_to":#}"#,
-            r#"{"type":"broadcast_ok","in_reply_to":#}"#,
-            r#"{"type":"error","in_reply_to":#,"code":13}"#,
-            r#"{"type":"error","in_reply_to":#,"code":11}"#,
-            r#"{"type":"read_ok","in_reply_to":#,"value":[3]}"#,
-        ]),
-        Does::InTurn(&[r#"{"type":"error","in_reply_to":#,"code":10}"#]),
+        Does::InTurn(
+            "",
+            &[
+                r#"{"type":"broadcast_ok","in_reply_to":#}"#,
+                r#"{"type":"error","in_reply_to":#,"code":13}"#,
+                r#"{"type":"error","in_reply_to":#,"code":11}"#,
+                r#"{"type":"read_ok","in_reply_to":#,"value":[3]}"#,
+            ],
+        ),
+        Does::InTurn("it says no", &[]),
     ];
     let mut client = client(&SCRIPT).await;
     client.workload = WITH_TOPOLOGY;
@@ -144,5 +152,6 @@ async fn neighbours_are_told_first_and_an_error_keeps_its_class() {
     client.connection = None;
     let refused = client.request(&asked("read", Value::Null), DEADLINE).await;
     let refused = refused.expect_err("no neighbours, no question");
-    assert_eq!((refused.class, refused.code), (Definite, "unreached"));
+    let said = (refused.class, refused.code, refused.message.as_str());
+    assert_eq!(said, (Definite, "unreached", "it says no"));
 }

@@ -5,7 +5,7 @@
 //! an acknowledged write can be gone, and a compare-and-set proves nothing. As in Maelstrom it takes no notice of
 //! `create_if_not_exists`.
 
-use super::request::{Draw, Request, Store};
+use super::request::{Draw, Kept, Request, Store, entry, full};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ struct Replica {
 }
 
 impl Eventual {
-    fn tell(&mut self, from: usize, to: usize) {
+    fn tell(&mut self, from: usize, to: usize, kept: &mut Kept) {
         if from == to {
             return;
         }
@@ -35,6 +35,8 @@ impl Eventual {
             let known = &mut self.replicas[to].values;
             match told {
                 Some((time, value)) if known.get(&key).is_none_or(|(own, _)| *own <= time) => {
+                    let old = known.get(&key).map_or(0, |(_, old)| entry(&key, old));
+                    kept.force(old, entry(&key, &value));
                     known.insert(key, (time, value));
                 }
                 // What the other one has is newer, and this one does not know it yet.
@@ -48,10 +50,10 @@ impl Eventual {
 }
 
 impl Store for Eventual {
-    fn perform(&mut self, _: &str, request: &Request, draw: Draw<'_>) -> Value {
+    fn perform(&mut self, _: &str, request: &Request, draw: Draw<'_>, kept: &mut Kept) -> Value {
         let mut draw = || usize::try_from(draw(REPLICAS)).unwrap_or(0);
         let (from, to) = (draw(), draw());
-        self.tell(from, to);
+        self.tell(from, to, kept);
         let replica = &mut self.replicas[draw()];
         let held = replica.values.get(request.key()).map(|(_, value)| value);
         let effect = match request {
@@ -62,6 +64,10 @@ impl Store for Eventual {
             other => other.effect(held),
         };
         if let Some(value) = effect.put {
+            let old = held.map_or(0, |held| entry(request.key(), held));
+            if !kept.replace(old, entry(request.key(), &value)) {
+                return full();
+            }
             replica.values.insert(request.key().to_owned(), (replica.clock, value));
             replica.clock += 1;
             self.differ.insert(request.key().to_owned());

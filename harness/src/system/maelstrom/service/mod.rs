@@ -7,7 +7,8 @@
 //!
 //! They are one thing for all nodes of a run, in the process of the harness ([`host`]), and gone with the run. No fault
 //! reaches them: Maelstrom, too, cuts off nodes from nodes only. A request that a service does not have gets error 10, where
-//! Maelstrom is silent. What all of them keep is bounded ([`MOST_BYTES`]); a request that would need more gets error 11.
+//! Maelstrom is silent. What all of them keep is bounded ([`MOST_BYTES`], and at most as much again that the
+//! replicas of `lww-kv` tell each other); a request that would need more gets error 11.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -27,13 +28,13 @@ use eventual::Eventual;
 use linear::Linear;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
-use request::{Request, Store};
+use request::{Kept, Request, Store};
 use sequential::Sequential;
 use serde_json::{Value, json};
 
 /// Their names.
 pub(super) const NAMES: [&str; 4] = ["lin-kv", "seq-kv", "lww-kv", "lin-tso"];
-/// How many bytes of requests that may leave something are taken in by all of them together.
+/// How much all of them keep together, about, in bytes; what was replaced no longer counts.
 const MOST_BYTES: usize = 256 << 20;
 
 /// The services of one run.
@@ -45,7 +46,7 @@ pub(super) struct Services {
     /// What the next one who asks for a timestamp gets.
     timestamp: u64,
     rng: ChaCha8Rng,
-    taken_bytes: usize,
+    kept: Kept,
 }
 
 impl Services {
@@ -56,7 +57,7 @@ impl Services {
             eventual: Eventual::default(),
             timestamp: 0,
             rng: ChaCha8Rng::seed_from_u64(seed),
-            taken_bytes: 0,
+            kept: Kept::default(),
         }
     }
 
@@ -65,13 +66,13 @@ impl Services {
         let message: Value = serde_json::from_slice(line).ok()?;
         let (node, service) = (message["src"].as_str()?, message["dest"].as_str()?);
         let body = &message["body"];
-        let mut answer = self.perform(node, service, body, line.len())?;
+        let mut answer = self.perform(node, service, body)?;
         // As it was asked, also by one who wants no answer and so gave no number.
         answer["in_reply_to"] = body["msg_id"].clone();
         Some(json!({"src": service, "dest": node, "body": answer}).to_string().into_bytes())
     }
 
-    fn perform(&mut self, node: &str, service: &str, body: &Value, bytes: usize) -> Option<Value> {
+    fn perform(&mut self, node: &str, service: &str, body: &Value) -> Option<Value> {
         let kind = body["type"].as_str().unwrap_or_default();
         let unknown = || error(10, &format!("{service} does not know {kind}"));
         if service == "lin-tso" {
@@ -85,13 +86,7 @@ impl Services {
             _ => return None,
         };
         let Some(request) = Request::of(kind, body) else { return Some(unknown()) };
-        if !matches!(request, Request::Read { .. }) {
-            if self.taken_bytes + bytes > MOST_BYTES {
-                return Some(error(11, "the services of this run hold no more"));
-            }
-            self.taken_bytes += bytes;
-        }
-        Some(store.perform(node, &request, &mut draw))
+        Some(store.perform(node, &request, &mut draw, &mut self.kept))
     }
 
     fn next_timestamp(&mut self) -> Value {

@@ -1,10 +1,10 @@
 //! What can be asked of a store: Maelstrom's `read`, `write` and `cas`, with the same words and errors for all of them.
 //!
 //! Keys and values are any JSON, also null, as which a key that is not named counts. A key is told from another by its
-//! canonical text, a value by JSON's equality, in which `1` is not `1.0`. Numbers that do not fit into 64 bits are kept as the
-//! nearest that do, as in most programs that read JSON.
+//! canonical text, a value by JSON's equality, in which `1` is not `1.0`. Whole numbers that do not fit into 64 bits are
+//! kept, and come back, as the nearest floating-point number, as in many programs that read JSON.
 
-use super::error;
+use super::{MOST_BYTES, error};
 use serde_json::{Value, json};
 
 /// A draw of a number below the one given.
@@ -12,8 +12,52 @@ pub(super) type Draw<'a> = &'a mut dyn FnMut(u64) -> u64;
 
 /// Keys and values for several nodes.
 pub(super) trait Store {
-    /// Does what `node` asks, and gives the body of the answer.
-    fn perform(&mut self, node: &str, request: &Request, draw: Draw<'_>) -> Value;
+    /// Does what `node` asks, and gives the body of the answer; [`full`], and nothing done, if `kept` has no room for it.
+    fn perform(&mut self, node: &str, request: &Request, draw: Draw<'_>, kept: &mut Kept) -> Value;
+}
+
+/// How much all stores of a run keep together, about, in bytes.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) bytes: usize,
+}
+
+impl Kept {
+    /// Takes in so many bytes in the place of `old` ones; false, and nothing taken in, if that is too much. What is no more
+    /// than it was always finds room.
+    pub(super) fn replace(&mut self, old: usize, new: usize) -> bool {
+        let fits = new <= old || self.bytes - old + new <= MOST_BYTES;
+        if fits {
+            self.force(old, new);
+        }
+        fits
+    }
+
+    /// The same, be it too much: for what a store copies of its own.
+    pub(super) fn force(&mut self, old: usize, new: usize) {
+        self.bytes = self.bytes - old + new;
+    }
+}
+
+/// What it costs to keep a value, about, in bytes.
+pub(super) fn weight(value: &Value) -> usize {
+    let inside: usize = match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(weight).sum(),
+        Value::Object(fields) => fields.iter().map(|(key, value)| entry(key, value)).sum(),
+        _ => 0,
+    };
+    size_of::<Value>() + inside
+}
+
+/// What it costs to keep a value under a key.
+pub(super) fn entry(key: &str, value: &Value) -> usize {
+    size_of::<String>() + key.len() + weight(value)
+}
+
+/// The answer where there is no room.
+pub(super) fn full() -> Value {
+    error(11, "the services of this run hold no more")
 }
 
 /// One request.

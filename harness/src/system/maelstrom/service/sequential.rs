@@ -5,7 +5,7 @@
 //! has happened there, in the past. Else it is done to the newest state, and its node has met that. So who wants to know
 //! what is newest has to change something; a read alone may be stale for ever.
 
-use super::request::{Draw, Request, Store};
+use super::request::{Draw, Kept, Request, Store, entry, full};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -32,20 +32,32 @@ impl Sequential {
         changes.iter().rev().find(|(since, _)| *since <= state).map(|(_, value)| value)
     }
 
-    fn put(&mut self, key: &str, value: Value) {
+    /// False, and nothing put, if there is no room.
+    fn put(&mut self, key: &str, value: Value, kept: &mut Kept) -> bool {
+        if !kept.replace(0, entry(key, &value)) {
+            return false;
+        }
         self.newest += 1;
         let oldest = self.oldest();
         let changes = self.values.entry(key.to_owned()).or_default();
         changes.push_back((self.newest, value));
         // Nobody can meet a state before the oldest any more.
         while changes.get(1).is_some_and(|(since, _)| *since <= oldest) {
-            changes.pop_front();
+            let over = changes.pop_front();
+            kept.force(over.map_or(0, |(_, value)| entry(key, &value)), 0);
         }
+        true
     }
 }
 
 impl Store for Sequential {
-    fn perform(&mut self, node: &str, request: &Request, draw: Draw<'_>) -> Value {
+    fn perform(&mut self, node: &str, request: &Request, draw: Draw<'_>, kept: &mut Kept) -> Value {
+        if !self.met.contains_key(node) {
+            if !kept.replace(0, entry(node, &Value::Null)) {
+                return full();
+            }
+            self.met.insert(node.to_owned(), 0);
+        }
         let from = self.met.get(node).copied().unwrap_or(0).max(self.oldest());
         let state = from + draw(self.newest - from + 1);
         let held = self.at(state, request.key());
@@ -57,8 +69,10 @@ impl Store for Sequential {
         }
         let held = self.at(self.newest, request.key());
         let effect = request.effect(held);
-        if let Some(value) = effect.put.filter(|value| held != Some(value)) {
-            self.put(request.key(), value);
+        if let Some(value) = effect.put.filter(|value| held != Some(value))
+            && !self.put(request.key(), value, kept)
+        {
+            return full();
         }
         self.met.insert(node.to_owned(), self.newest);
         effect.answer

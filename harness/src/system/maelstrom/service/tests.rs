@@ -152,11 +152,36 @@ fn the_last_write_wins_and_others_are_lost_and_in_the_end_all_see_the_same() {
 }
 
 #[test]
-fn what_they_keep_is_bounded() {
+fn what_they_keep_is_bounded_and_not_what_passes() {
+    for service in ["lin-kv", "seq-kv", "lww-kv"] {
+        let mut services = Services::new(1);
+        let text =
+            |letter: &str| json!({"type": "write", "key": "x", "value": letter.repeat(100_000)});
+        let filled: Vec<usize> = (0..100)
+            .map(|turn| {
+                let answer = ask(&mut services, "n1", service, text(["a", "b"][turn % 2]));
+                assert_eq!(answer, json!({"type": "write_ok"}), "{service}");
+                let failed = ask(&mut services, "n1", service, cas("x", 1, 2));
+                assert!([json!(20), json!(22)].contains(&failed), "{service}: {failed}");
+                services.kept.bytes
+            })
+            .collect();
+        // The last 32 states of `seq-kv` and what the next one replaces, two replicas of `lww-kv`.
+        assert!(filled.iter().all(|bytes| *bytes < 34 * 101_000), "{service}: {filled:?}");
+        let before = services.kept.bytes;
+        services.kept.bytes = MOST_BYTES;
+        let refused =
+            ask(&mut services, "n1", service, json!({"type": "write", "key": "y", "value": 1}));
+        assert_eq!(refused, json!(11), "{service}");
+        assert_eq!(ask(&mut services, "n1", service, read("y")), json!(20), "nothing was done");
+        services.kept.bytes = before;
+        assert_eq!(ask(&mut services, "n1", service, write("y", 1)), json!({"type": "write_ok"}));
+    }
     let mut services = Services::new(1);
-    services.taken_bytes = MOST_BYTES - 10;
-    assert_eq!(ask(&mut services, "n1", "lin-kv", write("x", 1)), json!(11));
-    assert_eq!(ask(&mut services, "n1", "lin-kv", read("x")), json!(20), "reads are served");
+    ask(&mut services, "n1", "lin-kv", write("x", 1));
+    services.kept.bytes = MOST_BYTES;
+    let swapped = ask(&mut services, "n1", "lin-kv", cas("x", 1, 2));
+    assert_eq!(swapped, json!({"type": "cas_ok"}), "it needs no more than what it replaces");
 }
 
 #[test]
