@@ -156,6 +156,24 @@ fn a_node_is_started_watched_and_killed() {
     assert_gone(&family);
 }
 
+/// What a shell or an agent of CI had open, without the flag that would close it in others.
+#[test]
+fn nodes_do_not_get_what_the_harness_was_started_with() {
+    let (socket, _other) = UnixStream::pair().unwrap();
+    let inherited = nix::unistd::dup(&socket).unwrap();
+    let place = |pid: u32, fd: &dyn std::fmt::Display| format!("/proc/{pid}/fd/{fd}");
+    let is = std::fs::read_link(place(std::process::id(), &inherited.as_raw_fd())).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let guardian = guardian();
+    let node = guardian.spawn(shell(folder.path(), 1, FAMILY)).unwrap().unsigned_abs();
+    let held: Vec<PathBuf> = std::fs::read_dir(format!("/proc/{node}/fd"))
+        .unwrap()
+        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .collect();
+    assert!(held.len() > 2, "{held:?}");
+    assert!(!held.contains(&is), "{is:?} is open in the node: {held:?}");
+}
+
 #[test]
 fn a_start_that_fails_says_why() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! Callers that are real processes: shells that keep a connection open, alone, with others, or not at all.
 
-use super::{CallersFound, Finder, LOOKS, PAUSE, probe};
+use super::{CallersFound, Finder, probe};
 use faults::proxy::{Call, Callers};
 use history::NodeId;
 use nix::sys::signal::{Signal, kill};
@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -116,9 +116,7 @@ fn who_is_gone_or_of_no_node_is_nobody() {
     drop(held);
     assert_eq!(lab.who(call), Some(NodeId(1)));
     drop(node);
-    let begin = Instant::now();
     assert_eq!(lab.who(call), None, "its process has ended");
-    assert!(begin.elapsed() < PAUSE * (1 << (LOOKS - 2)), "nobody is waited for");
     // This process has it, which is no node.
     let (_own, _b, call) = lab.connect();
     assert_eq!(lab.who(call), None);
