@@ -204,18 +204,15 @@ impl Seen<'_> {
         }
         let last = self.reads.iter().filter(|read| read.last).count();
         let kept = count(lost.acknowledged, "acknowledged element");
-        match (last, lost.acknowledged) {
-            (0, _) => {
+        match (last, lost.acknowledged, self.asked.silent()) {
+            (0, ..) => {
                 Found::Open("no final read was answered, so what is lost is not known".to_owned())
             }
-            (_, 0) => Found::Open("nothing that was added was acknowledged".to_owned()),
-            _ if self.asked.silent().is_some() => {
-                let silent = self.asked.silent().unwrap_or_default();
-                Found::Open(format!(
-                    "what {silent} holds is not known: no final read was answered there"
-                ))
-            }
-            (last, _) => {
+            (_, 0, _) => Found::Open("nothing that was added was acknowledged".to_owned()),
+            (.., Some(silent)) => Found::Open(format!(
+                "what {silent} holds is not known: no final read was answered there"
+            )),
+            (last, _, None) => {
                 Found::Right(format!("{kept}, all in each of {}", count(last, "final read")))
             }
         }
