@@ -196,12 +196,13 @@ pub fn judge(
     };
     let started = Instant::now();
     let judged = || linearizable(workload, &facts, search, &recorded.name);
-    let (judged, counts) = if facts.history.operations.len() < MANY_OPERATIONS {
-        (judged(), counts(&facts))
+    let counted = || (counts(&facts), seconds(&facts));
+    let (judged, (counts, seconds)) = if facts.history.operations.len() < MANY_OPERATIONS {
+        (judged(), counted())
     } else {
         std::thread::scope(|scope| {
-            let counts = scope.spawn(|| counts(&facts));
-            (judged(), counts.join().expect("to count cannot panic"))
+            let counted = scope.spawn(counted);
+            (judged(), counted.join().expect("to count cannot panic"))
         })
     };
     let (check, orders) = judged?;
@@ -225,7 +226,7 @@ pub fn judge(
         counts,
         coverage,
         harness: harness(&facts),
-        seconds: Seconds { check: started.elapsed().as_secs_f64(), ..seconds(&facts) },
+        seconds: Seconds { check: started.elapsed().as_secs_f64(), ..seconds },
         run: recorded.name.clone(),
     };
     Ok((document, orders))

@@ -25,6 +25,32 @@ impl Name {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is this text; quick where names are short.
+    #[inline]
+    pub(crate) fn is(&self, text: &str) -> bool {
+        let (own, other) = (self.0.as_bytes(), text.as_bytes());
+        own.len() == other.len()
+            && end_of(own) == end_of(other)
+            && (own.len() <= WORD || own == other)
+    }
+}
+
+/// Bytes that are looked at as one number.
+const WORD: usize = size_of::<u64>();
+
+/// The last eight bytes, where keys differ; of a shorter text all there are. Texts of one length up to that differ in it.
+#[inline]
+fn end_of(text: &[u8]) -> u64 {
+    if let Some(last) = text.last_chunk() {
+        return u64::from_le_bytes(*last);
+    }
+    match (text.first_chunk(), text.last_chunk()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+        }
+        _ => text.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
 }
 
 /// The text of a key that is given as a value. A string is its own text, unless another value has that text: the keys
@@ -137,7 +163,7 @@ impl Names {
     pub(crate) fn share(&mut self, text: &str) -> Name {
         let slot = &mut self.memo[slot(text.as_bytes())];
         if let Some(name) = slot
-            && **name == *text
+            && name.is(text)
         {
             return name.clone();
         }
@@ -154,11 +180,10 @@ impl Names {
     }
 }
 
-/// Mixes the length with the last eight bytes, where keys differ.
+/// Mixes the length with the end.
 fn slot(text: &[u8]) -> usize {
-    let mixed =
-        text.iter().rev().take(8).fold(text.len() as u64, |sum, byte| sum << 8 ^ u64::from(*byte));
-    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SLOTS.trailing_zeros())) as usize
+    let mixed = (end_of(text) ^ text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> (u64::BITS - SLOTS.trailing_zeros())) as usize
 }
 
 #[cfg(test)]
@@ -181,6 +206,22 @@ mod tests {
         assert_eq!(texts.len(), keys.len(), "{texts:?}");
         assert_eq!(key_text(&json!("k1")), "k1");
         assert_eq!(key_text(&json!(1)), "1");
+    }
+
+    #[test]
+    fn a_name_is_its_text_and_no_other() {
+        // One byte differs, at every place of every length around a word or two.
+        for length in 0..20 {
+            let text = "abcdefghijklmnopqrst"[..length].to_owned();
+            let name = Name::from(text.as_str());
+            assert!(name.is(&text) && !name.is(&format!("{text}u")), "{text}");
+            for place in 0..length {
+                let mut other = text.clone().into_bytes();
+                other[place] = b'_';
+                let other = String::from_utf8(other).expect("ASCII");
+                assert!(!name.is(&other) && name.is(&text), "{other}");
+            }
+        }
     }
 
     #[test]

@@ -184,7 +184,11 @@ impl Pairing {
             ));
         };
         let operation = &mut self.operations[place];
-        if operation.f != line.f || operation.key.as_deref() != line.key {
+        let same_key = match (&operation.key, line.key) {
+            (Some(key), Some(said)) => key.is(said),
+            (key, said) => key.is_none() && said.is_none(),
+        };
+        if !same_key || !operation.f.is(line.f) {
             return Err(stranger(process, operation, &line));
         }
         *caller = match line.kind {

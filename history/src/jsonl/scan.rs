@@ -230,7 +230,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The rest of a text after its opening quote: plain ASCII only.
-    #[inline]
+    #[inline(always)]
     fn ascii(&mut self) -> Option<&'a str> {
         let rest = self.rest()?;
         let mut length = 0;
@@ -246,12 +246,13 @@ impl<'a> Cursor<'a> {
         (*rest.get(length)? == b'"').then_some(text)
     }
 
-    #[inline]
+    #[inline(always)]
     fn text(&mut self) -> Option<&'a str> {
         self.word(b"\"")?;
         self.ascii()
     }
 
+    #[inline(always)]
     fn text_or_null(&mut self) -> Option<Option<&'a str>> {
         if self.peek() == Some(b'n') {
             self.word(b"null").map(|()| None)
@@ -260,24 +261,33 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Looked for in the order in which they are common.
+    #[inline(always)]
     fn kind(&mut self) -> Option<Kind> {
-        self.word(b"\"")?;
-        match self.ascii()? {
-            "invoke" => Some(Kind::Invoke),
-            "ok" => Some(Kind::Ok),
-            "fail" => Some(Kind::Fail),
-            "info" => Some(Kind::Info),
-            _ => None,
+        if self.has(b"\"invoke\"") {
+            Some(Kind::Invoke)
+        } else if self.has(b"\"ok\"") {
+            Some(Kind::Ok)
+        } else if self.has(b"\"fail\"") {
+            Some(Kind::Fail)
+        } else {
+            self.word(b"\"info\"").map(|()| Kind::Info)
         }
     }
 
+    #[inline]
     fn node(&mut self) -> Option<Option<NodeId>> {
+        // Of up to nine nodes, which have a digit each.
+        if let Some([b'"', b'n', digit @ b'0'..=b'9', b'"']) = self.rest()?.first_chunk() {
+            self.at += 4;
+            return Some(Some(NodeId(u16::from(digit - b'0'))));
+        }
         self.text_or_null()?.map_or(Some(None), |name| name.parse().ok().map(Some))
     }
 
     /// A whole number without sign, of at most nineteen digits, which always fit. What follows it
     /// is not looked at: a fraction or an exponent is no token that may come next.
-    #[inline]
+    #[inline(always)]
     fn natural(&mut self) -> Option<u64> {
         let rest = self.rest()?;
         let (mut number, mut length) = (0_u64, 0);
@@ -294,6 +304,7 @@ impl<'a> Cursor<'a> {
         ((1..20).contains(&length) && !leading_zero).then_some(number)
     }
 
+    #[inline]
     fn value(&mut self, depth: u32) -> Option<Value> {
         match self.peek()? {
             b'n' => self.word(b"null").map(|()| Value::Null),
