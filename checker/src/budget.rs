@@ -155,7 +155,10 @@ impl<'a> Budget<'a> {
         // Added before it is asked, so that two that grow at once cannot both fit.
         let all = match held.checked_sub(self.held) {
             Some(more) => self.pool.0.fetch_add(more, Ordering::Relaxed) + more,
-            None => self.pool.0.fetch_sub(self.held - held, Ordering::Relaxed),
+            None => {
+                let less = self.held - held;
+                self.pool.0.fetch_sub(less, Ordering::Relaxed) - less
+            }
         };
         self.held = held;
         if all > self.limits.bytes { Err(Halt::Bytes) } else { Ok(()) }
@@ -168,6 +171,21 @@ impl<'a> Budget<'a> {
     pub(crate) fn keep(&mut self, bytes: u64) -> Result<(), Halt> {
         self.floor = self.floor.saturating_add(bytes);
         self.hold(0)
+    }
+
+    /// Does some work while so many bytes more are in use.
+    ///
+    /// # Errors
+    /// As [`Self::hold`], or what the work says.
+    pub(crate) fn beside<T>(
+        &mut self,
+        bytes: u64,
+        work: impl FnOnce(&mut Self) -> Result<T, Halt>,
+    ) -> Result<T, Halt> {
+        let floor = self.floor;
+        let done = self.keep(bytes).and_then(|()| work(self));
+        self.floor = floor;
+        done
     }
 
     /// The reason in words.

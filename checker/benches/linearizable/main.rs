@@ -5,25 +5,27 @@
 //! cargo bench -p checker -- 4 5                     these rows
 //! cargo bench -p checker -- --quick                 up to 100,000 operations, each once
 //! cargo bench -p checker -- 8 --plot cost.svg       row 8, and a picture of it
+//! cargo bench -p checker -- memory                  what is counted against a limit, and what is taken
 //! ```
 //!
 //! Each row is a few long measurements of a whole check, not many of a short function, so this is
 //! a plain program and not a framework's: `families`, with `generate`, `players` and `locks`, makes
 //! histories whose verdicts are known, `child` and `sample` have each check measured in a process of its own, `rows` and
-//! `scaling` say what is measured and print it, `prior` asks the others.
+//! `scaling` say what is measured and print it, `memory` measures what limits are about, `prior` asks the others.
 //!
 //! It exits with 1 if any verdict is wrong, since the time of a wrong answer is worth nothing, or if
 //! a check of ours died. A target that was missed is printed as such, and so is a history that we
 //! could not decide; neither is a failure. Times of a machine that did other work besides do not
 //! count.
 //!
-//! Histories are in memory here; reading them from files is measured with the `harness`. Memory is
-//! known on Linux only.
+//! Histories are in memory here; reading them from files is measured with the `harness` (`cargo bench -p harness --bench
+//! from_file`). Memory is known on Linux only.
 
 mod child;
 mod families;
 mod generate;
 mod locks;
+mod memory;
 mod players;
 mod plot;
 mod prior;
@@ -32,6 +34,7 @@ mod sample;
 mod scaling;
 mod table;
 
+use memory::MEMORY;
 use rows::{Effort, ROWS};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -64,6 +67,11 @@ fn main() -> ExitCode {
             None => outcome(Err("these are not the words of a parent".to_owned())),
         };
     }
+    if let [first, words @ ..] = &arguments[..]
+        && first == memory::OF
+    {
+        return outcome(memory::child(words).map(|()| true));
+    }
     match wanted(arguments) {
         Ok(wanted) => outcome(run(&wanted).map_err(|error| error.to_string())),
         Err(why) => outcome(Err(why)),
@@ -93,7 +101,10 @@ fn wanted(arguments: Vec<String>) -> Result<Wanted, String> {
             "--plot" => {
                 wanted.plot = Some(arguments.next().ok_or("`--plot` needs the name of a file")?);
             }
-            row if row == SCALING || ROWS.iter().any(|known| known.name == row) => {
+            row if row == SCALING
+                || row == MEMORY
+                || ROWS.iter().any(|known| known.name == row) =>
+            {
                 wanted.rows.push(argument);
             }
             _ => return Err(format!("unknown row or option `{argument}`")),
@@ -117,6 +128,9 @@ fn run(wanted: &Wanted) -> io::Result<bool> {
     say(&format!("{} keys at once; time and peak memory of a check", sample::threads()))?;
     for row in ROWS.iter().filter(|row| wanted.wants(row.name)) {
         right &= row.run(wanted.effort)?;
+    }
+    if wanted.wants(MEMORY) {
+        right &= memory::run(wanted.effort.most_operations)?;
     }
     if wanted.wants(SCALING) {
         let (lines, scaled) = scaling::run(wanted.effort)?;

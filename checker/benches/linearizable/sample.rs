@@ -142,7 +142,7 @@ fn tell(line: &str) -> Result<(), String> {
 
 /// Has the peak begin again from what is in memory now, so that what making the history took does
 /// not count. Where that is not allowed it counts.
-fn forget_peak() {
+pub(crate) fn forget_peak() {
     let _ = fs::write("/proc/self/clear_refs", "5");
 }
 

@@ -19,6 +19,9 @@ use crate::budget::{Budget, Halt};
 
 const NAME: &str = "list";
 
+/// Bytes held for each call, at most: what is collected of it, sorted, and placed.
+pub(crate) const BYTES_PER_CALL: u64 = 240;
+
 /// A read that was answered.
 pub(crate) type Read<'a, T> = (Span, &'a [T]);
 

@@ -20,6 +20,9 @@ use super::zones::{self, Zone};
 use crate::Finding;
 use crate::budget::{Budget, Halt};
 
+/// Bytes held for each call, at most: what it did, and where its hold is placed.
+pub(crate) const BYTES_PER_CALL: u64 = 220;
+
 /// What a call did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {

@@ -23,6 +23,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const NAME: &str = "set";
 
+/// Bytes held for each call, at most: what is collected of it, sorted, and placed.
+pub(crate) const BYTES_PER_CALL: u64 = 240;
+
 /// A read that was answered.
 pub(crate) type Read<'a, T> = (Span, &'a BTreeSet<T>);
 

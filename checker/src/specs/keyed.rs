@@ -59,7 +59,10 @@ impl<S: Spec> Spec for Keyed<S> {
             op: call.op.1.clone(),
             answer: call.answer.clone(),
         };
-        self.0.specialised(&calls.iter().map(of_one).collect::<Vec<Call<S>>>(), certify, budget)
+        budget.beside(size_of::<Call<S>>() as u64 * calls.len() as u64, |budget| {
+            let calls: Vec<Call<S>> = calls.iter().map(of_one).collect();
+            self.0.specialised(&calls, certify, budget)
+        })
     }
 
     fn shape((_, op): &Self::Op, ret: Option<&S::Ret>) -> Shape<Self> {

@@ -11,7 +11,7 @@
 use super::register::Value;
 use super::text::listed;
 use crate::fast::layers::Span;
-use crate::fast::list::list;
+use crate::fast::list::{self, list};
 use crate::{Budget, Call, Finding, Halt, Spec};
 use stateright::semantics::SequentialSpec;
 use std::collections::BTreeMap;
@@ -86,6 +86,7 @@ impl<T: Value + Ord> Spec for List<T> {
         _certify: bool,
         budget: &mut Budget<'_>,
     ) -> Result<Finding, Halt> {
+        budget.hold(list::BYTES_PER_CALL * calls.len() as u64)?;
         let (mut appends, mut reads) = (Vec::new(), Vec::new());
         for (place, call) in calls.iter().enumerate() {
             budget.spend(1)?;
@@ -192,6 +193,7 @@ impl<T: Value + Ord> Spec for Transactions<T> {
         let Some(key) = calls.first().and_then(|call| call.op.first()).map(Micro::key) else {
             return Ok(Finding::Declined("a transaction does nothing"));
         };
+        budget.hold(list::BYTES_PER_CALL * calls.len() as u64)?;
         let (mut appends, mut reads) = (Vec::new(), Vec::new());
         for (place, call) in calls.iter().enumerate() {
             budget.spend(1)?;

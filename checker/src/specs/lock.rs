@@ -7,7 +7,7 @@
 //! seems to be dead is not this lock, and a holder that was robbed will show it.
 
 use crate::fast::layers::Span;
-use crate::fast::lock::{Action, Deed, lock};
+use crate::fast::lock::{Action, BYTES_PER_CALL, Deed, lock};
 use crate::{Budget, Call, Finding, Halt, Spec};
 use stateright::semantics::SequentialSpec;
 
@@ -127,6 +127,7 @@ impl Spec for Lock {
         if self.holder.is_some() {
             return Ok(Finding::Declined("the lock is held to begin with"));
         }
+        budget.hold(BYTES_PER_CALL * calls.len() as u64)?;
         let mut deeds = Vec::with_capacity(calls.len());
         for (place, call) in calls.iter().enumerate() {
             budget.spend(1)?;

@@ -10,7 +10,7 @@
 use super::register::Value;
 use super::text::listed;
 use crate::fast::layers::Span;
-use crate::fast::set::set;
+use crate::fast::set::{self, set};
 use crate::{Budget, Call, Finding, Halt, Spec};
 use stateright::semantics::SequentialSpec;
 use std::collections::BTreeSet;
@@ -101,6 +101,7 @@ impl<T: Value + Ord> Spec for Set<T> {
         _certify: bool,
         budget: &mut Budget<'_>,
     ) -> Result<Finding, Halt> {
+        budget.hold(set::BYTES_PER_CALL * calls.len() as u64)?;
         let (mut adds, mut reads) = (Vec::new(), Vec::new());
         for (place, call) in calls.iter().enumerate() {
             budget.spend(1)?;

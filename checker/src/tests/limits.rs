@@ -3,11 +3,14 @@
 use super::draw::{Draw, Family, history};
 use super::{EMPTY, Mute, Plain, mute, options, retype};
 use crate::specs::keyed::Keyed;
+use crate::specs::queue::{self, Queue};
 use crate::specs::register::{Op, Register, Ret};
 use crate::{
-    Answer, Call, Halt, Judgement, Limits, Needs, Options, Ruling, Shape, Spec, linearizable,
+    Answer, Budget, Call, Halt, Judgement, Limits, Needs, Options, Ruling, Shape, Spec,
+    linearizable,
 };
 use stateright::semantics::SequentialSpec;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Without shapes this takes the search for ever: many open writes, and a last read of a value
@@ -186,6 +189,42 @@ fn keys_do_not_see_each_other() {
     let judgement = linearizable(&Keyed(EMPTY), calls, &options());
     assert_eq!((judgement.ruling, judgement.valid), (Ruling::Valid, 2));
     assert_eq!(judgement.message, "2 of 2 keys are legal");
+}
+
+/// What is under keys is copied for an algorithm that knows none.
+#[test]
+fn copies_of_calls_are_counted() {
+    let enqueue = |n: u64| {
+        let answer = Some(Answer { end: 2 * n + 1, ret: queue::Ret::Done });
+        let op = queue::Op::Enqueue(n);
+        Call { index: n, process: 0, start: 2 * n, op, answer }
+    };
+    let calls: Vec<Call<Queue<u64>>> = (0..1_000).map(enqueue).collect();
+    let keyed = |call: &Call<Queue<u64>>| Call {
+        index: call.index,
+        process: call.process,
+        start: call.start,
+        op: ("k".into(), call.op.clone()),
+        answer: call.answer.clone(),
+    };
+    let under_key: Vec<Call<Keyed<Queue<u64>>>> = calls.iter().map(keyed).collect();
+    let (empty, copies) = (Queue(VecDeque::new()), size_of_val(&calls[..]) as u64);
+    // The least that is enough for those without a key, and what is missing then.
+    let enough = (0..500_000).step_by(1_000).find(|bytes| {
+        let limits = Limits { bytes: *bytes, ..Limits::default() };
+        empty.specialised(&calls, false, &mut Budget::new(limits, &|| false)).is_ok()
+    });
+    let enough = enough.expect("500 bytes a call are enough");
+    for (bytes, found) in
+        [(enough, false), (enough + copies - 2_000, false), (enough + copies, true)]
+    {
+        let limits = Limits { bytes, ..Limits::default() };
+        let mut budget = Budget::new(limits, &|| false);
+        let said = Keyed(empty.clone()).specialised(&under_key, false, &mut budget);
+        assert_eq!(said.is_ok(), found, "{bytes} bytes: {said:?}");
+        // They are gone again.
+        assert!(budget.hold(enough).is_ok());
+    }
 }
 
 #[test]
