@@ -22,6 +22,7 @@ mod rules;
 mod set;
 mod shrinking;
 mod simulate;
+mod string;
 
 use crate::budget::Budget;
 use crate::partition::{Partition, sort};

@@ -13,4 +13,5 @@ pub(crate) mod lock;
 mod lookup;
 pub(crate) mod queue;
 pub(crate) mod set;
+pub(crate) mod string;
 pub(crate) mod zones;

@@ -1,9 +1,10 @@
 //! A string that can be written, appended to and read: what one key of Porcupine's key-value logs is.
 //!
-//! What an append leaves depends on what was there, so histories are searched. Reads show the whole
-//! string and keep that search small.
+//! What an append leaves depends on what was there. Where the texts can be told apart, the reads say what was;
+//! else histories are searched. Reads show the whole string and keep that search small.
 
-use crate::{Leaves, Needs, Shape, Spec};
+use crate::fast::string::string;
+use crate::{Budget, Call, Finding, Halt, Leaves, Needs, Shape, Spec};
 use stateright::semantics::SequentialSpec;
 
 /// The string.
@@ -67,6 +68,15 @@ impl Spec for Text {
 
     fn heap_bytes(&self) -> u64 {
         self.0.len() as u64
+    }
+
+    fn specialised(
+        &self,
+        calls: &[Call<Self>],
+        certify: bool,
+        budget: &mut Budget<'_>,
+    ) -> Result<Finding, Halt> {
+        string(self, calls, certify, budget)
     }
 
     fn shape(op: &Op, ret: Option<&Ret>) -> Shape<Self> {

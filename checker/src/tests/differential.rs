@@ -153,4 +153,5 @@ subjects! {
     list: crate::specs::list::List<u8>, super::subjects::list::Lists;
     transactions: crate::specs::list::Transactions<u8>, super::subjects::transactions::Several;
     lock: crate::specs::lock::Lock, super::subjects::lock::Locks;
+    string: crate::specs::string::Text, super::subjects::string::Strings;
 }

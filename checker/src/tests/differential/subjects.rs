@@ -9,6 +9,7 @@ pub(crate) mod member;
 pub(crate) mod queue;
 pub(crate) mod register;
 pub(crate) mod set;
+pub(crate) mod string;
 pub(crate) mod transactions;
 
 /// The other of two values; any third stays what it is.

@@ -1,0 +1,137 @@
+//! Strings whose texts can be told apart.
+
+use super::fast::assert_heeds_budget;
+use super::lists_replay::{Item, Tally, every, find};
+use crate::specs::string::{Op, Ret, Text};
+use crate::{Answer, Budget, Call, Finding, Limits, Ruling, Spec};
+
+fn call(start: u64, end: u64, op: Op, ret: Ret) -> Call<Text> {
+    Call { index: start, process: start, start, op, answer: Some(Answer { end, ret }) }
+}
+
+fn append(start: u64, end: u64, text: &str) -> Call<Text> {
+    call(start, end, Op::Append(text.to_owned()), Ret::Done)
+}
+
+fn write(start: u64, end: u64, text: &str) -> Call<Text> {
+    call(start, end, Op::Write(text.to_owned()), Ret::Done)
+}
+
+fn read(start: u64, end: u64, string: &str) -> Call<Text> {
+    call(start, end, Op::Read, Ret::Value(string.to_owned()))
+}
+
+fn empty() -> Text {
+    Text::default()
+}
+
+#[test]
+fn all_small_histories() {
+    let mut menu: Vec<Item<Text>> = Vec::new();
+    for (op, asked) in [("a", true), ("b", true), ("w", false), ("", false)] {
+        let op = if asked { Op::Append(op.to_owned()) } else { Op::Write(op.to_owned()) };
+        menu.extend([None, Some(Ret::Done)].map(|ret| (op.clone(), ret)));
+    }
+    let shown = ["", "a", "w", "ab", "ba", "wa", "aa", "aw", "x"];
+    menu.extend(shown.map(|string| (Op::Read, Some(Ret::Value(string.to_owned())))));
+    let mut tally = Tally::default();
+    every(&menu, 3, |calls| tally.ask(&empty(), calls));
+    // Four of fewer kinds.
+    let few: Vec<Item<Text>> = [0, 1, 3, 5, 9, 10, 11, 13].map(|kind| menu[kind].clone()).into();
+    every(&few, 4, |calls| tally.ask(&empty(), calls));
+    println!("all histories of 3 and of 4 operations of a string: {tally:?}");
+    assert!(tally.legal > 10_000 && tally.illegal > 100_000, "{tally:?}");
+}
+
+fn proof(calls: &[Call<Text>]) -> Vec<u32> {
+    match find(&empty(), calls) {
+        Finding::Illegal { calls, by: "string" } => calls,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn proofs_keep_what_their_reads_rely_on() {
+    // What nobody brings; b is in the rest, c is not.
+    let unknown = [append(0, 1, "a"), append(2, 3, "b"), append(4, 5, "c"), read(6, 7, "a?b")];
+    assert_eq!(proof(&unknown), [0, 1, 3]);
+    // Twice, and a write behind something.
+    assert_eq!(proof(&[append(0, 1, "a"), append(2, 3, "b"), read(4, 5, "aa")]), [0, 2]);
+    assert_eq!(proof(&[write(0, 1, "w"), append(2, 3, "a"), read(4, 5, "aw")]), [0, 1, 2]);
+    // The write that made it empty is what the read relies on.
+    let emptied = [write(0, 1, "w"), write(2, 3, ""), append(4, 5, "a"), read(6, 7, "aa")];
+    assert_eq!(proof(&emptied), [1, 2, 3]);
+    // Two reads that no string has both shown.
+    let forked = [
+        append(0, 9, "a"),
+        append(1, 9, "b"),
+        append(2, 9, "c"),
+        read(3, 8, "ab"),
+        read(4, 8, "ac"),
+        append(5, 6, "d"),
+    ];
+    assert_eq!(proof(&forked), [0, 1, 2, 3, 4]);
+    // The shortest read that shows the order of two appends is enough.
+    let swapped = [
+        append(0, 1, "a"),
+        append(2, 3, "b"),
+        append(4, 9, "c"),
+        read(5, 9, "ba"),
+        read(6, 9, "bac"),
+    ];
+    assert_eq!(proof(&swapped), [0, 1, 3]);
+    // An append that nobody sees is in the way of one that is seen.
+    let between = [append(0, 1, "a"), append(2, 3, "b"), append(4, 5, "c"), read(6, 7, "ac")];
+    assert_eq!(proof(&between), [0, 1, 2, 3]);
+}
+
+#[test]
+fn an_append_that_nobody_sees_is_anywhere_else() {
+    let legal = |calls: &[Call<Text>]| match find(&empty(), calls) {
+        Finding::Legal { by: "string", .. } => true,
+        Finding::Illegal { .. } => false,
+        other => panic!("{other:?}"),
+    };
+    // Before the write, but not after what was read of it.
+    assert!(legal(&[append(0, 9, "a"), write(1, 2, "w"), read(10, 11, "w")]));
+    assert!(!legal(&[write(0, 1, "w"), append(2, 3, "a"), read(4, 5, "w")]));
+    assert!(legal(&[append(0, 1, "a"), append(2, 5, "b"), read(3, 4, "a")]));
+}
+
+#[test]
+fn texts_that_cannot_be_told_apart_are_declined() {
+    let declined = |calls: &[Call<Text>]| matches!(find(&empty(), calls), Finding::Declined(_));
+    assert!(declined(&[append(0, 1, "a"), append(2, 3, "a")]));
+    assert!(declined(&[append(0, 1, "a"), write(2, 3, "a")]));
+    assert!(declined(&[append(0, 1, "a"), append(2, 3, "ab"), append(4, 5, "b")]));
+    assert!(declined(&[append(0, 1, "")]));
+    assert!(!declined(&[write(0, 1, "a"), write(2, 3, "a"), write(4, 5, ""), write(6, 7, "")]));
+}
+
+#[test]
+fn a_long_string_takes_steps_in_proportion() {
+    let count: u64 = 5_000;
+    let mut calls = Vec::new();
+    let mut string = String::new();
+    for number in 0..count {
+        let (text, start) = (format!("{number},"), 4 * number);
+        string.push_str(&text);
+        calls.push(append(start, start + 1, &text));
+        if number % 250 == 249 {
+            calls.push(read(start + 2, start + 3, &string));
+        }
+    }
+    let mut budget = Budget::new(Limits { steps: 40 * count, ..Limits::default() }, &|| false);
+    let found = empty().specialised(&calls, true, &mut budget);
+    assert!(matches!(found, Ok(Finding::Legal { order, .. }) if order.len() == calls.len()));
+    assert_heeds_budget(&empty(), &calls);
+}
+
+#[test]
+fn a_violation_is_told() {
+    let judgement =
+        super::judge(&empty(), &[append(0, 1, "a,"), append(2, 3, "b,"), read(4, 5, "b,")]);
+    assert_eq!(judgement.ruling, Ruling::Invalid);
+    assert_eq!(judgement.violations[0].operations, [0, 2, 4]);
+    assert!(judgement.algorithms.contains_key("string"), "{judgement:?}");
+}
