@@ -101,11 +101,33 @@ fn an_append_that_nobody_sees_is_anywhere_else() {
 #[test]
 fn texts_that_cannot_be_told_apart_are_declined() {
     let declined = |calls: &[Call<Text>]| matches!(find(&empty(), calls), Finding::Declined(_));
-    assert!(declined(&[append(0, 1, "a"), append(2, 3, "a")]));
-    assert!(declined(&[append(0, 1, "a"), write(2, 3, "a")]));
+    // Which of the two is shown?
+    assert!(declined(&[append(0, 9, "a"), append(1, 9, "a"), read(2, 9, "a")]));
+    assert!(declined(&[append(0, 9, "a"), write(1, 9, "a"), read(2, 9, "a")]));
     assert!(declined(&[append(0, 1, "a"), append(2, 3, "ab"), append(4, 5, "b")]));
     assert!(declined(&[append(0, 1, "")]));
+    // What nobody sees may be the same.
+    assert!(!declined(&[append(0, 9, "a"), append(1, 9, "a"), write(2, 9, "a")]));
     assert!(!declined(&[write(0, 1, "a"), write(2, 3, "a"), write(4, 5, ""), write(6, 7, "")]));
+}
+
+/// Of two appends of one text, one is ruled out by a read that had ended, by who made what is before it, or by what
+/// there was before it.
+#[test]
+fn repeated_texts_are_told_apart_by_time() {
+    let early = [append(0, 1, "a"), read(2, 3, "a"), append(4, 5, "a"), append(6, 7, "b")];
+    let late = [append(0, 1, "a"), write(2, 3, "w"), append(4, 5, "a"), append(6, 7, "b")];
+    let all: [u32; 5] = [0, 1, 2, 3, 4];
+    for (calls, right, wrong, why) in
+        [(&early, "aab", "ab", &all[..]), (&late, "wab", "wb", &all[1..])]
+    {
+        let with = |string| calls.iter().cloned().chain([read(8, 9, string)]).collect::<Vec<_>>();
+        assert!(matches!(find(&empty(), &with(right)), Finding::Legal { .. }), "{right}");
+        assert_eq!(proof(&with(wrong)), why, "{wrong}");
+    }
+    // The write made it: the append came after something.
+    let written = [append(0, 1, "b"), write(2, 9, "a"), append(3, 9, "a"), read(4, 9, "a")];
+    assert!(matches!(find(&empty(), &written), Finding::Legal { .. }));
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl Subject<Text> for Strings {
     const DECLINED_PERCENT: u64 = 25;
 
     fn new(seed: u64) -> Self {
-        Self { repeats: seed % 8 == 1, empties: seed % 4 == 2, filled: seed.is_multiple_of(11) }
+        Self { repeats: seed % 4 == 1, empties: seed % 4 == 2, filled: seed.is_multiple_of(11) }
     }
 
     fn initial(&self) -> Text {
