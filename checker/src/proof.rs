@@ -19,7 +19,7 @@ use crate::{Call, Finding, Options, Spec, UnknownPartition};
 /// A counterexample of more operations is not searched once more: that could take for ever.
 pub(crate) const MOST_CONFIRMED: usize = 60;
 /// Steps for looking at a counterexample once more; a fraction of a second.
-const CONFIRMING_STEPS: u64 = 5_000_000;
+const CONFIRMING_STEPS: u64 = 2_000_000;
 /// Longer histories are not searched for an earlier conflict.
 const SEARCH_UP_TO_CALLS: usize = 2_000;
 /// How often an earlier conflict is looked for.

@@ -374,7 +374,7 @@ impl<'a, S: Spec> Search<'a, S> {
         self.origins.push(self.last);
         let next = self.moves.len();
         self.list_moves();
-        budget.spend((self.moves.len() - next) as u64)?;
+        budget.spend((self.moves.len() - next) as u64 + self.steps.take_unpaid())?;
         self.push_frame(node, next);
         Ok(())
     }

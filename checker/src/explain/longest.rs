@@ -5,7 +5,7 @@
 //! that the search finds when the last answer is left out, which is a legal order and perhaps not
 //! the longest.
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Limits};
 use crate::hash::Table;
 use crate::partition::Partition;
 use crate::problem::Problem;
@@ -26,6 +26,8 @@ pub(crate) struct Longest<S> {
 
 /// A counterexample of more operations is not tried in all orders.
 const ALL_ORDERS_UP_TO: usize = 20;
+/// It is searched no longer than this: how it is told is no verdict.
+const MOST_STEPS: u64 = 1_000_000;
 /// No more other orders than this are told.
 const MOST_OTHERS: usize = 7;
 /// Nor are there more sets and states than this looked at.
@@ -43,7 +45,8 @@ pub(crate) fn longest<S: Spec>(
         let complete = orders.seen.len() < MOST_VISITS;
         return Longest { complete, ..orders.best };
     }
-    let mut budget = Budget::new(options.limits, options.stop);
+    let steps = options.limits.steps.min(MOST_STEPS);
+    let mut budget = Budget::new(Limits { steps, ..options.limits }, options.stop);
     let last = calls
         .iter()
         .filter_map(|place| partition.calls[*place as usize].answer.as_ref())

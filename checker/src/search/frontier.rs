@@ -296,7 +296,7 @@ impl<S: Spec> Search<'_, S> {
         self.saved.clear();
         self.moves.clear();
         self.list_moves();
-        budget.spend(self.moves.len() as u64)?;
+        budget.spend(self.moves.len() as u64 + self.steps.take_unpaid())?;
         self.push_frame(node, 0);
         if let Some(frame) = self.frames.last_mut() {
             frame.next = tried as usize;

@@ -10,7 +10,12 @@ pub(super) struct Steps<'a, S: Spec> {
     partition: &'a Partition<S>,
     states: Interner<S>,
     tried: Table<(StateId, u32), Vec<StateId>>,
+    /// Steps that making states took and nobody has paid for.
+    unpaid: u64,
 }
+
+/// So much of a state is copied, compared and hashed in the time of a step.
+const BYTES_A_STEP: u64 = 16;
 
 impl<'a, S: Spec> Steps<'a, S> {
     pub(super) fn new(partition: &'a Partition<S>, problem: &Problem) -> Self {
@@ -20,13 +25,18 @@ impl<'a, S: Spec> Steps<'a, S> {
                 states.number(state.clone());
             }
         }
-        Self { partition, states, tried: Table::default() }
+        Self { partition, states, tried: Table::default(), unpaid: 0 }
     }
 
     /// How many bytes it takes, about.
     pub(super) fn bytes(&self) -> u64 {
         let tried = self.tried.capacity() * size_of::<((StateId, u32), Vec<StateId>)>();
         self.states.bytes() + (tried + 4 * self.tried.len()) as u64
+    }
+
+    /// What large states cost since this was asked last.
+    pub(super) fn take_unpaid(&mut self) -> u64 {
+        std::mem::take(&mut self.unpaid)
     }
 
     /// The states that a row may lead to from this one: none if it is not possible.
@@ -56,6 +66,8 @@ impl<'a, S: Spec> Steps<'a, S> {
             Some(answer) if before.is_valid_step(&call.op, &answer.ret) => vec![before],
             Some(_) => Vec::new(),
         };
+        let bytes = after.iter().map(Spec::heap_bytes).sum::<u64>();
+        self.unpaid += bytes / BYTES_A_STEP;
         let after: Vec<StateId> =
             after.into_iter().map(|state| self.states.number(state)).collect();
         self.tried.insert((state, place), after.clone());
