@@ -214,7 +214,7 @@ fn proof(
     lines.push(String::new());
     lines.extend(violation.sentences.iter().map(|sentence| format!("{INDENT}{sentence}")));
     if !violation.exact {
-        lines.push(format!("{INDENT}It may not be the smallest: making it smaller took too long."));
+        lines.push(format!("{INDENT}It may not be the smallest."));
     }
     if more > 0 {
         let others = count(more as u64, "other key");
