@@ -9,7 +9,7 @@
 //! - `counter`: half adds of 1, half reads.
 //! - `member`: a set that is asked about one element at a time: a quarter adds, a quarter removes,
 //!   half questions, each element a key.
-//! - `set` and `list`: each call puts in an element of its own, but for eight reads of the whole, so
+//! - `set`, `list` and `string`: each call puts in an element of its own, but for eight reads of the whole, so
 //!   that what all reads show together grows in step with the operations.
 //! - `lock`: clients that acquire and release one lock, with fencing tokens; see `locks`.
 //!
@@ -27,6 +27,7 @@ use checker::specs::member::Member;
 use checker::specs::queue::Queue;
 use checker::specs::register::Register;
 use checker::specs::set::Set;
+use checker::specs::string::Text;
 use checker::{Call, Ruling, Spec};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -42,6 +43,7 @@ pub(crate) enum Family {
     Member,
     Set,
     List,
+    String,
     Lock,
 }
 
@@ -58,7 +60,7 @@ pub(crate) struct Recipe {
 }
 
 impl Family {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Register,
         Self::Mix,
         Self::Cas,
@@ -68,6 +70,7 @@ impl Family {
         Self::Member,
         Self::Set,
         Self::List,
+        Self::String,
         Self::Lock,
     ];
 
@@ -82,6 +85,7 @@ impl Family {
             Self::Member => "member",
             Self::Set => "set",
             Self::List => "list",
+            Self::String => "string",
             Self::Lock => "lock",
         }
     }
@@ -154,6 +158,12 @@ impl Start for List<u64> {
     }
 }
 
+impl Start for Text {
+    fn start() -> Self {
+        Self::default()
+    }
+}
+
 impl Start for Lock {
     fn start() -> Self {
         Self::default()
@@ -205,6 +215,10 @@ impl Recipe {
     }
 
     pub(crate) fn list(&self) -> Vec<Call<List<u64>>> {
+        self.one(&mut Collectors::new(self.operations))
+    }
+
+    pub(crate) fn string(&self) -> Vec<Call<Text>> {
         self.one(&mut Collectors::new(self.operations))
     }
 

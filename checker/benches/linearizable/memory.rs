@@ -24,12 +24,13 @@ const NEAR: u64 = 100;
 const MOST_BYTES: u64 = 8 << 30;
 
 /// One of each algorithm; with compare-and-sets the search.
-const FAMILIES: [(Family, u64); 8] = [
+const FAMILIES: [(Family, u64); 9] = [
     (Family::Register, 1),
     (Family::Queue, 1),
     (Family::Counter, 1),
     (Family::Set, 1),
     (Family::List, 1),
+    (Family::String, 1),
     (Family::Lock, 0),
     (Family::Mix, 1),
     (Family::Cas, 20),
@@ -85,6 +86,7 @@ pub(crate) fn child(words: &[String]) -> Result<(), String> {
         Family::Counter => tell(&recipe.counter()),
         Family::Set => tell(&recipe.set()),
         Family::List => tell(&recipe.list()),
+        Family::String => tell(&recipe.string()),
         Family::Lock => tell(&recipe.lock()),
         _ => tell(&recipe.register()),
     }

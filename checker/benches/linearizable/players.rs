@@ -12,6 +12,7 @@ use checker::specs::member::{self, Member};
 use checker::specs::queue::{self, Queue};
 use checker::specs::register::{Op, Register, Ret};
 use checker::specs::set::{self, Set};
+use checker::specs::string::{self, Text};
 use checker::{Answer, Call};
 use std::sync::Arc;
 
@@ -167,6 +168,13 @@ impl Players<Set<u64>> for Collectors {
 impl Players<List<u64>> for Collectors {
     fn choose(&mut self, _: usize, _: &mut Random) -> (usize, list::Op<u64>) {
         (0, self.draw().map_or(list::Op::Read, list::Op::Append))
+    }
+}
+
+impl Players<Text> for Collectors {
+    fn choose(&mut self, _: usize, _: &mut Random) -> (usize, string::Op) {
+        let append = |number| string::Op::Append(format!("{number},"));
+        (0, self.draw().map_or(string::Op::Read, append))
     }
 }
 

@@ -26,9 +26,9 @@ const TIMES: [(f64, &str); 8] = [
 ];
 /// From a thousand operations to a million.
 const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
-const COLOURS: [&str; 11] = [
+const COLOURS: [&str; 12] = [
     "#2f7ed8", "#d9822b", "#2a9d5c", "#c0427a", "#8a63c9", "#7f8c1d", "#1fa3a3", "#b5543c",
-    "#4a5fa5", "#d4a017", "#808080",
+    "#4a5fa5", "#d4a017", "#808080", "#5d4037",
 ];
 const LABEL_HEIGHT: f64 = 15.0;
 

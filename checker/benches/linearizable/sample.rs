@@ -57,6 +57,7 @@ pub(crate) fn run(recipe: &Recipe, who: Who) -> Result<(), String> {
         Family::Member => measure(|| recipe.member(), who),
         Family::Set => measure(|| recipe.set(), who),
         Family::List => measure(|| recipe.list(), who),
+        Family::String => measure(|| recipe.string(), who),
         Family::Lock => measure(|| recipe.lock(), who),
         _ if recipe.keys > 1 => measure(|| recipe.store(), who),
         _ => measure(|| recipe.register(), who),

@@ -48,6 +48,7 @@ const KINDS: &[Kind] = &[
     kind("set", Family::Set, 50, (1, 0)),
     kind("set by element", Family::Member, 50, (1_000, 0)),
     kind("list", Family::List, 50, (1, 0)),
+    kind("string", Family::String, 50, (1, 0)),
     kind("lock", Family::Lock, 50, (1, 0)),
 ];
 
