@@ -17,7 +17,7 @@ use std::net::Ipv4Addr;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
-/// How many blocks are tried before it gives up.
+/// How many blocks are tried before it gives up: those of one A and those of the next.
 const TRIES: u32 = 256;
 /// The first A: beyond what people use by hand.
 const FIRST: u8 = 128;
@@ -41,7 +41,8 @@ impl Block {
         // Different processes begin at different places; nothing depends on where.
         let begin = std::process::id().wrapping_mul(37);
         let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-        for number in (0..TRIES).map(|step| begin.wrapping_add(step)) {
+        // The lowest bit tells the two halves of a block apart.
+        for number in (0..TRIES).map(|step| begin.wrapping_add(2 * step)) {
             let [low, high, ..] = number.to_le_bytes();
             let (a, b) = (FIRST + high % A_COUNT, low & !1);
             let prefix = [127, a, b];

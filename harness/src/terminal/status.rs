@@ -64,8 +64,7 @@ pub fn line(event: &Event, at: Duration) -> Option<String> {
         ),
         Event::Checking { .. } => return None,
         Event::Checked { took, operations, keys } => {
-            let facts = format!("{} · {}", count(*operations, "operation"), count(*keys, "key"));
-            return Some(timed_line("Checking", &facts, *took));
+            return Some(timed_line("Checking", &what_is_checked(*operations, *keys), *took));
         }
     };
     Some(if timed { timed_line(word, &facts, at) } else { format!("{word:>12} {facts}") })
@@ -93,12 +92,9 @@ pub fn live(event: &Event, at: Duration) -> Option<String> {
             };
             Some(timed_line(word, "…", at))
         }
-        Event::Checking { operations, keys } => Some(format!(
-            "{:>12} {} · {} …",
-            "Checking",
-            count(*operations, "operation"),
-            count(*keys, "key")
-        )),
+        Event::Checking { operations, keys } => {
+            Some(format!("{:>12} {} …", "Checking", what_is_checked(*operations, *keys)))
+        }
         Event::Beat(beat) => {
             Some(format!("  {}  {}", bar(beat.elapsed, beat.total), facts_of(beat)))
         }
@@ -146,6 +142,12 @@ fn facts_of(beat: &Beat) -> String {
 
 fn names(nodes: &[NodeId]) -> String {
     nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// `73,110 operations · 64 keys`, and of a workload without keys the operations alone.
+fn what_is_checked(operations: u64, keys: u64) -> String {
+    let operations = count(operations, "operation");
+    if keys == 0 { operations } else { format!("{operations} · {}", count(keys, "key")) }
 }
 
 /// `1 key`, `64 keys`, `73,110 operations`.

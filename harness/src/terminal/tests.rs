@@ -78,6 +78,7 @@ fn events() -> Vec<Event> {
         Event::Stopping,
         Event::Checking { operations: 73_110, keys: 64 },
         Event::Checked { took: Duration::from_millis(1300), operations: 73_110, keys: 64 },
+        Event::Checked { took: Duration::from_millis(20), operations: 1, keys: 0 },
     ];
     events.extend(phases.map(Event::Started));
     events
