@@ -11,7 +11,7 @@ mod crowd;
 use crowd::Crowd;
 use std::error::Error;
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -34,8 +34,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["--keep", directory] => Path::new(directory),
         _ => return Err("expected no argument, or `--keep DIR`".into()),
     };
-    println!("| file | bytes | median | least | most | asked for |");
-    println!("|---|---|---|---|---|---|");
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "| file | bytes | median | least | most | asked for |")?;
+    writeln!(out, "|---|---|---|---|---|---|")?;
     for (name, crowd, asked) in ROWS {
         let path = directory.join(name).with_extension("jsonl");
         crowd.write(BufWriter::new(File::create(&path)?))?;
@@ -46,9 +47,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         times.sort_unstable();
         let [median, least, most] = [TIMES / 2, 0, TIMES - 1].map(|at| times[at].as_secs_f64());
-        println!(
+        writeln!(
+            out,
             "| {name} | {megabytes} MB | {median:.2} s | {least:.2} s | {most:.2} s | ≤ {asked} s |"
-        );
+        )?;
     }
     Ok(())
 }
