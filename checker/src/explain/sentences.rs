@@ -1,7 +1,7 @@
 //! A counterexample in sentences.
 
 use super::{blocked, left, longest::Longest, needed, text};
-use crate::partition::{Partition, StateId};
+use crate::partition::{Leave, Partition, StateId};
 use crate::shrink::Core;
 use crate::{Blocked, Call, Coordinates, Options, Spec};
 use std::collections::BTreeMap;
@@ -19,11 +19,7 @@ pub(super) fn sentences<S: Spec>(
     blocked: &[(u32, Blocked)],
     options: &Options<'_>,
 ) -> Vec<String> {
-    let name = |place: &u32| match (options.label)(partition.calls[*place as usize].index) {
-        Some(label) => format!("{} ({label})", text(partition, *place)),
-        None => text(partition, *place),
-    };
-    let names = core.calls.iter().map(name).collect();
+    let names = names(partition, core, options);
     let teller = Teller { partition, core, found, options, names };
     let mut sentences = teller.precedences();
     sentences.extend(teller.unknown());
@@ -39,6 +35,29 @@ pub(super) fn sentences<S: Spec>(
         count => format!("So no order of these {count} operations is legal."),
     });
     sentences
+}
+
+/// Each operation with who called whom: `write 3 (c5 → n2)`; of those that would be told alike, also which it is, in the
+/// order of their starts: `write 3 (c5 → n2, 1 of 2)`.
+fn names<S: Spec>(partition: &Partition<S>, core: &Core, options: &Options<'_>) -> Vec<String> {
+    let facts = |place: &u32| {
+        let label = (options.label)(partition.calls[*place as usize].index);
+        (text(partition, *place), label)
+    };
+    let told: Vec<(String, Option<String>)> = core.calls.iter().map(facts).collect();
+    let name = |(nth, one): (usize, &(String, Option<String>))| {
+        let alike = |others: &[(String, Option<String>)]| {
+            others.iter().filter(|other| *other == one).count()
+        };
+        let (number, all) = (alike(&told[..=nth]), alike(&told));
+        let which = (all > 1).then(|| format!("{number} of {all}"));
+        let facts: Vec<String> = one.1.iter().cloned().chain(which).collect();
+        match facts.is_empty() {
+            true => one.0.clone(),
+            false => format!("{} ({})", one.0, facts.join(", ")),
+        }
+    };
+    told.iter().enumerate().map(name).collect()
 }
 
 /// A counterexample that is too large to be told step by step.
@@ -169,9 +188,13 @@ impl<S: Spec> Teller<'_, S> {
         self.found.others.iter().take(MOST_OTHERS).map(tell).collect()
     }
 
-    /// Whether any operation left could bring about the state that a blocked one needs.
+    /// Whether any operation left could bring about the state that a blocked one needs. Nothing is said where what some
+    /// operation leaves depends on what it finds.
     fn no_way_back(&self, place: u32) -> Option<String> {
         let needed = needed(self.partition, place)?;
+        if self.partition.effects.iter().any(|effect| effect.leave() == Leave::Unclear) {
+            return None;
+        }
         let leaves = |other: &&u32| left(self.partition, **other) == Some(needed);
         let (done, to_come): (Vec<u32>, Vec<u32>) = self
             .core

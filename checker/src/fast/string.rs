@@ -18,8 +18,8 @@
 //! and where several calls bring a text, what told which of them it was. Other calls may go: without them
 //! the reads that are kept stay right.
 //!
-//! It takes time in proportion to the total size of the reads, times the logarithm of the number of texts. It
-//! declines strings that are not empty at first, and whatever `blocks` declines: what is written more than
+//! It takes time in proportion to the total size of the reads, times the logarithm of the number of texts, and memory
+//! in proportion to the calls. It declines strings that are not empty at first, and whatever `blocks` declines: what is written more than
 //! once, mostly.
 
 mod texts;
@@ -34,9 +34,11 @@ use crate::specs::string::{Op, Text};
 use crate::{Answer, Call, Finding};
 use std::collections::BTreeSet;
 use texts::Texts;
-use told::{Made, Told};
+use told::{Made, Reads, Told};
 
 const NAME: &str = "string";
+/// Why it declines, mostly.
+const WHOSE: &str = "several calls bring the same text, and whose a read shows cannot be told";
 
 /// Bytes held for each call, at most, besides those of `blocks`: its text, the state it leaves, and the call of a
 /// register that it becomes.
@@ -62,23 +64,21 @@ pub(crate) fn string(
             Err(why) => return Ok(Finding::Declined(why)),
         };
         let mut told = Told::new(calls, texts);
-        if let Some(conflict) = told.read(budget)? {
-            return Ok(proof(&told, &Made::default(), conflict));
+        match told.read(budget)? {
+            Reads::Told => {}
+            Reads::Conflict(calls) => return proof(&told, &Made::default(), calls, budget),
+            Reads::TooMany => return Ok(Finding::Declined(WHOSE)),
         }
-        let Some(made) = told.made(budget)? else {
-            return Ok(Finding::Declined(
-                "several calls bring the same text, and whose a read shows cannot be told",
-            ));
-        };
+        let Some(made) = told.made(budget)? else { return Ok(Finding::Declined(WHOSE)) };
         let register = as_register(&told, &made, budget)?;
         let initial = Register(Some(EMPTY));
         let partition =
             Partition::new(&initial, None, register, budget).map_err(|(halt, _)| halt)?;
-        Ok(match blocks::decide(&partition, u64::MAX, certify, budget)? {
-            Finding::Legal { order, .. } => Finding::Legal { by: NAME, order },
-            Finding::Illegal { calls, .. } => proof(&told, &made, calls),
-            Finding::Declined(why) => Finding::Declined(why),
-        })
+        match blocks::decide(&partition, u64::MAX, certify, budget)? {
+            Finding::Legal { order, .. } => Ok(Finding::Legal { by: NAME, order }),
+            Finding::Illegal { calls, .. } => proof(&told, &made, calls, budget),
+            Finding::Declined(why) => Ok(Finding::Declined(why)),
+        }
     })
 }
 
@@ -125,30 +125,42 @@ fn as_register(
 }
 
 /// These calls with all that they rely on.
-fn proof(told: &Told<'_>, made: &Made, conflict: Vec<u32>) -> Finding {
+fn proof(
+    told: &Told<'_>,
+    made: &Made,
+    conflict: Vec<u32>,
+    budget: &mut Budget<'_>,
+) -> Result<Finding, Halt> {
     let mut chosen: BTreeSet<u32> = BTreeSet::new();
     let mut shown: BTreeSet<u32> = BTreeSet::new();
-    let mut new = conflict;
-    while !new.is_empty() {
+    // What is still to be chosen, and appends that were and that perhaps no chosen read shows.
+    let (mut new, mut appends) = (conflict, Vec::new());
+    loop {
         while let Some(place) = new.pop() {
-            chosen.insert(place);
+            if !chosen.insert(place) {
+                continue;
+            }
+            budget.spend(1)?;
+            if let Op::Append(text) = &told.calls[place as usize].op {
+                appends.push((place, told.texts.number(text)));
+            }
             let Some(string) = told.answer(place) else { continue };
             let (parts, _) = told.texts.parts(string);
-            if parts.first().is_none_or(|first| told.texts.has_append(*first)) {
-                chosen.extend(&told.texts.emptying);
+            budget.spend(parts.len() as u64)?;
+            if parts.first().is_none_or(|first| !told.texts.appends(*first).is_empty()) {
+                new.extend(&told.texts.emptying);
             }
             for text in parts.into_iter().filter(|text| shown.insert(*text)) {
-                chosen.extend(told.texts.brought(text).iter().map(|brought| brought.place));
+                new.extend(told.texts.bringers(text));
                 new.extend(made.because.get(&text).into_iter().flatten());
             }
         }
-        let unshown = |place: &&u32| match &told.calls[**place as usize].op {
-            Op::Append(text) => !shown.contains(&told.texts.number(text)),
-            Op::Read | Op::Write(_) => false,
-        };
-        let states = chosen.iter().filter(unshown).filter_map(|place| made.by.get(place));
-        new.extend(states.filter_map(|state| told.site(*state)).map(|site| site.least));
+        let Some((place, text)) = appends.pop() else { break };
+        if !shown.contains(&text) {
+            let state = made.by.get(&place).and_then(|state| told.site(*state));
+            new.extend(state.map(|site| site.least));
+        }
     }
     let span = |place: &u32| Span::new(*place as usize, &told.calls[*place as usize]);
-    illegal(NAME, chosen.iter().map(span))
+    Ok(illegal(NAME, chosen.iter().map(span)))
 }

@@ -10,7 +10,7 @@ pub(super) struct Steps<'a, S: Spec> {
     partition: &'a Partition<S>,
     states: Interner<S>,
     tried: Table<(StateId, u32), Vec<StateId>>,
-    /// Steps that making states took and nobody has paid for.
+    /// Steps that copying and making states took and nobody has paid for.
     unpaid: u64,
 }
 
@@ -61,12 +61,13 @@ impl<'a, S: Spec> Steps<'a, S> {
         }
         let call = &self.partition.calls[row.call as usize];
         let mut before = self.states.states[state as usize].clone();
+        let copied = before.heap_bytes();
         let after = match call.answer.as_ref().filter(|_| row.answered) {
             None => before.successors(&call.op),
             Some(answer) if before.is_valid_step(&call.op, &answer.ret) => vec![before],
             Some(_) => Vec::new(),
         };
-        let bytes = after.iter().map(Spec::heap_bytes).sum::<u64>();
+        let bytes = copied + after.iter().map(Spec::heap_bytes).sum::<u64>();
         self.unpaid += bytes / BYTES_A_STEP;
         let after: Vec<StateId> =
             after.into_iter().map(|state| self.states.number(state)).collect();

@@ -56,6 +56,45 @@ fn a_stale_read_is_told_step_by_step() {
     );
 }
 
+/// An append leaves what depends on what it finds: that nobody ever left a string cannot be told from the calls alone.
+#[test]
+fn nothing_is_said_of_states_that_cannot_be_told() {
+    use crate::specs::string::{Op, Ret, Text};
+    let call = |start, op, ret| Call::<Text> {
+        index: start,
+        process: start,
+        start,
+        op,
+        answer: Some(crate::Answer { end: start + 1, ret }),
+    };
+    let append = |start, text: &str| call(start, Op::Append(text.to_owned()), Ret::Done);
+    let read = |start, text: &str| call(start, Op::Read, Ret::Value(text.to_owned()));
+    let calls = [append(0, "a"), append(2, "b"), read(4, "a")];
+    let judgement = judge(&Text::default(), &calls);
+    let sentences = &judgement.violations[0].sentences;
+    let order = "The longest legal order is append \"a\", then append \"b\"; it leaves \"ab\".";
+    assert!(sentences.iter().any(|sentence| sentence == order), "{sentences:#?}");
+    let untrue = |sentence: &String| sentence.contains("ever left") || sentence.contains("Only");
+    assert!(!sentences.iter().any(untrue), "{sentences:#?}");
+}
+
+#[test]
+fn operations_that_are_told_alike_are_numbered() {
+    let calls = [
+        call(0, 1, Op::Write(3), Ret::Done),
+        call(2, 3, Op::Write(3), Ret::Done),
+        call(4, 5, Op::Write(7), Ret::Done),
+        call(6, 7, Op::Read, Ret::Value(None)),
+    ];
+    let judgement = judge(&EMPTY, &calls);
+    let numbered = |violation: &crate::Violation| {
+        let known = violation.operations.iter().filter(|index| [0, 2].contains(index)).count();
+        let told = violation.sentences.join(" ");
+        (known < 2) || told.contains("write 3 (1 of 2)") && told.contains("write 3 (2 of 2)")
+    };
+    assert!(numbered(&judgement.violations[0]), "{judgement:#?}");
+}
+
 #[test]
 fn what_may_have_happened_is_said() {
     let calls = [

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// Checks of each file; odd, so that one of them is the median.
 const TIMES: usize = 11;
 
-/// What is measured, what is expected to decide it, and how long it may take.
+/// What is measured, what the clients do, and how many seconds it may take.
 const ROWS: [(&str, Crowd, f64); 2] = [
     ("unique", Crowd { kinds: [50, 50, 0, 0], unknown_percent: 0 }, 0.6),
     ("mix", Crowd { kinds: [40, 30, 22, 8], unknown_percent: 1 }, 2.0),

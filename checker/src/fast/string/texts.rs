@@ -3,19 +3,23 @@
 use crate::Call;
 use crate::budget::{Budget, Halt};
 use crate::specs::string::{Op, Ret, Text};
+use std::ops::Range;
 
-/// A text, and a call that brings it.
-#[derive(Clone, Copy)]
-pub(super) struct Brought<'a> {
-    pub(super) text: &'a str,
-    pub(super) place: u32,
-    pub(super) is_append: bool,
+/// A text, and who brings it.
+#[derive(Clone, Debug)]
+struct Group<'a> {
+    text: &'a str,
+    /// In [`Texts::places`].
+    calls: Range<u32>,
+    appends: u32,
 }
 
-/// The texts of all mutators. The number of one is its place here; of equal ones, the first.
+/// The texts of all mutators, by number.
 pub(super) struct Texts<'a> {
-    /// None is the beginning of another.
-    sorted: Vec<Brought<'a>>,
+    /// Sorted; none is the beginning of another.
+    groups: Vec<Group<'a>>,
+    /// The mutators, by text; of each, the appends first.
+    places: Vec<u32>,
     /// The writes that make the string empty.
     pub(super) emptying: Vec<u32>,
 }
@@ -26,54 +30,66 @@ impl<'a> Texts<'a> {
         calls: &'a [Call<Text>],
         budget: &mut Budget<'_>,
     ) -> Result<Result<Self, &'static str>, Halt> {
-        let mut sorted = Vec::with_capacity(calls.len());
+        let mut brought: Vec<(&str, bool, u32)> = Vec::with_capacity(calls.len());
         let mut emptying = Vec::new();
         for (place, call) in (0..).zip(calls) {
             budget.spend(1)?;
             let answer = call.answer.as_ref().map(|answer| &answer.ret);
-            let (text, is_append) = match (&call.op, answer) {
+            let (text, is_write) = match (&call.op, answer) {
                 (Op::Read, None | Some(Ret::Value(_))) => continue,
-                (Op::Write(text), None | Some(Ret::Done)) => (text, false),
-                (Op::Append(text), None | Some(Ret::Done)) => (text, true),
+                (Op::Write(text), None | Some(Ret::Done)) => (text, true),
+                (Op::Append(text), None | Some(Ret::Done)) => (text, false),
                 _ => return Ok(Err("an answer is that of another operation")),
             };
-            match (text.is_empty(), is_append) {
-                (true, true) => return Ok(Err("nothing is appended")),
-                (true, false) => emptying.push(place),
-                (false, _) => sorted.push(Brought { text, place, is_append }),
+            match (text.is_empty(), is_write) {
+                (true, true) => emptying.push(place),
+                (true, false) => return Ok(Err("nothing is appended")),
+                (false, _) => brought.push((text, is_write, place)),
             }
         }
-        budget.spend(sorted.len() as u64)?;
-        sorted.sort_by_key(|brought| brought.text);
-        let begins = |pair: &[Brought<'_>]| {
-            pair[0].text != pair[1].text && pair[1].text.starts_with(pair[0].text)
-        };
-        if sorted.windows(2).any(begins) {
+        budget.spend(brought.len() as u64)?;
+        brought.sort_unstable();
+        let mut groups: Vec<Group<'a>> = Vec::new();
+        for (nth, (text, is_write, _)) in (0..).zip(&brought) {
+            match groups.last_mut() {
+                Some(group) if group.text == *text => group.calls.end = nth + 1,
+                _ => groups.push(Group { text, calls: nth..nth + 1, appends: 0 }),
+            }
+            if let Some(group) = groups.last_mut() {
+                group.appends += u32::from(!is_write);
+            }
+        }
+        if groups.windows(2).any(|pair| pair[1].text.starts_with(pair[0].text)) {
             return Ok(Err("a text begins with another"));
         }
-        Ok(Ok(Self { sorted, emptying }))
+        let places = brought.into_iter().map(|(_, _, place)| place).collect();
+        Ok(Ok(Self { groups, places, emptying }))
     }
 
     /// The number of a text that there is.
     pub(super) fn number(&self, text: &str) -> u32 {
-        self.sorted.partition_point(|brought| brought.text < text) as u32
+        self.groups.partition_point(|group| group.text < text) as u32
     }
 
     /// The calls that bring a text.
-    pub(super) fn brought(&self, number: u32) -> &[Brought<'a>] {
-        let rest = &self.sorted[number as usize..];
-        let same = rest.iter().take_while(|brought| brought.text == rest[0].text);
-        &rest[..same.count()]
+    pub(super) fn bringers(&self, number: u32) -> &[u32] {
+        let calls = &self.groups[number as usize].calls;
+        &self.places[calls.start as usize..calls.end as usize]
     }
 
-    /// Whether an append brings a text.
-    pub(super) fn has_append(&self, number: u32) -> bool {
-        self.brought(number).iter().any(|brought| brought.is_append)
+    /// Those of them that append it.
+    pub(super) fn appends(&self, number: u32) -> &[u32] {
+        &self.bringers(number)[..self.groups[number as usize].appends as usize]
     }
 
-    /// All of them.
-    pub(super) fn all(&self) -> &[Brought<'a>] {
-        &self.sorted
+    /// Whether some call writes it.
+    pub(super) fn is_written(&self, number: u32) -> bool {
+        self.appends(number).len() < self.bringers(number).len()
+    }
+
+    /// All mutators that leave something.
+    pub(super) fn all(&self) -> &[u32] {
+        &self.places
     }
 
     /// The texts that a string is made of, as far as it is, and what is left of it.
@@ -81,7 +97,7 @@ impl<'a> Texts<'a> {
         let mut parts = Vec::new();
         while let Some(number) = self.first(string) {
             parts.push(number);
-            string = &string[self.sorted[number as usize].text.len()..];
+            string = &string[self.groups[number as usize].text.len()..];
         }
         (parts, string)
     }
@@ -89,8 +105,8 @@ impl<'a> Texts<'a> {
     /// The number of the text that a string begins with.
     fn first(&self, string: &str) -> Option<u32> {
         // Whatever is between a text and a string that begins with it begins with it too, and no other text does.
-        let after = self.sorted.partition_point(|brought| brought.text <= string);
-        let text = self.sorted[after.checked_sub(1)?].text;
-        string.starts_with(text).then(|| self.number(text))
+        let after = self.groups.partition_point(|group| group.text <= string);
+        let number = after.checked_sub(1)?;
+        string.starts_with(self.groups[number].text).then_some(number as u32)
     }
 }

@@ -1,30 +1,39 @@
 //! What the reads tell: which states there were, and which append led to each.
 //!
 //! A state that some read shows is a *site*: the state before it and the text that makes the difference. If
-//! only one call brings that text, that call made it. If several appends do, those are ruled out that cannot
-//! have, in any order: an append that started after a read of the site had ended; one that ended before the call
-//! started that certainly made the state before; behind nothing, one that started after another mutator
-//! had ended, where no write makes the string empty. A site of which one append is left has that one; no
-//! append makes two sites, so that one is ruled out elsewhere; and so on. Whatever is still
-//! open then is declined. What ruled out whom is part of every proof that has a call of that text.
+//! one call alone brings that text, that call made it. If several do, those appends are ruled out that
+//! cannot have, in any order:
+//!
+//! - one that started after a read of the site had ended, if the state before it cannot come twice: by then it was gone.
+//!   A state cannot come twice if one call alone brings its last text, or if it comes from such a state and nothing but an
+//!   append can lead to it; the empty string cannot if no write makes it empty;
+//! - one that ended before the call started that alone brings the text before it;
+//! - where the site follows the empty string, which no write makes: one that started after another mutator had ended.
+//!
+//! A site of which one append is left, and that no write makes, has that one; no append makes two sites, so that one is
+//! ruled out elsewhere; and so on. Whatever is still open then is declined: a state that comes twice may have two makers.
+//! What ruled out whom is part of every proof that shows that text.
 
-use super::texts::{Brought, Texts};
+use super::texts::Texts;
 use super::{EMPTY, State};
 use crate::Call;
 use crate::budget::{Budget, Halt};
 use crate::hash::Table;
 use crate::specs::string::{Ret, Text};
+use std::collections::BTreeSet;
 
 /// A state that some read shows, by what leads to it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Site {
     pub(super) before: State,
     /// The number of the text.
-    pub(super) text: u32,
+    text: u32,
     /// The read that showed it first, to its end.
-    pub(super) first: u32,
+    first: u32,
     /// The read that shows least beside it.
     pub(super) least: u32,
+    /// Whether it cannot come twice.
+    once: bool,
 }
 
 /// Which append made which state.
@@ -33,13 +42,17 @@ pub(super) struct Made {
     /// The state, by the append that made it.
     pub(super) by: Table<u32, State>,
     /// By the number of a text that several calls bring: the calls that ruled some of them out.
-    pub(super) because: Table<u32, Vec<u32>>,
+    pub(super) because: Table<u32, BTreeSet<u32>>,
 }
 
-/// A text that several calls bring, and the states that it leads to.
-struct Open {
-    text: u32,
-    states: Vec<State>,
+/// What the reads are.
+pub(super) enum Reads {
+    /// All of them are strings of what is brought.
+    Told,
+    /// These calls contradict each other.
+    Conflict(Vec<u32>),
+    /// A text is shown in more states than calls bring it.
+    TooMany,
 }
 
 /// A text that more calls bring is not looked at: it takes the square of that.
@@ -52,17 +65,19 @@ pub(super) struct Told<'a> {
     /// The state numbered n is at n - 1; the empty one is none of them.
     sites: Vec<Site>,
     numbers: Table<(State, u32), State>,
+    /// By the number of a text, the states that it leads to.
+    led_to: Table<u32, Vec<State>>,
     /// The mutator that ended first.
     earliest: Option<u32>,
 }
 
 impl<'a> Told<'a> {
     pub(super) fn new(calls: &'a [Call<Text>], texts: Texts<'a>) -> Self {
-        let answered = |brought: &&Brought<'_>| calls[brought.place as usize].answer.is_some();
         let end = |place: &u32| calls[*place as usize].answer.as_ref().map(|answer| answer.end);
-        let mutators = texts.all().iter().filter(answered).map(|brought| brought.place);
-        let earliest = mutators.min_by_key(end);
-        Self { calls, texts, sites: Vec::new(), numbers: Table::default(), earliest }
+        let answered = texts.all().iter().copied().filter(|place| end(place).is_some());
+        let earliest = answered.min_by_key(end);
+        let (numbers, led_to) = (Table::default(), Table::default());
+        Self { calls, texts, sites: Vec::new(), numbers, led_to, earliest }
     }
 
     /// The answer of a read.
@@ -96,39 +111,42 @@ impl<'a> Told<'a> {
         self.calls[place as usize].start
     }
 
-    /// Takes in all answers, in the order of their ends: the calls that contradict each other, if any do.
-    pub(super) fn read(&mut self, budget: &mut Budget<'_>) -> Result<Option<Vec<u32>>, Halt> {
+    /// Whether a state cannot come twice, in any order.
+    fn once(&self, state: State) -> bool {
+        self.site(state).map_or(self.texts.emptying.is_empty(), |site| site.once)
+    }
+
+    /// Takes in all answers, in the order of their ends.
+    pub(super) fn read(&mut self, budget: &mut Budget<'_>) -> Result<Reads, Halt> {
         let mut reads: Vec<u32> = (0..self.calls.len() as u32).collect();
         reads.retain(|place| self.answer(*place).is_some());
         reads.sort_by_key(|place| self.end(*place));
-        // The site of each text that only one call brings, an append.
-        let mut only: Table<u32, State> = Table::default();
         for read in reads {
             let string = self.answer(read).unwrap_or_default();
             let (parts, rest) = self.texts.parts(string);
             budget.spend(1 + parts.len() as u64)?;
             if !rest.is_empty() {
-                // Nobody brings what follows, unless it is in the rest of it somewhere.
-                let within = self.texts.all().iter().filter(|brought| rest.contains(brought.text));
-                return Ok(Some(within.map(|brought| brought.place).chain([read]).collect()));
+                return Ok(Reads::Conflict(vec![read]));
             }
             let mut state = EMPTY;
             for (nth, &text) in parts.iter().enumerate() {
-                let before = state;
-                state = self.see(before, text, read);
-                let brought = self.texts.brought(text);
-                if nth > 0 && !self.texts.has_append(text) {
-                    return Ok(Some(vec![read]));
+                state = self.see(state, text, read);
+                if nth > 0 && self.texts.appends(text).is_empty() {
+                    return Ok(Reads::Conflict(vec![read]));
                 }
-                if brought.len() == 1 && brought[0].is_append {
-                    let other = *only.entry(text).or_insert(state);
-                    if let Some(site) = self.site(other).filter(|_| other != state) {
-                        return Ok(Some(vec![read, site.least]));
+                // Each of these states wants a call of its own.
+                let states = self.led_to.get(&text).map_or(&[][..], Vec::as_slice);
+                match (states, self.texts.bringers(text).len()) {
+                    ([first, _, ..], 1) => {
+                        let other = self.site(*first).map(|site| site.least);
+                        return Ok(Reads::Conflict(other.into_iter().chain([read]).collect()));
                     }
+                    (states, bringers) if states.len() > bringers => return Ok(Reads::TooMany),
+                    _ => {}
                 }
             }
         }
-        Ok(None)
+        Ok(Reads::Told)
     }
 
     /// Notes that a read shows a state.
@@ -136,7 +154,10 @@ impl<'a> Told<'a> {
         let next = self.states();
         let state = *self.numbers.entry((before, text)).or_insert(next);
         if state == next {
-            self.sites.push(Site { before, text, first: read, least: read });
+            let written = before == EMPTY && self.texts.is_written(text);
+            let once = self.texts.bringers(text).len() == 1 || self.once(before) && !written;
+            self.sites.push(Site { before, text, first: read, least: read, once });
+            self.led_to.entry(text).or_default().push(state);
             return state;
         }
         let shown = |place| self.answer(place).map_or(0, str::len);
@@ -150,83 +171,78 @@ impl<'a> Told<'a> {
     /// Which append made which state; none if it cannot be told.
     pub(super) fn made(&self, budget: &mut Budget<'_>) -> Result<Option<Made>, Halt> {
         let mut made = Made::default();
-        let mut open: Vec<Open> = Vec::new();
-        let mut several: Table<u32, usize> = Table::default();
-        for (state, site) in (1..).zip(&self.sites) {
+        for (&text, states) in &self.led_to {
             budget.spend(1)?;
-            let brought = self.texts.brought(site.text);
-            match brought {
-                [only] if only.is_append => {
-                    made.by.insert(only.place, state);
+            match (self.texts.appends(text), self.texts.bringers(text)) {
+                ([], _) => {}
+                ([append], [_]) => {
+                    made.by.extend(states.iter().map(|state| (*append, *state)));
                 }
-                _ if self.texts.has_append(site.text) => {
-                    let next = open.len();
-                    let of_text = *several.entry(site.text).or_insert(next);
-                    if of_text == next {
-                        open.push(Open { text: site.text, states: Vec::new() });
+                _ => {
+                    if !self.settle(text, states, &mut made, budget)? {
+                        return Ok(None);
                     }
-                    open[of_text].states.push(state);
                 }
-                _ => {}
-            }
-        }
-        for open in open {
-            if !self.settle(&open, &mut made, budget)? {
-                return Ok(None);
             }
         }
         Ok(Some(made))
     }
 
     /// Finds which append made each state of a text that several calls bring; whether it could.
-    fn settle(&self, open: &Open, made: &mut Made, budget: &mut Budget<'_>) -> Result<bool, Halt> {
-        let brought = self.texts.brought(open.text);
-        if brought.len().max(open.states.len()) > MOST_REPEATED {
+    fn settle(
+        &self,
+        text: u32,
+        states: &[State],
+        made: &mut Made,
+        budget: &mut Budget<'_>,
+    ) -> Result<bool, Halt> {
+        let appends = self.texts.appends(text);
+        if appends.len().max(states.len()) > MOST_REPEATED {
             return Ok(false);
         }
-        let is_written = brought.iter().any(|brought| !brought.is_append);
-        let mut because = Vec::new();
+        let mut because = BTreeSet::new();
         // For each state, who may have made it.
         let mut left: Vec<(State, Vec<u32>)> = Vec::new();
-        for &state in &open.states {
-            let mut appends = Vec::new();
-            for brought in brought.iter().filter(|brought| brought.is_append) {
-                budget.spend(1)?;
-                match self.rules_out(brought.place, state) {
-                    Some(call) => because.push(call),
-                    None => appends.push(brought.place),
+        for &state in states {
+            budget.spend(appends.len() as u64)?;
+            let mut possible = Vec::new();
+            for &append in appends {
+                match self.rules_out(append, state) {
+                    Some(call) => drop(because.insert(call)),
+                    None => possible.push(append),
                 }
             }
-            let written = is_written && self.site(state).is_some_and(|site| site.before == EMPTY);
-            match (written, appends.is_empty()) {
+            let before = self.site(state).map(|site| site.before);
+            let written = before == Some(EMPTY) && self.texts.is_written(text);
+            match (written, possible.is_empty()) {
                 // A write made it.
                 (true, true) => {}
                 (true, false) | (false, true) => return Ok(false),
-                (false, false) => left.push((state, appends)),
+                (false, false) => left.push((state, possible)),
             }
         }
-        while let Some(sure) = left.iter().position(|(_, appends)| appends.len() == 1) {
-            let (state, appends) = left.swap_remove(sure);
-            made.by.insert(appends[0], state);
+        while let Some(sure) = left.iter().position(|(_, possible)| possible.len() == 1) {
+            let (state, possible) = left.swap_remove(sure);
+            made.by.insert(possible[0], state);
             because.extend(self.site(state).map(|site| site.least));
             for (_, others) in &mut left {
                 budget.spend(others.len() as u64)?;
-                others.retain(|append| *append != appends[0]);
+                others.retain(|append| *append != possible[0]);
             }
         }
-        made.because.insert(open.text, because);
+        made.because.insert(text, because);
         Ok(left.is_empty())
     }
 
     /// A call because of which this append cannot have made this state, in any order.
     fn rules_out(&self, append: u32, state: State) -> Option<u32> {
         let site = self.site(state)?;
-        if self.end(site.first) < self.start(append) {
+        if self.once(site.before) && self.end(site.first) < self.start(append) {
             return Some(site.first);
         }
         match self.site(site.before) {
-            Some(before) => match self.texts.brought(before.text) {
-                [only] => (self.end(append) < self.start(only.place)).then_some(only.place),
+            Some(before) => match self.texts.bringers(before.text) {
+                [only] => (self.end(append) < self.start(*only)).then_some(*only),
                 _ => None,
             },
             None if self.texts.emptying.is_empty() => {

@@ -26,7 +26,7 @@ impl Source<Text> for Strings {
             4 => Op::Write(text(count)),
             5 if self.empties => Op::Write(String::new()),
             6 if self.repeats => Op::Write("w".to_owned()),
-            7 if self.repeats => Op::Append(text(draw.below(1 + count))),
+            7 | 8 if self.repeats => Op::Append(text(draw.below(3))),
             _ => Op::Read,
         }
     }
@@ -64,7 +64,7 @@ impl Subject<Text> for Strings {
     const DECLINED_PERCENT: u64 = 25;
 
     fn new(seed: u64) -> Self {
-        Self { repeats: seed % 4 == 1, empties: seed % 4 == 2, filled: seed.is_multiple_of(11) }
+        Self { repeats: seed % 4 == 1, empties: seed % 3 == 2, filled: seed.is_multiple_of(11) }
     }
 
     fn initial(&self) -> Text {
