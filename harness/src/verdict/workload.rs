@@ -119,9 +119,7 @@ fn hints(judgement: &Judgement) -> Vec<String> {
         hints.push("search with more memory: `harness check … --memory 8GiB`".to_owned());
     }
     if !hints.is_empty() {
-        hints.push(
-            "fewer clients or more keys (`--keys`) leave fewer operations open at once".to_owned(),
-        );
+        hints.push("fewer clients or more keys leave fewer operations open at once".to_owned());
     }
     hints
 }

@@ -90,7 +90,7 @@ fn doubt_null_reads(history: &mut History, options: &ForeignOptions) {
     if count > 0 {
         history.null_reads_are_unknown = true;
         history.warnings.push(format!(
-            "{count} reads were answered null, which no key ever holds: their answers are taken as not known"
+            "null was the answer of {count} of the reads, which no key ever holds: such answers are taken as not known"
         ));
     }
 }

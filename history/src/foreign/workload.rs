@@ -65,6 +65,12 @@ fn appends(value: &Value) -> bool {
     })
 }
 
+/// Every function that a workload that can be told has.
+const KNOWN: [&str; 11] = [
+    "read", "write", "cas", "delete", "add", "enqueue", "dequeue", "acquire", "release", "txn",
+    "append",
+];
+
 fn unclear(events: &[Event], invoked: &BTreeSet<&str>) -> Unclear {
     let position = events.iter().position(|event| event.process != Process::Nemesis);
     if invoked.is_empty() {
@@ -74,6 +80,12 @@ fn unclear(events: &[Event], invoked: &BTreeSet<&str>) -> Unclear {
     if invoked.len() > names.len() {
         names.push("…".to_owned());
     }
-    let problem = format!("the functions are {}, which may be any workload", names.join(", "));
+    let strange = invoked.iter().find(|f| !KNOWN.contains(f));
+    let problem = match strange {
+        Some(f) => format!("no workload has the function `{f}`"),
+        None => {
+            format!("the functions are {}, which fit several workloads or none", names.join(", "))
+        }
+    };
     Unclear { position, problem }
 }

@@ -239,7 +239,7 @@ impl State {
         let torn = torn(end, line)?;
         if !torn.is_empty() {
             self.warnings.push(format!(
-                "line {line} has no newline: it was cut while being written, and is left out"
+                "line {line} has no newline: it may have been cut while being written, and is left out"
             ));
             self.left_out = parse::event(&torn).is_ok();
         }

@@ -250,7 +250,7 @@ fn plainly(file: &[u8]) -> Result<History, String> {
     if let Some((number, whole)) = torn {
         history.left_out = whole;
         history.warnings.push(format!(
-            "line {number} has no newline: it was cut while being written, and is left out"
+            "line {number} has no newline: it may have been cut while being written, and is left out"
         ));
     }
     Ok(history)

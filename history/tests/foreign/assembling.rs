@@ -177,8 +177,9 @@ fn the_workload_is_deduced_only_where_one_is_possible() {
         match (deduced(lines), workload) {
             (Ok(found), Some(workload)) => assert_eq!(found, workload, "{lines:?}"),
             (Err(said), None) => assert!(
-                said.starts_with("line 1: cannot tell the workload: the functions are `")
-                    && said.ends_with("; name it with --workload"),
+                said.starts_with("line 1: cannot tell the workload: ")
+                    && said.ends_with("; name it with --workload")
+                    && said.contains(why_not(lines)),
                 "{lines:?}: {said}"
             ),
             (found, _) => panic!("{lines:?}: {found:?}, expected {workload:?}"),
@@ -186,6 +187,16 @@ fn the_workload_is_deduced_only_where_one_is_possible() {
     }
     let nemesis = "{:process :nemesis, :type :info, :f :kill}\n";
     assert!(refused(Format::Edn, nemesis).contains("no client invokes anything"));
+}
+
+/// What is said of functions of which the workload cannot be told.
+fn why_not(lines: &[(&str, &str, &str)]) -> &'static str {
+    let has = |f: &str| lines.iter().any(|line| line.0 == f);
+    match (has("jump"), has("transfer")) {
+        (true, _) => "no workload has the function `jump`",
+        (_, true) => "no workload has the function `transfer`",
+        _ => "which fit several workloads or none",
+    }
 }
 
 #[test]
