@@ -16,8 +16,10 @@ use crate::search::{Found, Rules, search};
 use crate::shrink::{Core, Start, shrink};
 use crate::{Call, Finding, Options, Spec, UnknownPartition};
 
-/// A counterexample of more operations is not searched once more: that could take for ever.
+/// A search of a counterexample of more operations is not expected to come to its end.
 pub(crate) const MOST_CONFIRMED: usize = 60;
+/// One of more operations is not searched once more at all: there is too much of it to get far.
+const MOST_LOOKED_AT_AGAIN: usize = 20_000;
 /// Steps for looking at a counterexample once more; a fraction of a second.
 const CONFIRMING_STEPS: u64 = 2_000_000;
 /// Longer histories are not searched for an earlier conflict.
@@ -148,8 +150,8 @@ pub(crate) fn of_search<S: Spec>(
 }
 
 /// Searches the counterexample once more without the help of shapes, and so without most rules,
-/// before anybody is accused, also when the caller's time is up: its own steps are few. A
-/// counterexample too large for that stands as it is.
+/// before anybody is accused, also when the caller's time is up: its own steps are few. Where they
+/// do not suffice, it stands as it is.
 fn confirm<S: Spec>(
     partition: &mut Partition<S>,
     by: &'static str,
@@ -158,7 +160,7 @@ fn confirm<S: Spec>(
 ) -> Decision {
     let limits = Limits { steps: CONFIRMING_STEPS, ..options.limits };
     let mut budget = Budget::new(limits, &|| false);
-    if core.calls.len() <= MOST_CONFIRMED {
+    if core.calls.len() <= MOST_LOOKED_AT_AGAIN {
         let problem = Problem::plain(partition, &core.calls);
         let (found, progress) = search(partition, &problem, Rules::ALL, &mut budget);
         if let Found::Legal(_) = found {

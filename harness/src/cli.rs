@@ -227,7 +227,9 @@ pub struct Detect(pub Option<history::Format>);
 fn format(text: &str) -> Result<Detect, String> {
     match text {
         "auto" => Ok(Detect(None)),
-        name => name.parse().map(|format| Detect(Some(format))).map_err(|e| format!("{e}")),
+        name => {
+            name.parse().map(|format| Detect(Some(format))).map_err(|e| format!("{e}, or auto"))
+        }
     }
 }
 

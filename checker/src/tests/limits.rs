@@ -6,7 +6,7 @@ use crate::specs::keyed::Keyed;
 use crate::specs::queue::{self, Queue};
 use crate::specs::register::{Op, Register, Ret};
 use crate::{
-    Answer, Budget, Call, Halt, Judgement, Limits, Needs, Options, Ruling, Shape, Spec,
+    Answer, Budget, Call, Finding, Halt, Judgement, Limits, Needs, Options, Ruling, Shape, Spec,
     linearizable,
 };
 use stateright::semantics::SequentialSpec;
@@ -152,6 +152,47 @@ fn nobody_is_accused_by_the_rules_alone() {
     let judgement = linearizable::<Liar>(&Liar(EMPTY), retype(&calls), &options());
     assert_eq!(judgement.ruling, Ruling::Unknown);
     assert!(judgement.unknown[0].reason.contains("this is a mistake"), "{judgement:?}");
+}
+
+/// A register whose algorithm calls everything illegal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Accuser(Plain);
+
+impl SequentialSpec for Accuser {
+    type Op = Op<u8>;
+    type Ret = Ret<u8>;
+    fn invoke(&mut self, op: &Op<u8>) -> Ret<u8> {
+        self.0.invoke(op)
+    }
+}
+
+impl Spec for Accuser {
+    fn describe(op: &Op<u8>, ret: Option<&Ret<u8>>) -> String {
+        Plain::describe(op, ret)
+    }
+    fn describe_state(&self) -> String {
+        self.0.describe_state()
+    }
+    fn specialised(
+        &self,
+        calls: &[Call<Self>],
+        _certify: bool,
+        _budget: &mut Budget<'_>,
+    ) -> Result<Finding, Halt> {
+        Ok(Finding::Illegal { by: "accuser", calls: (0..calls.len() as u32).collect() })
+    }
+}
+
+/// Few calls or many: what an algorithm accuses is searched before anybody is.
+#[test]
+fn nobody_is_accused_by_an_algorithm_alone() {
+    for count in [2, 59, 60, 61, 200] {
+        let write = |n: u64| super::call(2 * n, 2 * n + 1, Op::Write(n as u8), Ret::Done);
+        let calls: Vec<Call<Plain>> = (0..count).map(write).collect();
+        let judgement = linearizable::<Accuser>(&Accuser(EMPTY), retype(&calls), &options());
+        assert_eq!(judgement.ruling, Ruling::Unknown, "{count} calls");
+        assert!(judgement.unknown[0].reason.contains("this is a mistake"), "{judgement:?}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! the order of its key once, those of unknown outcome only if they have to have happened; each answer is the one that
 //! a sequential object gives, and no operation comes after one that was invoked after it had ended.
 
+use super::STDIN;
 use crate::exit::Failure;
 use checker::Order;
 use history::Header;
@@ -23,9 +24,13 @@ const HEADER_BYTES: u64 = 1 << 20;
 /// Refuses a place that holds something else.
 ///
 /// # Errors
-/// When there is a file that is no certificate.
+/// When there is a file that is no certificate, or the path means standard output.
 pub fn may_be_written(path: &Path) -> Result<(), Failure> {
     let name = path.display();
+    if path.as_os_str() == STDIN {
+        return Err(Failure::usage("a certificate is written to a file, and `-` is none")
+            .hint("name a new file with `--certificate`"));
+    }
     match found(path) {
         Found::Other => Err(Failure::usage(format!("{name} is there already and no certificate"))
             .hint("name a new file with `--certificate`")),

@@ -197,6 +197,15 @@ fn a_certificate_never_takes_the_place_of_something_else() {
 }
 
 #[test]
+fn a_certificate_is_written_to_a_file() {
+    let place = Place::new();
+    place.file("h.jsonl", read_after_two_writes("7"));
+    let left = place.harness("check h.jsonl --certificate -");
+    assert_eq!((left.code, left.stdout.as_str()), (254, ""), "{left:?}");
+    assert!(left.stderr.contains("a certificate is written to a file"), "{left:?}");
+}
+
+#[test]
 fn a_certificate_that_cannot_be_written_does_not_hide_the_verdict() {
     let place = Place::new();
     place.file("h.jsonl", read_after_two_writes("7"));
