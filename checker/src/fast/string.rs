@@ -95,7 +95,7 @@ fn as_register(
         budget.spend(1)?;
         let (op, ret) = match &call.op {
             Op::Read => {
-                let parts = told.texts.parts(told.answer(place).unwrap_or_default()).0;
+                let parts = told.parts(told.answer(place).unwrap_or_default()).0;
                 let behind = |state, text: u32| told.state(state, text).unwrap_or(EMPTY);
                 let state = parts.into_iter().fold(EMPTY, behind);
                 (register::Op::Read, register::Ret::Value(Some(state)))
@@ -145,7 +145,7 @@ fn proof(
                 appends.push((place, told.texts.number(text)));
             }
             let Some(string) = told.answer(place) else { continue };
-            let (parts, _) = told.texts.parts(string);
+            let (parts, _) = told.parts(string);
             budget.spend(parts.len() as u64)?;
             if parts.first().is_none_or(|first| !told.texts.appends(*first).is_empty()) {
                 new.extend(&told.texts.emptying);

@@ -92,18 +92,13 @@ impl<'a> Texts<'a> {
         &self.places
     }
 
-    /// The texts that a string is made of, as far as it is, and what is left of it.
-    pub(super) fn parts<'s>(&self, mut string: &'s str) -> (Vec<u32>, &'s str) {
-        let mut parts = Vec::new();
-        while let Some(number) = self.first(string) {
-            parts.push(number);
-            string = &string[self.groups[number as usize].text.len()..];
-        }
-        (parts, string)
+    /// What is left of a string behind this text, if it begins with it.
+    pub(super) fn behind<'s>(&self, number: u32, string: &'s str) -> Option<&'s str> {
+        string.strip_prefix(self.groups[number as usize].text)
     }
 
     /// The number of the text that a string begins with.
-    fn first(&self, string: &str) -> Option<u32> {
+    pub(super) fn first(&self, string: &str) -> Option<u32> {
         // Whatever is between a text and a string that begins with it begins with it too, and no other text does.
         let after = self.groups.partition_point(|group| group.text <= string);
         let number = after.checked_sub(1)?;

@@ -65,6 +65,8 @@ pub(super) struct Told<'a> {
     /// The state numbered n is at n - 1; the empty one is none of them.
     sites: Vec<Site>,
     numbers: Table<(State, u32), State>,
+    /// By state, the one that was first shown behind it; [`EMPTY`] if none was.
+    next: Vec<State>,
     /// By the number of a text, the states that it leads to.
     led_to: Table<u32, Vec<State>>,
     /// The mutator that ended first.
@@ -77,7 +79,8 @@ impl<'a> Told<'a> {
         let answered = texts.all().iter().copied().filter(|place| end(place).is_some());
         let earliest = answered.min_by_key(end);
         let (numbers, led_to) = (Table::default(), Table::default());
-        Self { calls, texts, sites: Vec::new(), numbers, led_to, earliest }
+        let (sites, next) = (Vec::new(), vec![EMPTY]);
+        Self { calls, texts, sites, numbers, next, led_to, earliest }
     }
 
     /// The answer of a read.
@@ -93,8 +96,36 @@ impl<'a> Told<'a> {
         self.sites.get((state as usize).wrapping_sub(1))
     }
 
+    /// The texts that a string is made of, as far as it is, and what is left of it. What one read shows, the next one
+    /// mostly shows too, so that the text behind a state is known before it is looked for.
+    pub(super) fn parts<'s>(&self, mut string: &'s str) -> (Vec<u32>, &'s str) {
+        let mut parts = Vec::new();
+        let mut state = Some(EMPTY);
+        loop {
+            let known = state.map(|state| self.next[state as usize]).filter(|next| *next != EMPTY);
+            let text = known.and_then(|next| self.site(next)).map(|site| site.text);
+            if let Some((text, rest)) =
+                text.and_then(|text| Some((text, self.texts.behind(text, string)?)))
+            {
+                (string, state) = (rest, known);
+                parts.push(text);
+                continue;
+            }
+            let Some(text) = self.texts.first(string) else { return (parts, string) };
+            string = self.texts.behind(text, string).unwrap_or_default();
+            state = state.and_then(|state| self.state(state, text));
+            parts.push(text);
+        }
+    }
+
     /// The state that reads show behind another one, by the text.
     pub(super) fn state(&self, before: State, text: u32) -> Option<State> {
+        let known = self.next.get(before as usize).copied().filter(|next| *next != EMPTY);
+        if let Some(next) = known
+            && self.site(next).is_some_and(|site| site.text == text)
+        {
+            return known;
+        }
         self.numbers.get(&(before, text)).copied()
     }
 
@@ -123,7 +154,7 @@ impl<'a> Told<'a> {
         reads.sort_by_key(|place| self.end(*place));
         for read in reads {
             let string = self.answer(read).unwrap_or_default();
-            let (parts, rest) = self.texts.parts(string);
+            let (parts, rest) = self.parts(string);
             budget.spend(1 + parts.len() as u64)?;
             if !rest.is_empty() {
                 return Ok(Reads::Conflict(vec![read]));
@@ -152,8 +183,14 @@ impl<'a> Told<'a> {
     /// Notes that a read shows a state.
     fn see(&mut self, before: State, text: u32, read: u32) -> State {
         let next = self.states();
-        let state = *self.numbers.entry((before, text)).or_insert(next);
+        let state = self.state(before, text).unwrap_or(next);
         if state == next {
+            self.numbers.insert((before, text), state);
+            self.next.push(EMPTY);
+            let behind = &mut self.next[before as usize];
+            if *behind == EMPTY {
+                *behind = state;
+            }
             let written = before == EMPTY && self.texts.is_written(text);
             let once = self.texts.bringers(text).len() == 1 || self.once(before) && !written;
             self.sites.push(Site { before, text, first: read, least: read, once });
