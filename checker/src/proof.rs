@@ -21,7 +21,7 @@ pub(crate) const MOST_CONFIRMED: usize = 60;
 /// One of more operations is not searched once more at all: there is too much of it to get far.
 const MOST_LOOKED_AT_AGAIN: usize = 20_000;
 /// Steps for looking at a counterexample once more; a fraction of a second.
-const CONFIRMING_STEPS: u64 = 2_000_000;
+const CONFIRMING_STEPS: u64 = 5_000_000;
 /// Longer histories are not searched for an earlier conflict.
 const SEARCH_UP_TO_CALLS: usize = 2_000;
 /// How often an earlier conflict is looked for.

@@ -19,8 +19,8 @@
 //! the reads that are kept stay right.
 //!
 //! It takes time in proportion to the total size of the reads, times the logarithm of the number of texts, and memory
-//! in proportion to the calls. It declines strings that are not empty at first, and whatever `blocks` declines: what is written more than
-//! once, mostly.
+//! in proportion to the calls. It declines strings that are not empty at first, texts that cannot be told apart, and
+//! whatever `blocks` declines: what is written more than once, mostly.
 
 mod texts;
 mod told;
